@@ -1,0 +1,19 @@
+"""avemo: audio-visual emotion recognition, from raw clips to significance tables.
+
+Data flows one way, and so do imports (a package may import those before it):
+
+    contracts, registry, metrics        leaves, importable by all
+    corpora      who said what, where the media lie, how raters voted
+    media        decoding: sound, frames and their times
+    faces        detection, tracking, crops
+    features     one extractor per file
+    cache        HDF5 shards that grow clip by clip
+    dataset      splits, train-only statistics, padded batches
+    models       one system per file
+    training     losses, steps, the loop, checkpoints
+    evaluation   checkpoint to predictions and scores
+    report       significance tests, tables, figures, the HTML page
+    config, cli  see everything
+"""
+
+__version__ = "0.1.0"

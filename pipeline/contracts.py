@@ -1,0 +1,133 @@
+"""What the rooms of the house hand to each other.
+
+Arrays are ``(frames, dim)``; times end in ``_s``, rates in ``_hz``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class AvemoError(Exception):
+    """An error for people: names the item, what was expected, what was found and the remedy."""
+
+
+class Status(StrEnum):
+    """How one clip fared in one stage. Everything but ``ok`` is a recorded failure."""
+
+    ok = "ok"
+    missing_file = "missing_file"
+    empty_file = "empty_file"
+    lfs_pointer = "lfs_pointer"
+    unreadable = "unreadable"
+    truncated = "truncated"
+    no_audio = "no_audio"
+    no_video = "no_video"
+    no_face = "no_face"
+
+
+REMEDIES: dict[Status, str] = {
+    Status.missing_file: "correct the path in the clip table or restore the file",
+    Status.empty_file: "copy the file again; it has no bytes",
+    Status.lfs_pointer: "run `git lfs pull` in the corpus' clone; this is a pointer, not media",
+    Status.unreadable: "re-encode the file, e.g. with ffmpeg; no decoder understands it",
+    Status.truncated: "copy the file again; its streams end before the container says they do",
+    Status.no_audio: "give audio_path, or use the clip as video only",
+    Status.no_video: "give a file with a video stream, or use the clip as audio only",
+    Status.no_face: "look at the clip; lower faces.config.thresholds if a face is there",
+}
+
+
+class ClipFailure(AvemoError):
+    """One clip cannot be processed; recorded with its status, never stops the run."""
+
+    def __init__(self, status: Status, clip: str, detail: str):
+        self.status = status
+        self.detail = detail
+        super().__init__(f"{clip}: {status}: {detail}; {REMEDIES[status]}")
+
+
+class ComponentConfig(BaseModel):
+    """Base of every component's ``Config``: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def numbers(self) -> dict[str, Any]:
+        """The fields that change numbers, i.e. all but those declared with `speed`."""
+        dumped = self.model_dump(mode="json")
+        return {
+            name: dumped[name]
+            for name, field in type(self).model_fields.items()
+            if not (isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("speed"))
+        }
+
+
+def speed(default: Any, **kwargs: Any) -> Any:
+    """A pydantic field that changes only speed or memory and so stays out of cache keys.
+
+    >>> class Config(ComponentConfig):
+    ...     size: int = 224
+    ...     batch_size: int = speed(32)
+    >>> Config(batch_size=8).numbers()
+    {'size': 224}
+    """
+    return Field(default, json_schema_extra={"speed": True}, **kwargs)
+
+
+def digest(value: Any) -> str:
+    """Sha-256 (first 16 bytes, hex) of a JSON-able value, independent of key order.
+
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of the clip table, media part. Either path may be None, not both.
+
+    ``group`` is the unit that no split may separate: actor, dyad, source video.
+    ``start_s``/``end_s`` select an interval of the file; ``end_s`` None means its end.
+    """
+
+    clip_id: str
+    speaker: str
+    group: str
+    audio_path: Path | None = None
+    video_path: Path | None = None
+    start_s: float = 0.0
+    end_s: float | None = None
+    media_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class FeatureSequence:
+    """Frames of one clip: ``x (frames, dim)`` and their times ``times_s (frames,)``."""
+
+    x: np.ndarray
+    times_s: np.ndarray
+
+
+TRACK_COLUMNS = (
+    *("x0", "y0", "x1", "y1", "score"),
+    *("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "nose_x", "nose_y"),
+    *("mouth_left_x", "mouth_left_y", "mouth_right_x", "mouth_right_y"),
+    *("status", "n_faces"),
+)
+"""Columns of a face track: box and landmarks in pixels, detector score, `TrackStatus`, faces seen."""
+
+
+class TrackStatus:
+    """Values of a track's ``status`` column."""
+
+    missing, detected, tracked, interpolated = 0.0, 1.0, 2.0, 3.0

@@ -1,0 +1,9 @@
+"""Extractors: one file and one line here each."""
+
+from pipeline.registry import Registry
+
+EXTRACTORS = Registry(
+    "extractor",
+    compare_lld="pipeline.features.opensmile_lld:CompareLLD",
+    efficientnet_b2="pipeline.features.efficientnet:EfficientNetB2",
+)

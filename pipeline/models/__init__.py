@@ -1,0 +1,26 @@
+"""Systems: one file and one line here each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.registry import Registry
+
+if TYPE_CHECKING:
+    from pipeline.models.base import System
+
+MODELS = Registry(
+    "model",
+    auxformer="pipeline.models.auxformer:AuxFormer",
+    av_ladder="pipeline.models.av_ladder:AVLadder",
+    mult="pipeline.models.mult:MulT",
+    parthasarathy="pipeline.models.parthasarathy:ParthasarathySundaram",
+)
+
+
+def build_model(name: str, *, audio_dim: int, visual_dim: int, outputs: int, **config: Any) -> System:
+    """The module registered under ``name``, for given input widths and number of outputs."""
+    model_class = MODELS.load(name)
+    return model_class(
+        model_class.Config(**config), audio_dim=audio_dim, visual_dim=visual_dim, outputs=outputs
+    )
