@@ -7,13 +7,16 @@ Data flows one way, and so do imports (a package may import those before it):
     media        decoding: sound, frames and their times
     faces        detection, tracking, crops
     features     one extractor per file
+    extraction   one clip through faces and features
     cache        HDF5 shards that grow clip by clip
+    clip_table   one checked row a clip: media, hashes, statuses
     dataset      splits, train-only statistics, padded batches
     models       one system per file
     training     losses, steps, the loop, checkpoints
     evaluation   checkpoint to predictions and scores
+    prediction   class probabilities for one clip
     report       significance tests, tables, figures, the HTML page
-    config, cli  see everything
+    config, layout, cli  see everything
 """
 
 __version__ = "0.1.0"

@@ -32,6 +32,7 @@ class Status(StrEnum):
     no_audio = "no_audio"
     no_video = "no_video"
     no_face = "no_face"
+    duplicate_id = "duplicate_id"
 
 
 REMEDIES: dict[Status, str] = {
@@ -43,6 +44,7 @@ REMEDIES: dict[Status, str] = {
     Status.no_audio: "give audio_path, or use the clip as video only",
     Status.no_video: "give a file with a video stream, or use the clip as audio only",
     Status.no_face: "look at the clip; lower faces.config.thresholds if a face is there",
+    Status.duplicate_id: "give each row of the clip table an id of its own",
 }
 
 

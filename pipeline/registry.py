@@ -28,7 +28,9 @@ class Registry(dict[str, str]):
     def load(self, name: str) -> Any:
         """The class registered under ``name``; raises `AvemoError` if there is none."""
         if name not in self:
-            raise AvemoError(f"unknown {self.kind} {name!r}{nearest(name, self)}; known: {', '.join(sorted(self))}")
+            raise AvemoError(
+                f"unknown {self.kind} {name!r}{nearest(name, self)}; known: {', '.join(sorted(self))}"
+            )
         module, attribute = self[name].split(":")
         return getattr(import_module(module), attribute)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipeline.contracts import AvemoError, Clip, ComponentConfig, digest
+from pipeline.contracts import Clip, ComponentConfig, digest
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,14 @@ class Corpus(ABC):
     def media_files(self) -> Iterable[Path]:
         """The files that `clips` depends on: media and tables."""
 
-    def prepare(self) -> None:
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Make or unpack what the corpus needs. Most need nothing."""
 
     def fingerprint(self) -> str:
         """A cheap digest of what `clips` would read: names, sizes and times of change."""
-        return digest([self.name, self.version, self.config.model_dump(mode="json"), listing(self.media_files())])
+        return digest(
+            [self.name, self.version, self.config.numbers(), listing(self.media_files())]
+        )
 
 
 def listing(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
@@ -68,18 +70,3 @@ def listing(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
             continue
         found.append((str(path), stat.st_size, stat.st_mtime_ns))
     return sorted(found)
-
-
-def unique_ids(clips: list[Clip], where: str) -> list[Clip]:
-    """``clips``, if no two share an id; else an error that names the first that do."""
-    seen: dict[str, Clip] = {}
-    for clip in clips:
-        if clip.clip_id in seen:
-            first = seen[clip.clip_id]
-            raise AvemoError(
-                f"{where}: clip_id {clip.clip_id!r} appears twice "
-                f"({first.video_path or first.audio_path} and {clip.video_path or clip.audio_path}); "
-                "expected unique ids; rename one of them"
-            )
-        seen[clip.clip_id] = clip
-    return clips

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +13,9 @@ from torch import Tensor
 class Batch:
     """Padded clips. Masks are boolean, True = real frame.
 
-    A clip that lacks a modality has one zero frame there, unmasked, which is
-    what zeroing the input of an absent modality means in the papers.
+    A clip that lacks a modality has one zero frame there, which its mask counts
+    as real: that is what zeroing the input of an absent modality means in the
+    papers, and every sequence has a frame to attend to.
     """
 
     audio_BTD: Tensor
@@ -26,9 +28,10 @@ class Batch:
     def without(self, modality: str) -> Batch:
         """The same batch with ``"audio"`` or ``"visual"`` input set to zero."""
         name = f"{modality}_BTD"
-        return replace(self, **{name: torch.zeros_like(getattr(self, name))})
+        zeroed: dict[str, Any] = {name: torch.zeros_like(getattr(self, name))}
+        return replace(self, **zeroed)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on ``device``."""
-        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **moved)

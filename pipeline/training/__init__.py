@@ -1,0 +1,5 @@
+"""Training procedures: one function and one line here each."""
+
+from pipeline.registry import Registry
+
+STEPS = Registry("procedure", joint="pipeline.training.steps:joint")

@@ -1,0 +1,36 @@
+# `make help` lists the targets. Everything runs inside .venv, built from the lock when needed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+WORKERS ?= 2
+
+.PHONY: help demo test lint bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+.venv/installed: envs/requirements.lock envs/install.sh pyproject.toml
+	@PYTHON="$(PYTHON)" sh envs/install.sh
+	@touch $@
+
+demo: .venv/installed ## raw clips to report on the embedded corpus
+	@avemo demo
+
+test: .venv/installed ## all tests
+	OMP_NUM_THREADS=1 pytest -n $(WORKERS) --dist loadfile --durations=10
+
+lint: .venv/installed ## ruff, mypy, snakefmt, snakemake --lint
+	ruff check . && ruff format --check .
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+bench: .venv/installed ## speed against what a user would run instead
+	python -m benchmarks $(BENCH)
+
+lock: .venv/installed ## make the lock again after a change of dependencies
+	uv pip compile pyproject.toml --extra dev --override envs/overrides.txt --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url -o envs/requirements.lock
+
+clean: ## remove .venv and derived files; caches and results stay
+	rm -rf .venv .avemo .snakemake .pytest_cache .mypy_cache .ruff_cache

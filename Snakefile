@@ -1,0 +1,40 @@
+# From raw clips to significance tables. `snakemake -n` says what would run, and why.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+localrules:
+    all,
+    features,
+    tables,
+
+
+rule all:
+    default_target: True
+    input:
+        LAYOUT.report,
+
+
+rule features:
+    input:
+        [LAYOUT.manifest(component) for component in COMPONENTS],
+
+
+rule tables:
+    input:
+        LAYOUT.table_files,
+
+
+include: "workflow/rules/corpus.smk"
+include: "workflow/rules/faces.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/report.smk"

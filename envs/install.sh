@@ -1,0 +1,17 @@
+#!/bin/sh
+# Builds .venv from envs/requirements.lock: exactly those versions, checked by hash.
+set -eu
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  echo "expected Python 3.11 or newer, found $("$python" --version 2>&1); run: make PYTHON=/path/to/python3.11" >&2
+  exit 1
+}
+echo "building .venv from envs/requirements.lock (about 6 GB on disk; minutes on a slow line)"
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+installer=$(mktemp)
+trap 'rm -f "$installer"' EXIT
+awk '/^uv==/ {on = 1} on {print} on && !/\\$/ {exit}' envs/requirements.lock > "$installer"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$installer"
+.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes envs/requirements.lock
+.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .

@@ -1,0 +1,41 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SUFFIX = ".tmp"
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """A free name in ``path``'s folder for the block to write to; it becomes ``path`` if the block ends well.
+
+    The bytes reach the disk before the name does. Raises `OSError` as the file system does.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{SUFFIX}")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    finally:
+        # Also after success: renaming one hard link onto another of the same file leaves both names.
+        temporary.unlink(missing_ok=True)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """What writers of ``path`` that died have left beside it."""
+    return [found for found in path.parent.glob(f".*{SUFFIX}") if found.name.startswith(f".{path.name}.")]
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

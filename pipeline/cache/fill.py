@@ -1,0 +1,117 @@
+"""Compute what a store lacks, keeping what is done whatever happens."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.cache.items import Item, storable
+from pipeline.cache.store import ShardStore, Wanted
+from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, Status
+
+
+@dataclass(frozen=True)
+class Progress:
+    """After each computed clip: clips done and failed of those that were missing, and time so far."""
+
+    clip_id: str
+    done: int
+    total: int
+    failed: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Clips computed now (failed ones too) and found already done; all wanted failures, ``id: reason``."""
+
+    computed: int
+    reused: int
+    failed: dict[str, str]
+
+
+def fill(
+    store: ShardStore,
+    wanted: Wanted,
+    compute: Callable[[str], FeatureSequence],
+    *,
+    flush_s: float = 20.0,
+    flush_items: int = 64,
+    progress: Callable[[Progress], None] | None = None,
+) -> Summary:
+    """Compute exactly the missing clips, in order of id, keeping them every ``flush_s`` seconds.
+
+    An `AvemoError` of ``compute`` is recorded as the clip's failure. Any other
+    exception, an item that cannot be stored, Ctrl-C and SIGTERM end the fill
+    after keeping what is done; a SIGKILL loses what came after the last flush.
+    """
+    todo = store.missing(wanted)
+    start_s = time.monotonic()
+    failed = 0
+    with _pending(store, flush_s, flush_items) as add:
+        for done, clip_id in enumerate(todo, start=1):
+            item = _item(store, clip_id, wanted[clip_id], compute)
+            add(item)
+            failed += item.status is not Status.ok
+            if progress:
+                progress(Progress(clip_id, done, len(todo), failed, time.monotonic() - start_s))
+    return Summary(len(todo), len(wanted) - len(todo), store.failures(wanted))
+
+
+def _item(store: ShardStore, clip_id: str, key: str, compute: Callable[[str], FeatureSequence]) -> Item:
+    try:
+        frames = compute(clip_id)
+    except ClipFailure as failure:
+        return Item(clip_id, key, failure.status, failure.detail)
+    except AvemoError as error:
+        return Item(clip_id, key, Status.unreadable, str(error))
+    except Exception as error:
+        error.add_note(f"while computing clip {clip_id}")
+        raise
+    return storable(Item(clip_id, key, Status.ok, "", frames.x, frames.times_s), store.dtype)
+
+
+@contextmanager
+def _pending(store: ShardStore, flush_s: float, flush_items: int) -> Iterator[Callable[[Item], None]]:
+    """A function that takes items and appends them in batches; the last batch however the block ends."""
+    items: list[Item] = []
+    last_s = time.monotonic()
+
+    def flush() -> None:
+        nonlocal last_s
+        store.append(items)
+        items.clear()
+        last_s = time.monotonic()
+
+    def add(item: Item) -> None:
+        items.append(item)
+        if len(items) >= flush_items or time.monotonic() - last_s >= flush_s:
+            flush()
+
+    with _sigterm_raises():
+        try:
+            yield add
+        finally:
+            flush()
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """SIGTERM (a cluster's way to stop a job) as `SystemExit` 143, so that blocks end as they should."""
+
+    def stop(*_: Any) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

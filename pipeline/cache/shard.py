@@ -1,0 +1,295 @@
+"""The HDF5 shard: ragged clips packed end to end, readable by any HDF5 tool.
+
+Datasets, each contiguous on disk (frames are read in whole clips, and a
+contiguous dataset needs no chunk index, no chunk cache and no decompression)::
+
+    data (total_frames, dim)      all clips' frames
+    times_s (total_frames,)       their times, float64
+    index (clips,)                clip_id, key, status, detail, offset, length, checksum
+    sum, squares (clips, dim)     per-clip moments, float64
+
+Attributes: ``layout`` (version of this description) and ``info`` (JSON).
+Shards never change once they have their name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pipeline.cache.aside import aside
+from pipeline.cache.items import DTYPES, Item, Moments, checksum, moments_of, storable
+from pipeline.cache.keys import checked_id
+from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, Status
+
+LAYOUT = "avemo-shard/1"
+FIELDS = {
+    "clip_id": "S",
+    "key": "S",
+    "status": "S",
+    "detail": "S",
+    "offset": "i",
+    "length": "i",
+    "checksum": "u",
+}
+DATASETS = ("data", "times_s", "index", "sum", "squares")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of a shard's index; ``offset`` and ``length`` count frames."""
+
+    row: int
+    clip_id: str
+    key: str
+    status: Status
+    detail: str
+    offset: int
+    length: int
+    checksum: int
+
+
+def write_shard(
+    path: Path,
+    items: Iterable[Item],
+    info: Mapping[str, Any],
+    dtype: str = "float32",
+    shape: tuple[int, int] | None = None,
+) -> None:
+    """Write ``items`` in their order to a new shard, which appears at ``path`` whole, synced and verified.
+
+    Give ``shape``, the ``(total_frames, dim)`` of all ``ok`` items, to have
+    the items streamed one by one. The same items and info make the same
+    bytes. Raises `AvemoError` naming the clip that cannot be stored.
+    """
+    if dtype not in DTYPES:
+        raise AvemoError(f"{path}: expected a dtype of {', '.join(DTYPES)}, found {dtype!r}")
+    if shape is None:
+        items = list(items)
+        frames = [item.x for item in items if item.x is not None and item.x.ndim == 2]
+        shape = (sum(map(len, frames)), frames[0].shape[1] if frames else 0)
+    with aside(path) as temporary:
+        # No file locks: a shard is never written to once it can be found.
+        with h5py.File(temporary, "w", libver=("v110", "v110"), locking=False) as file:
+            file.attrs["layout"] = LAYOUT
+            file.attrs["info"] = json.dumps(dict(info), sort_keys=True)
+            _write_items(file, items, dtype, shape)
+        with Shard(temporary) as written:
+            bad = written.verify()
+        if bad:
+            raise AvemoError(
+                f"{path}: wrote {', '.join(bad)} but read other bytes; check the disk and run again"
+            )
+
+
+def _write_items(file: h5py.File, items: Iterable[Item], dtype: str, shape: tuple[int, int]) -> None:
+    data = _dataset(file, "data", shape, np.dtype(dtype).newbyteorder("<"))
+    times_s = _dataset(file, "times_s", shape[:1], "<f8")
+    entries: dict[str, Entry] = {}
+    sums, squares, offset = [], [], 0
+    for item in items:
+        item = storable(item, dtype)
+        if item.clip_id in entries:
+            raise AvemoError(
+                f"{item.clip_id}: expected one item a clip, found two; give each clip an id of its own"
+            )
+        moments = Moments(0, np.zeros(shape[1]), np.zeros(shape[1]))
+        if item.x is not None:
+            _check_fits(item.clip_id, item.x.shape, offset, shape)
+            moments = moments_of(item.x)
+            data[offset : offset + len(item.x)] = item.x
+            times_s[offset : offset + len(item.x)] = item.times_s
+        entries[item.clip_id] = Entry(
+            len(entries),
+            item.clip_id,
+            item.key,
+            item.status,
+            item.detail,
+            offset,
+            moments.count,
+            checksum(item, moments),
+        )
+        sums.append(moments.sum)
+        squares.append(moments.squares)
+        offset += moments.count
+    if offset != shape[0]:
+        raise AvemoError(f"{file.filename}: expected {shape[0]} frames in all, found {offset}")
+    index = _index_array(list(entries.values()))
+    _dataset(file, "index", index.shape, index.dtype)[...] = index
+    for name, rows in (("sum", sums), ("squares", squares)):
+        _dataset(file, name, (len(rows), shape[1]), "<f8")[...] = np.reshape(rows, (len(rows), shape[1]))
+
+
+def _check_fits(clip_id: str, found: tuple[int, ...], offset: int, shape: tuple[int, int]) -> None:
+    if found[1] != shape[1] or offset + found[0] > shape[0]:
+        raise AvemoError(
+            f"{clip_id}: expected {shape[1]} dimensions and at most {shape[0] - offset} frames, as "
+            f"the clips before it, found {found[1]} and {found[0]}; "
+            "raise the version of an extractor whose dim changes"
+        )
+
+
+def _dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:
+    # HDF5 would store the time of creation, and equal shards would differ.
+    return file.create_dataset(name, shape, dtype, track_times=False)
+
+
+def _index_array(entries: list[Entry]) -> np.ndarray:
+    columns: dict[str, list[Any]] = {}
+    for name, kind in FIELDS.items():
+        values = [getattr(entry, name) for entry in entries]
+        columns[name] = [value.encode() for value in values] if kind == "S" else values
+    numbers = {"i": "<i8", "u": "<u4"}
+    types = [
+        (name, h5py.string_dtype(length=max([1, *map(len, columns[name])])) if kind == "S" else numbers[kind])
+        for name, kind in FIELDS.items()
+    ]
+    array = np.zeros(len(entries), np.dtype(types))
+    for name, column in columns.items():
+        array[name] = column
+    return array
+
+
+class Shard:
+    """A shard opened for reading; contents that no `write_shard` makes raise `AvemoError` naming the file."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        with _explained(self.path):
+            self._file = h5py.File(self.path, "r", locking=False)
+        try:
+            with _explained(self.path):
+                self._datasets = _checked_datasets(self._file, self.path)
+                self.info: dict[str, Any] = json.loads(self._file.attrs["info"])
+                self.index: dict[str, Entry] = _checked_index(self._datasets)
+        except AvemoError:
+            self.close()
+            raise
+        self.dim: int = self._datasets["data"].shape[1]
+        self.dtype: str = self._datasets["data"].dtype.name
+
+    def __enter__(self) -> Shard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def entry(self, clip_id: str) -> Entry:
+        """A clip's row of the index; raises `AvemoError` if there is none."""
+        if clip_id not in self.index:
+            raise AvemoError(f"{self.path}: expected clip {clip_id!r}, found {len(self.index)} others")
+        return self.index[clip_id]
+
+    def read(self, clip_id: str) -> FeatureSequence:
+        """A clip's frames as stored; raises `ClipFailure` for a clip that has failed."""
+        entry = self.entry(clip_id)
+        if entry.status is not Status.ok:
+            raise ClipFailure(entry.status, clip_id, entry.detail)
+        frames = slice(entry.offset, entry.offset + entry.length)
+        with _explained(self.path):
+            return FeatureSequence(self._datasets["data"][frames], self._datasets["times_s"][frames])
+
+    def item(self, clip_id: str) -> Item:
+        """A clip's item, failed or not, as it was given to `write_shard`."""
+        entry = self.entry(clip_id)
+        if entry.status is not Status.ok:
+            return Item(clip_id, entry.key, entry.status, entry.detail)
+        frames = self.read(clip_id)
+        return Item(clip_id, entry.key, entry.status, entry.detail, frames.x, frames.times_s)
+
+    def moments(self, clip_ids: Iterable[str]) -> Moments:
+        """Moments of some clips together, from the index alone; failed clips count no frames."""
+        entries = [self.entry(clip_id) for clip_id in clip_ids]
+        rows = sorted(entry.row for entry in entries)
+        with _explained(self.path):
+            sums, squares = (self._datasets[name][...][rows].sum(axis=0) for name in ("sum", "squares"))
+        return Moments(sum(entry.length for entry in entries), sums, squares)
+
+    def is_whole(self, clip_id: str) -> bool:
+        """Whether every byte stored of a clip is as it was written."""
+        item, entry = self.item(clip_id), self.index[clip_id]
+        with _explained(self.path):
+            sums, squares = self._datasets["sum"][entry.row], self._datasets["squares"][entry.row]
+        return entry.checksum == checksum(item, Moments(entry.length, sums, squares))
+
+    def verify(self) -> list[str]:
+        """Ids of the clips that are not whole. Reads the whole file."""
+        return [clip_id for clip_id in self.index if not self.is_whole(clip_id)]
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Whatever h5py or a check says of a bad file becomes an `AvemoError` that names it."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, AvemoError) as error:
+        raise AvemoError(
+            f"{path}: expected a whole feature shard ({LAYOUT}), found: {error}; "
+            "delete the file and run again, the store makes it anew"
+        ) from error
+
+
+def _checked_datasets(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
+    """The five datasets, held inside this file and no larger than it, with shapes that agree."""
+    layout = file.attrs.get("layout")
+    if layout != LAYOUT:
+        raise AvemoError(f"layout {layout!r}")
+    found = {name: _checked_dataset(file, name, path.stat().st_size) for name in DATASETS}
+    frames, dim = found["data"].shape
+    (clips,) = found["index"].shape
+    for name, shape in (("times_s", (frames,)), ("sum", (clips, dim)), ("squares", (clips, dim))):
+        if found[name].shape != shape or found[name].dtype != np.dtype("<f8"):
+            raise AvemoError(
+                f"{name} {found[name].shape} {found[name].dtype} beside data {found['data'].shape}"
+            )
+    if found["data"].dtype.name not in DTYPES:
+        raise AvemoError(f"data of {found['data'].dtype}")
+    return found
+
+
+def _checked_dataset(file: h5py.File, name: str, file_bytes: int) -> h5py.Dataset:
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(
+        file[name], h5py.Dataset
+    ):
+        raise AvemoError(f"no dataset {name} of its own")
+    dataset = file[name]
+    if dataset.chunks is not None or dataset.external or dataset.is_virtual or dataset.shape is None:
+        raise AvemoError(f"{name} not contiguous")
+    needed = math.prod(dataset.shape) * dataset.dtype.itemsize
+    if needed > file_bytes:
+        raise AvemoError(f"{name} of {needed} bytes in a file of {file_bytes}")
+    return dataset
+
+
+def _checked_index(datasets: dict[str, h5py.Dataset]) -> dict[str, Entry]:
+    """The index by clip id; clips must lie end to end, which leaves no room for a false offset or length."""
+    stored = datasets["index"].dtype
+    kinds = {name: stored[name].kind for name in stored.names or ()}
+    if kinds != FIELDS:
+        raise AvemoError(f"index of {stored}")
+    entries: dict[str, Entry] = {}
+    expected = 0
+    for row, values in enumerate(datasets["index"][...].tolist()):
+        clip_id, key, status, detail = (value.decode() for value in values[:4])
+        entry = Entry(row, checked_id(clip_id), key, Status(status), detail, *values[4:])
+        if clip_id in entries or entry.offset != expected or (entry.length > 0) != (status == Status.ok):
+            raise AvemoError(
+                f"clip {clip_id}: {status}, frames {entry.offset} to {entry.offset + entry.length}"
+            )
+        entries[clip_id] = entry
+        expected += max(entry.length, 0)
+    if expected != len(datasets["data"]):
+        raise AvemoError(f"{len(datasets['data'])} frames, of which {expected} in the index")
+    return entries

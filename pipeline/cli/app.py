@@ -1,0 +1,18 @@
+"""All commands, gathered."""
+
+from __future__ import annotations
+
+import typer
+
+from pipeline.cli import cache, config, corpus, extraction, predict, report, run, training
+
+app = typer.Typer(
+    name="avemo",
+    help="Audio-visual emotion recognition, from raw clips to significance tables.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=False,
+)
+for module in (run, config, corpus, extraction, cache, training, report, predict):
+    module.register(app)

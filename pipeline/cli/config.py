@@ -1,0 +1,57 @@
+"""Config commands: show, schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+config_app = typer.Typer(help="A run's configuration.", no_args_is_help=True)
+ConfigFile = Annotated[Path, typer.Option("--config", help="A run's YAML.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(config_app, name="config")
+
+
+@config_app.command()
+def show(
+    config: ConfigFile = Path("config/config.yaml"),
+    part: Annotated[
+        str, typer.Option(help="all, corpus, labels, faces, audio, visual, or a system's name.")
+    ] = "all",
+) -> None:
+    """Print the checked config with every default filled in, or the part one stage depends on.
+
+    Example: avemo config show --part audio > audio.json
+    """
+    from pipeline.config import corpus_part, feature_part, read_config, resolve_cached, train_part
+    from pipeline.contracts import AvemoError
+    from pipeline.registry import nearest
+
+    resolved = resolve_cached(read_config(config))
+    parts = {
+        "all": lambda: resolved,
+        "corpus": lambda: corpus_part(resolved),
+        "labels": lambda: corpus_part(resolved, labels=True),
+        **{
+            stage: lambda stage=stage: feature_part(resolved, stage) for stage in ("faces", "audio", "visual")
+        },
+        **{system: lambda system=system: train_part(resolved, system) for system in resolved["systems"]},
+    }
+    if part not in parts:
+        raise AvemoError(f"config: unknown part {part!r}{nearest(part, parts)}; known: {', '.join(parts)}")
+    typer.echo(json.dumps(parts[part](), indent=1))
+
+
+@config_app.command()
+def schema() -> None:
+    """Print the JSON schema of a run's YAML, component fields included.
+
+    Example: avemo config schema > schema.json
+    """
+    from pipeline.config import schema as make_schema
+
+    typer.echo(json.dumps(make_schema(), indent=1))

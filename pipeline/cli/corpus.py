@@ -1,0 +1,117 @@
+"""Corpus commands: check, index, labels."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter as Tally
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.cli.options import Cfg, Counter, Index, Out, Speed, as_mapping, write_aside
+
+corpus_app = typer.Typer(help="Clip tables and labels.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(corpus_app, name="corpus")
+
+
+@corpus_app.command()
+def index(
+    cfg: Cfg,
+    out: Out,
+    hashes: Annotated[Path, typer.Option(help="Remembered file hashes (JSON).")],
+    speed: Speed = "{}",
+) -> None:
+    """Make the clip table: one checked row a clip.
+
+    Example: avemo corpus index --cfg corpus.json --hashes hashes.json --out index.parquet
+    """
+    from pipeline.clip_table import HashCache, index_clips, write_table
+    from pipeline.config import corpus_of
+
+    corpus = corpus_of(as_mapping(cfg) | {"speed": as_mapping(speed)})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    corpus.prepare(Counter("prepared clips"))
+    known = HashCache(hashes)
+    rows = index_clips(corpus.clips(), known, Counter("indexed clips"))
+    known.save()
+    write_table(out, rows)
+    typer.echo(f"{len(rows)} clips: {_statuses(rows)}")
+    for row in rows:
+        if row.status != "ok":
+            typer.echo(row.detail)
+
+
+def _statuses(rows: list[Any]) -> str:
+    tally = Tally(row.status for row in rows)
+    return ", ".join(f"{count} {status}" for status, count in tally.most_common()) or "none"
+
+
+@corpus_app.command()
+def labels(cfg: Cfg, index: Index, out: Out) -> None:
+    """Give each clip of the table its label by the config's rule.
+
+    Example: avemo corpus labels --cfg labels.json --index index.parquet --out labels.parquet
+    """
+    from pipeline.clip_table import read_table
+    from pipeline.config import corpus_of
+    from pipeline.dataset.labels import make_labels, save_labels
+
+    corpus = corpus_of(as_mapping(cfg))
+    clips = [row.clip for row in read_table(index)]
+    made = make_labels(clips, corpus.labels(clips), corpus.classes)
+    write_aside(out, lambda path: save_labels(made, path))
+    for name, count in made.table.label.value_counts(dropna=False).items():
+        typer.echo(f"{count:6} {name}")
+    for clip_id, reason in made.table.loc[made.table.reason != "", ["clip_id", "reason"]].itertuples(
+        index=False
+    ):
+        typer.echo(f"{clip_id}: {reason}")
+
+
+@corpus_app.command()
+def check(
+    config: Annotated[Path, typer.Option("--config", help="A run's YAML.")] = Path("config/config.yaml"),
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say in one screen whether a corpus folder is right, and what is wrong with it.
+
+    Example: avemo corpus check --config config/corpora/crema_d.yaml
+    """
+    from pipeline.clip_table import index_clips
+    from pipeline.config import corpus_of, read_config, resolve_cached
+
+    corpus = corpus_of(resolve_cached(read_config(config)))
+    rows = index_clips(corpus.clips(), _NoHashes(), Counter("checked clips"))
+    given = corpus.labels([row.clip for row in rows])
+    bad = [row for row in rows if row.status != "ok"]
+    summary = {
+        "corpus": corpus.name,
+        "clips": len(rows),
+        "speakers": len({row.speaker for row in rows}),
+        "statuses": dict(Tally(row.status for row in rows)),
+        "labels": dict(Tally(label.label or "none" for label in given)),
+        "hours": round(sum(row.duration_s or 0 for row in rows) / 3600, 2),
+        "problems": [row.detail for row in bad],
+    }
+    if as_json:
+        typer.echo(json.dumps(summary, indent=1))
+    else:
+        for name, value in summary.items():
+            if name != "problems":
+                typer.echo(f"{name:10} {value}")
+        for row in bad[:20]:
+            typer.echo(row.detail)
+        if len(bad) > 20:
+            typer.echo(f"... and {len(bad) - 20} more; --json lists all")
+    raise typer.Exit(3 if bad else 0)
+
+
+class _NoHashes:
+    """A check need not read every byte."""
+
+    def sha256(self, path: Path) -> str:
+        return ""

@@ -1,0 +1,215 @@
+"""Shard commands: face tracks and features, and a contact sheet of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli.options import (
+    Cfg,
+    Counter,
+    Index,
+    Out,
+    Speed,
+    Threads,
+    as_mapping,
+    use_threads,
+    write_aside,
+)
+
+if TYPE_CHECKING:
+    from pipeline.clip_table import Row
+    from pipeline.contracts import FeatureSequence
+
+faces_app = typer.Typer(help="Face tracks.", no_args_is_help=True)
+
+Shard = Annotated[int, typer.Option(min=0, help="Which shard.")]
+Shards = Annotated[int, typer.Option(min=1, help="Into how many shards the corpus is cut.")]
+Store = Annotated[Path, typer.Option(help="Folder that keeps what has been computed, whatever happens.")]
+Strict = Annotated[bool, typer.Option("--strict", help="A clip that fails stops the run.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(faces_app, name="faces")
+    app.command()(extract)
+
+
+@faces_app.command()
+def track(
+    cfg: Cfg,
+    index: Index,
+    shard: Shard,
+    shards: Shards,
+    store: Store,
+    out: Out,
+    speed: Speed = "{}",
+    threads: Threads = 1,
+    strict: Strict = False,
+) -> None:
+    """Track one face a clip in the shard's clips that have no track yet.
+
+    Example: avemo faces track --cfg faces.json --index index.parquet --shard 0 --shards 4
+    --store .store/faces/0000 --out 0000.h5
+    """
+    use_threads(threads)
+    from pipeline.cache.keys import item_key
+    from pipeline.extraction import track_clip
+    from pipeline.faces.track import FaceTracker
+
+    part = as_mapping(cfg)
+    tracker = FaceTracker(FaceTracker.Config(**part["config"], **as_mapping(speed)))
+    rows = _rows(index, shard, shards)
+    wanted = {name: item_key(row.media_key("visual"), tracker.key_part()) for name, row in rows.items()}
+    info = {"component": part["id"], "config": part["config"]}
+    _fill(store, info, wanted, rows, lambda row: track_clip(tracker, row.clip), out, strict)
+
+
+def extract(
+    cfg: Cfg,
+    index: Index,
+    shard: Shard,
+    shards: Shards,
+    store: Store,
+    out: Out,
+    faces: Annotated[Path | None, typer.Option(help="The shard's face tracks; for visual features.")] = None,
+    speed: Speed = "{}",
+    threads: Threads = 1,
+    strict: Strict = False,
+) -> None:
+    """Extract features of the shard's clips that have none yet.
+
+    Example: avemo extract --cfg audio.json --index index.parquet --shard 0 --shards 4
+    --store .store/audio/0000 --out 0000.h5
+    """
+    use_threads(threads)
+    from pipeline.features import EXTRACTORS
+
+    part = as_mapping(cfg)
+    extractor_class = EXTRACTORS.load(part["extractor"])
+    extractor = extractor_class(extractor_class.Config(**part["config"], **as_mapping(speed)))
+    rows = _rows(index, shard, shards)
+    wanted, compute = (
+        _visual_work(extractor, rows, faces)
+        if extractor.modality == "visual"
+        else _audio_work(extractor, rows)
+    )
+    info = {"component": part["id"], "config": part["config"], "provenance": extractor.provenance()}
+    _fill(store, info, wanted, rows, compute, out, strict)
+
+
+Work = tuple[dict[str, str], "Callable[[Row], FeatureSequence]"]
+
+
+def _audio_work(extractor: Any, rows: Mapping[str, Row]) -> Work:
+    """Keys of the shard's items, and how to compute one."""
+    from pipeline.cache.keys import item_key
+    from pipeline.extraction import extract_audio
+
+    wanted = {name: item_key(row.media_key("audio"), extractor.key_part()) for name, row in rows.items()}
+    return wanted, lambda row: extract_audio(extractor, row.clip)
+
+
+def _visual_work(extractor: Any, rows: Mapping[str, Row], faces: Path | None) -> Work:
+    """As `_audio_work`; an item also depends on its clip's face track, and fails where that failed."""
+    from pipeline.cache.keys import item_key
+    from pipeline.cache.shard import Shard as ShardFile
+    from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, Status
+    from pipeline.extraction import extract_visual
+
+    if faces is None:
+        raise AvemoError(f"{extractor.name}: visual features need face tracks; give --faces")
+    with ShardFile(faces) as tracks:
+        items = {name: tracks.item(name) for name in rows}
+    component = extractor.key_part()
+    wanted = {
+        name: item_key(row.media_key("visual"), component, [items[name].key]) for name, row in rows.items()
+    }
+
+    def compute(row: Row) -> FeatureSequence:
+        item = items[row.clip_id]
+        if item.x is None or item.times_s is None:
+            raise ClipFailure(Status(item.status), row.clip_id, f"face tracking failed: {item.detail}")
+        return extract_visual(extractor, row.clip, FeatureSequence(item.x, item.times_s))
+
+    return wanted, compute
+
+
+def _rows(index: Path, shard: int, shards: int) -> dict[str, Row]:
+    from pipeline.clip_table import read_table, shard_rows
+
+    return {row.clip_id: row for row in shard_rows(read_table(index), shard, shards)}
+
+
+def _fill(
+    store: Path,
+    info: dict[str, Any],
+    wanted: Mapping[str, str],
+    rows: Mapping[str, Row],
+    compute: Callable[[Row], FeatureSequence],
+    out: Path,
+    strict: bool,
+) -> None:
+    """Compute what is missing, publish the shard, say what was done."""
+    from pipeline.cache.fill import fill
+    from pipeline.cache.store import ShardStore
+    from pipeline.contracts import AvemoError, ClipFailure, Status
+
+    def compute_clip(clip_id: str) -> FeatureSequence:
+        row = rows[clip_id]
+        if row.status == Status.duplicate_id:
+            raise ClipFailure(Status.duplicate_id, clip_id, row.detail)
+        return compute(row)
+
+    counter = Counter(info["component"])
+    with ShardStore(store, info) as held:
+        summary = fill(held, wanted, compute_clip, progress=lambda p: counter(p.done, p.total))
+        for clip_id, reason in summary.failed.items():
+            print(f"failed: {clip_id}: {reason}", file=sys.stderr)
+        if strict and summary.failed:
+            raise AvemoError(f"{len(summary.failed)} clips failed (listed above) and strict is true")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        held.publish(wanted, out)
+    print(f"{summary.computed} computed, {summary.reused} reused, {len(summary.failed)} failed")
+
+
+@faces_app.command()
+def sheet(
+    index: Index,
+    faces: Annotated[Path, typer.Option(help="Manifest of the face tracks.")],
+    out: Out,
+    clips: Annotated[int, typer.Option(min=1, help="How many clips to show.")] = 12,
+    columns: Annotated[int, typer.Option(min=1, help="How many crops of each.")] = 8,
+) -> None:
+    """Draw a contact sheet of face crops, the clips with the fewest faces found first.
+
+    Example: avemo faces sheet --index index.parquet --faces manifest.json --out sheet.png
+    """
+    import cv2
+
+    from pipeline.cache.manifest import FeatureSet
+    from pipeline.clip_table import read_table
+    from pipeline.contracts import AvemoError
+    from pipeline.extraction import has_face, sample_crops
+    from pipeline.faces.crop import CropPolicy
+    from pipeline.faces.sheet import contact_sheet
+
+    with FeatureSet(faces) as tracks:
+        found = {name: tracks.read(name) for name in tracks.clip_ids}
+    share = {name: float(has_face(track).mean()) for name, track in found.items()}
+    rows = {row.clip_id: row for row in read_table(index)}
+    worst = sorted(share, key=lambda name: (share[name], name))[:clips]
+    cells = [
+        (
+            f"{name}\n{share[name]:.0%} of {len(found[name].x)} frames",
+            sample_crops(rows[name].clip, found[name], columns, CropPolicy(size_px=96)),
+        )
+        for name in worst
+    ]
+    encoded, png = cv2.imencode(".png", cv2.cvtColor(contact_sheet(cells), cv2.COLOR_RGB2BGR))
+    if not encoded:
+        raise AvemoError(f"{out}: the contact sheet could not be encoded as PNG")
+    write_aside(out, lambda path: path.write_bytes(png.tobytes()))

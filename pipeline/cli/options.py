@@ -1,0 +1,62 @@
+"""Options and small services that several commands share."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Cfg = Annotated[str, typer.Option("--cfg", help="JSON, or a JSON file; see `avemo config show --part`.")]
+Speed = Annotated[str, typer.Option("--speed", help="JSON of settings that change no number.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")]
+Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]
+Index = Annotated[Path, typer.Option("--index", help="Clip table (Parquet).")]
+
+
+def as_mapping(text: str) -> dict[str, Any]:
+    """An option's JSON, given in place or as a file's name."""
+    from pipeline.contracts import AvemoError
+
+    try:
+        loaded = json.loads(text if text.lstrip().startswith("{") else Path(text).read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise AvemoError(f"config: expected JSON or a JSON file, found {text!r}: {error}") from error
+    return loaded
+
+
+def use_threads(threads: int) -> None:
+    """Bound every numerical library; call before they are imported."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
+
+
+def write_aside(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let ``write`` make a file beside ``path``, then rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    write(aside)
+    os.replace(aside, path)
+
+
+class Counter:
+    """Prints ``what: done of total``: one moving line on a terminal, one line in ten seconds in a log."""
+
+    def __init__(self, what: str):
+        self.what, self.start, self.printed = what, time.monotonic(), 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        terminal = sys.stderr.isatty()
+        if done < total and now - self.printed < (0.2 if terminal else 10):
+            return
+        self.printed = now
+        rate = done / max(now - self.start, 1e-9)
+        line = f"{self.what}: {done} of {total}, {rate:.1f} per second, {(total - done) / max(rate, 1e-9):.0f} s left"
+        end = "\r" if terminal and done < total else "\n"
+        print(line, end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,33 @@
+"""`avemo demo`: the whole default run, through Snakemake."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(demo)
+
+
+def demo(
+    cores: Annotated[str, typer.Option(help="A number, or all.")] = "all",
+    config: Annotated[Path, typer.Option("--config", help="A run's YAML.")] = Path("config/config.yaml"),
+) -> None:
+    """Run the demo end to end and print the path of its report.
+
+    Example: avemo demo --cores 2
+    """
+    from pipeline.config import read_config, resolve_cached
+    from pipeline.layout import Layout
+
+    layout = Layout(resolve_cached(read_config(config)))
+    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--configfile", str(config)]
+    done = subprocess.run(command)
+    if done.returncode == 0:
+        typer.echo(f"report: {layout.report.resolve()}")
+    raise typer.Exit(done.returncode)

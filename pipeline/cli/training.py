@@ -1,0 +1,267 @@
+"""Experiment commands: splits, train, evaluate, baselines, tests."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli.options import Cfg, Out, Speed, Threads, as_mapping, use_threads, write_aside
+
+if TYPE_CHECKING:
+    from pipeline.dataset.loading import ClipData
+
+LabelFile = Annotated[Path, typer.Option("--labels", help="Label table.")]
+SplitFile = Annotated[Path, typer.Option("--splits", help="Splits (JSON).")]
+AudioFile = Annotated[Path, typer.Option("--audio", help="Manifest of the acoustic features.")]
+VisualFile = Annotated[Path, typer.Option("--visual", help="Manifest of the visual features.")]
+System = Annotated[str, typer.Option("--system", help="The system's name.")]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (splits, train, evaluate, baselines, tests):
+        app.command()(command)
+
+
+def splits(cfg: Cfg, labels: LabelFile, out: Out) -> None:
+    """Make the splits that every system uses; no speaker is on two sides.
+
+    Example: avemo splits --cfg '{"n": 20}' --labels labels.parquet --out splits.json
+    """
+    from pipeline.dataset.labels import load_labels
+    from pipeline.dataset.splits import SplitConfig, balance, check_disjoint, make_splits, save_splits
+
+    known = load_labels(labels)
+    table = known.labelled
+    made = make_splits(
+        table.clip_id.tolist(), table.group.tolist(), table.label.tolist(), SplitConfig(**as_mapping(cfg))
+    )
+    for split in made:
+        check_disjoint(split, known.groups)
+    report = balance(made, dict(zip(table.clip_id, table.label, strict=True)), known.groups)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_splits(out, made, report)
+    typer.echo(report.to_string(index=False))
+
+
+def train(
+    cfg: Cfg,
+    system: System,
+    split: Annotated[str, typer.Option(help="The split's name.")],
+    labels: LabelFile,
+    splits: SplitFile,
+    audio: AudioFile,
+    visual: VisualFile,
+    resume: Annotated[Path, typer.Option(help="Folder of the checkpoint that survives a kill.")],
+    out: Out,
+    speed: Speed = "{}",
+    threads: Threads = 1,
+) -> None:
+    """Train one system on one split; killed, the same command goes on after the last whole epoch.
+
+    Writes the model, and beside it history.csv and run.json.
+
+    Example: avemo train --cfg auxformer.json --system auxformer --split split00 --labels labels.parquet
+    --splits splits.json --audio a.json --visual v.json --resume resume --out model.safetensors
+    """
+    use_threads(threads)
+    import pandas as pd
+
+    from pipeline.contracts import digest
+    from pipeline.dataset.labels import load_labels
+    from pipeline.dataset.splits import Split
+    from pipeline.models import build_model
+    from pipeline.training.checkpoint import save_model
+    from pipeline.training.config import TrainingConfig
+    from pipeline.training.loop import train as train_system
+    from pipeline.training.record import run_record
+    from pipeline.training.seeding import build_seeded
+
+    started, part, known = time.time(), as_mapping(cfg), load_labels(labels)
+    fast = as_mapping(speed).get(system, {}) | {"threads": threads}
+    config = TrainingConfig(**part["training"], **fast)
+    whole = _split(splits, split)
+    with _features(audio, visual, known.targets) as (data, inputs):
+        train_ids, left_train = data.usable(whole.train)
+        dev_ids, left_dev = data.usable(whole.dev)
+        dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(known.classes)}
+        model = build_seeded(lambda: build_model(part["model"], **dims, **part["config"]), config.seed, split)
+        result = train_system(
+            model,
+            data,
+            Split(split, tuple(train_ids), tuple(dev_ids), ()),
+            config,
+            run_id=f"{system}-{digest([part, inputs])}",
+            folder=resume,
+            progress=_print_epoch,
+        )
+        statistics = {name: normaliser.to_dict() for name, normaliser in data.normalisers.items()}
+    meta = {
+        "system": system,
+        "split": split,
+        "model": part["model"],
+        "config": part["config"],
+        "dims": dims,
+        "classes": list(known.classes),
+        "normalisers": statistics,
+        "inputs": inputs,
+        "best_epoch": result.best_epoch,
+        "batch_size": config.batch_size,
+    }
+    record = run_record(part, seed=config.seed, inputs=inputs, started=started) | {
+        "system": system,
+        "split": split,
+        "parameters": sum(weights.numel() for weights in model.parameters()),
+        "best_epoch": result.best_epoch,
+        "left_out": left_train | left_dev,
+    }
+    history = pd.DataFrame(result.history)
+    write_aside(out.with_name("history.csv"), lambda path: history.to_csv(path, index=False))
+    write_aside(out.with_name("run.json"), lambda path: path.write_text(json.dumps(record, indent=1)))
+    save_model(out, result.best_state, meta)
+    shutil.rmtree(resume, ignore_errors=True)
+
+
+def _print_epoch(epoch: int, epochs: int, row: dict[str, Any]) -> None:
+    print(
+        f"epoch {epoch} of {epochs}: train {row['train_total']:.4f}, dev loss {row['dev_loss']:.4f}, "
+        f"dev macro-F1 {row['dev_macro_f1']:.3f}, {row['seconds']:.1f} s",
+        flush=True,
+    )
+
+
+def evaluate(
+    system: System,
+    labels: LabelFile,
+    splits: SplitFile,
+    audio: AudioFile,
+    visual: VisualFile,
+    predictions: Annotated[Path, typer.Option(help="Predictions to write (Parquet).")],
+    scores: Annotated[Path, typer.Option(help="Scores to write (CSV).")],
+    models: Annotated[list[Path], typer.Argument(help="The system's models, one a split.")],
+    threads: Threads = 1,
+) -> None:
+    """Score a system's kept models on their test clips: both modalities, sound alone, faces alone.
+
+    Example: avemo evaluate --system mult --labels labels.parquet --splits splits.json --audio a.json
+    --visual v.json --predictions p.parquet --scores s.csv train/mult/*/model.safetensors
+    """
+    use_threads(threads)
+    import pandas as pd
+    import torch
+
+    from pipeline.dataset.labels import load_labels
+    from pipeline.evaluation import predict, score
+
+    torch.set_num_threads(threads)
+    known = load_labels(labels)
+    speakers = dict(zip(known.table.clip_id, known.table.speaker, strict=True))
+    frames, rows = [], []
+    for path in models:
+        with _features(audio, visual, known.targets) as (data, _):
+            model, meta = load_system(path, data)
+            test_ids, left_out = data.usable(_split(splits, meta["split"]).test)
+            for clip_id, reason in left_out.items():
+                typer.echo(f"{meta['split']}: {clip_id} not scored: {reason}")
+            for modality in ("av", "audio", "visual"):
+                frame = predict(
+                    model, data, test_ids, modality=modality, batch_size=meta["batch_size"], device="cpu"
+                )
+                place = {"system": system, "split": meta["split"], "modality": modality}
+                values = score(frame, len(known.classes))
+                rows += [place | {"metric": metric, "value": value} for metric, value in values.items()]
+                frames.append(frame.assign(**place, speaker=frame.clip_id.map(speakers)))
+    write_aside(predictions, lambda path: pd.concat(frames, ignore_index=True).to_parquet(path, index=False))
+    write_aside(scores, lambda path: pd.DataFrame(rows).to_csv(path, index=False))
+
+
+def load_system(path: Path, data: ClipData) -> Any:
+    """A trained system, and ``data`` set to its train statistics: ``(model, meta)``."""
+    from pipeline.contracts import AvemoError
+    from pipeline.dataset.normalise import Normaliser
+    from pipeline.models import build_model
+    from pipeline.training.checkpoint import load_model, model_meta
+
+    meta = model_meta(path)
+    found = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim}
+    expected = {name: meta["dims"][name] for name in found}
+    if found != expected:
+        raise AvemoError(
+            f"{path}: expected features of {expected}, found {found}; use the run's own features"
+        )
+    model = build_model(meta["model"], **meta["dims"], **meta["config"])
+    load_model(path, model)
+    data.use({name: Normaliser.from_dict(values) for name, values in meta["normalisers"].items()})
+    return model, meta
+
+
+def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:
+    """Score what needs no features: the train part's majority class, and chance.
+
+    Example: avemo baselines --labels labels.parquet --splits splits.json --out baselines.csv
+    """
+    import numpy as np
+    import pandas as pd
+
+    from pipeline.dataset.labels import load_labels
+    from pipeline.dataset.splits import load_splits
+    from pipeline.evaluation import baselines as score_baselines
+
+    known = load_labels(labels)
+    targets, rows = known.targets, []
+    for split in load_splits(splits):
+        sides = [np.array([targets[clip_id] for clip_id in side]) for side in (split.train, split.test)]
+        for name, values in score_baselines(*sides, n_classes=len(known.classes), seed=0).items():
+            place = {"system": name, "split": split.name, "modality": "av"}
+            rows += [place | {"metric": metric, "value": value} for metric, value in values.items()]
+    write_aside(out, lambda path: pd.DataFrame(rows).to_csv(path, index=False))
+
+
+def tests(
+    cfg: Cfg,
+    splits: SplitFile,
+    out: Out,
+    scores: Annotated[list[Path], typer.Argument(help="Scores of each system, the reference first.")],
+) -> None:
+    """Matched-pair t-tests of the first system against each other one, over the splits.
+
+    Example: avemo tests --cfg '{"tail": "greater"}' --splits splits.json --out tests.csv a.csv b.csv
+    """
+    import pandas as pd
+
+    from pipeline.dataset.splits import load_splits
+    from pipeline.report.comparison import compare
+
+    made = load_splits(splits)
+    ratio = sum(len(split.test) / len(split.train) for split in made) / len(made)
+    table = compare([pd.read_csv(path) for path in scores], ratio, as_mapping(cfg)["tail"])
+    write_aside(out, lambda path: table.to_csv(path, index=False))
+    typer.echo(table.to_string(index=False))
+
+
+def _split(path: Path, name: str) -> Any:
+    from pipeline.contracts import AvemoError
+    from pipeline.dataset.splits import load_splits
+
+    found = {split.name: split for split in load_splits(path)}
+    if name not in found:
+        raise AvemoError(f"{path}: expected a split {name!r}, found {', '.join(found)}")
+    return found[name]
+
+
+@contextmanager
+def _features(
+    audio: Path, visual: Path, targets: dict[str, int]
+) -> Iterator[tuple[ClipData, dict[str, str]]]:
+    """The data of two manifests and the manifests' fingerprints."""
+    from pipeline.cache.manifest import FeatureSet
+    from pipeline.dataset.loading import ClipData
+
+    with FeatureSet(audio) as sound, FeatureSet(visual) as faces:
+        yield ClipData(sound, faces, targets), {"audio": sound.fingerprint, "visual": faces.fingerprint}

@@ -1,0 +1,183 @@
+"""The clip table: one checked row a clip, written as Parquet by the index stage.
+
+Media problems that a look at the file tells (missing, empty, Git LFS pointer,
+unreadable, the same id twice) are recorded here, before anything expensive
+runs; such a clip keeps its row, with status and reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pipeline.cache.keys import checked_id, shard_of
+from pipeline.contracts import AvemoError, Clip, ClipFailure, Status, digest
+from pipeline.media import MediaInfo, check_file, probe
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clip as indexed. Durations in seconds; hashes are of whole files; None = no such stream."""
+
+    clip_id: str
+    speaker: str
+    group: str
+    audio_path: str | None
+    video_path: str | None
+    start_s: float
+    end_s: float | None
+    audio_sha256: str | None
+    video_sha256: str | None
+    duration_s: float | None
+    audio_rate_hz: int | None
+    fps: float | None
+    n_frames: int | None
+    status: str
+    detail: str
+
+    @property
+    def clip(self) -> Clip:
+        """The row as the media room wants it."""
+        return Clip(
+            self.clip_id,
+            self.speaker,
+            self.group,
+            Path(self.audio_path) if self.audio_path else None,
+            Path(self.video_path) if self.video_path else None,
+            self.start_s,
+            self.end_s,
+        )
+
+    def media_key(self, modality: str) -> str:
+        """What identifies the signal of ``modality``: the bytes of its file, the interval, any failure."""
+        sha = (self.audio_sha256 or self.video_sha256) if modality == "audio" else self.video_sha256
+        return digest([sha, self.start_s, self.end_s, self.status])
+
+
+class HashCache:
+    """Remembers each file's sha-256 by size and time of change, so that only new media are read."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.known: dict[str, list[Any]] = json.loads(path.read_text()) if path.is_file() else {}
+        self.used: dict[str, list[Any]] = {}
+
+    def sha256(self, path: Path) -> str:
+        """The hash of the file's bytes, from memory where size and mtime are as they were."""
+        stat, name = path.stat(), str(path)
+        entry = self.known.get(name)
+        if entry is None or entry[:2] != [stat.st_size, stat.st_mtime_ns]:
+            with path.open("rb") as file:
+                entry = [stat.st_size, stat.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest()]
+        self.used[name] = entry
+        return entry[2]
+
+    def save(self) -> None:
+        """Write what this run used, aside and renamed."""
+        aside = self.path.with_suffix(".tmp")
+        aside.write_text(json.dumps(self.used))
+        os.replace(aside, self.path)
+
+
+def index_clips(
+    clips: Sequence[Clip], hashes: HashCache, progress: Callable[[int, int], None] | None = None
+) -> list[Row]:
+    """One row a clip id, sorted. Raises `AvemoError` for ids that no file may be named after."""
+    by_id: dict[str, list[Clip]] = {}
+    for clip in clips:
+        by_id.setdefault(checked_id(clip.clip_id), []).append(clip)
+    rows = []
+    for done, (_, same) in enumerate(sorted(by_id.items()), start=1):
+        rows.append(_row(same[0], hashes) if len(same) == 1 else _duplicate(same))
+        if progress:
+            progress(done, len(by_id))
+    return rows
+
+
+def _duplicate(same: list[Clip]) -> Row:
+    files = ", ".join(str(clip.video_path or clip.audio_path) for clip in same)
+    failure = ClipFailure(Status.duplicate_id, same[0].clip_id, f"{len(same)} rows share this id: {files}")
+    return _make_row(same[0], {}, None, failure)
+
+
+def _row(clip: Clip, hashes: HashCache) -> Row:
+    """A clip's row; a problem of one file leaves the other modality usable."""
+    shas: dict[str, str] = {}
+    problem: ClipFailure | None = None
+    info: MediaInfo | None = None
+    for name, path in (("audio_sha256", clip.audio_path), ("video_sha256", clip.video_path)):
+        if path is None:
+            continue
+        try:
+            check_file(path, clip.clip_id)
+            shas[name] = hashes.sha256(path)
+        except ClipFailure as failure:
+            problem = failure
+    if problem is None:
+        try:
+            info = probe(clip)
+        except ClipFailure as failure:
+            problem = failure
+    return _make_row(clip, shas, info, problem)
+
+
+def _make_row(clip: Clip, shas: dict[str, str], info: MediaInfo | None, problem: ClipFailure | None) -> Row:
+    return Row(
+        clip_id=clip.clip_id,
+        speaker=clip.speaker,
+        group=clip.group,
+        audio_path=str(clip.audio_path) if clip.audio_path else None,
+        video_path=str(clip.video_path) if clip.video_path else None,
+        start_s=clip.start_s,
+        end_s=clip.end_s,
+        audio_sha256=shas.get("audio_sha256"),
+        video_sha256=shas.get("video_sha256"),
+        duration_s=info.duration_s if info else None,
+        audio_rate_hz=info.audio_rate_hz if info else None,
+        fps=info.fps if info else None,
+        n_frames=info.n_frames if info else None,
+        status=str(problem.status if problem else Status.ok),
+        detail=str(problem) if problem else "",
+    )
+
+
+def write_table(path: Path, rows: Sequence[Row]) -> None:
+    """Rows to Parquet, aside and renamed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
+    schema = pa.schema([(field.name, kinds[str(field.type).split(" ")[0]]) for field in fields(Row)])
+    aside = path.with_name(path.name + ".tmp")
+    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), aside)
+    os.replace(aside, path)
+
+
+def read_table(path: Path) -> list[Row]:
+    """The rows that `write_table` wrote; raises `AvemoError` for anything else."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        rows = [Row(**row) for row in table.to_pylist()]
+    except (pa.ArrowInvalid, TypeError, OSError) as error:
+        raise AvemoError(f"{path}: expected a clip table, found {error}; delete it and run again") from error
+    for row in rows:
+        checked_id(row.clip_id)
+    return rows
+
+
+def shard_rows(rows: Iterable[Row], shard: int, shards: int) -> list[Row]:
+    """The rows whose clips belong to ``shard``; adding clips never moves the others."""
+    return [row for row in rows if shard_of(row.clip_id, shards) == shard]
+
+
+def rows_digest(rows: Iterable[Row]) -> str:
+    """Changes exactly when a clip's media, interval or status does; names of files and folders do not count."""
+    return digest([[row.clip_id, row.media_key("audio"), row.media_key("visual")] for row in rows])

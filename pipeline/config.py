@@ -1,0 +1,327 @@
+"""The whole run's configuration: read, checked and filled in before any job starts.
+
+A run's YAML names components and gives their ``Config`` fields; `resolve`
+checks every field with the component's own class and fills in defaults. What
+each stage depends on is cut from the resolved config by the ``*_part``
+functions, for the workflow's triggers and the commands' arguments alike, so a
+command can read nothing that would not also trigger it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from pipeline.contracts import AvemoError, ComponentConfig, digest
+from pipeline.corpora import CORPORA
+from pipeline.corpora.base import Corpus
+from pipeline.features import EXTRACTORS
+from pipeline.models import MODELS
+from pipeline.registry import nearest
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+
+
+class CorpusSection(ComponentConfig):
+    """Which corpus, how it is labelled, and into how many shards its caches are cut."""
+
+    name: str
+    id: str = Field("", pattern=r"^[A-Za-z0-9_-]*$")
+    """Folder under ``cache``; default: the name. Two corpora of one kind need two ids."""
+    shards: int = Field(32, ge=1, le=4096)
+    config: dict[str, Any] = {}
+    labels: dict[str, Any] = {}
+
+
+class FeatureSection(ComponentConfig):
+    """Which extractor, and its fields."""
+
+    extractor: str
+    config: dict[str, Any] = {}
+
+
+class FeaturesSection(ComponentConfig):
+    """One feature a modality."""
+
+    audio: FeatureSection
+    visual: FeatureSection
+
+
+class SystemSection(ComponentConfig):
+    """A row of the tables: a model, its fields, and where its training differs from ``training``."""
+
+    model: str
+    title: str = ""
+    config: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+
+
+class TestsSection(ComponentConfig):
+    """How systems are compared with the first."""
+
+    tail: Literal["greater", "two-sided"] = "greater"
+
+
+class RunConfig(ComponentConfig):
+    """A whole run."""
+
+    run: str = Field(pattern=NAME)
+    cache: str = "cache"
+    results: str = "results"
+    corpus: CorpusSection
+    faces: dict[str, Any] = {}
+    features: FeaturesSection
+    splits: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    systems: dict[str, SystemSection] = Field(min_length=1)
+    tests: TestsSection = TestsSection()
+    strict: bool = False
+    """True: a clip that fails stops the run."""
+
+    @field_validator("systems")
+    @classmethod
+    def _plain_names(cls, systems: dict[str, SystemSection]) -> dict[str, SystemSection]:
+        for name in systems:
+            if name == "baselines" or not re.match(NAME, name):
+                raise ValueError(
+                    f"system {name!r}: expected letters, digits, _ and -, not 'baselines'; put the rest into its title"
+                )
+        return systems
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A YAML file's mapping; raises `AvemoError` if it is absent or not one."""
+    try:
+        loaded = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise AvemoError(f"{path}: expected a config file, found {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise AvemoError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(loaded, dict):
+        raise AvemoError(f"{path}: expected keys and values, found {type(loaded).__name__}")
+    return loaded
+
+
+def parse(model: type[BaseModel], values: Any, where: str) -> Any:
+    """``model(**values)``; an error names each key by its path from the top, and the nearest valid one."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise AvemoError("\n".join(_explain(model, where, problem) for problem in error.errors())) from None
+
+
+def _explain(model: type[BaseModel], where: str, problem: Any) -> str:
+    location = ".".join(str(part) for part in (*([where] if where else []), *problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(model, problem["loc"][:-1])
+        return f"config: unknown key {location!r}{nearest(str(problem['loc'][-1]), known)}; known: {', '.join(known)}"
+    if problem["type"] == "missing":
+        return f"config: {location}: expected a value, found none; add the key"
+    return f"config: {location}: {problem['msg']}; found {problem['input']!r}"
+
+
+def _fields_at(model: Any, location: tuple[Any, ...]) -> list[str]:
+    """Field names of the model that ``location`` leads to."""
+    for part in location:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is not None:
+            model = field.annotation
+        for inner in getattr(model, "__args__", ()):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                model = inner
+    return sorted(getattr(model, "model_fields", {}))
+
+
+def resolve(raw: dict[str, Any]) -> dict[str, Any]:
+    """The config with every component checked, every default filled in, every version named.
+
+    A component's fields are parted: ``config`` changes numbers and triggers
+    reruns, ``speed`` does neither. Raises `AvemoError` naming the key, what was
+    found and the nearest valid key.
+    """
+    from pipeline.dataset.splits import SplitConfig
+    from pipeline.faces.track import FaceTracker
+
+    run = parse(RunConfig, raw, "")
+    resolved = run.model_dump(mode="json")
+    corpus = CORPORA.load(run.corpus.name)
+    resolved["corpus"] |= {
+        "id": run.corpus.id or run.corpus.name,
+        **_fields(corpus.Config, run.corpus.config, "corpus.config"),
+        "labels": _fields(corpus.Labels, run.corpus.labels, "corpus.labels")["config"],
+        "version": corpus.version,
+        "synthetic": corpus.synthetic,
+    }
+    faces = _fields(FaceTracker.Config, run.faces, "faces") | {"version": FaceTracker.version}
+    resolved["faces"] = faces | {"id": _variant(FaceTracker.name, faces)}
+    for modality, feature in resolved["features"].items():
+        _resolve_feature(modality, feature, resolved["faces"])
+    resolved["splits"] = _fields(SplitConfig, run.splits, "splits")["config"]
+    for name, system in resolved["systems"].items():
+        _resolve_system(name, system, run.training)
+    return resolved
+
+
+def _resolve_feature(modality: str, feature: dict[str, Any], faces: dict[str, Any]) -> None:
+    extractor = EXTRACTORS.load(feature["extractor"])
+    if extractor.modality != modality:
+        raise AvemoError(
+            f"config: features.{modality}: expected an extractor of {modality} features, "
+            f"found {feature['extractor']!r}, which is {extractor.modality}"
+        )
+    feature |= _fields(extractor.Config, feature["config"], f"features.{modality}.config")
+    feature["version"] = extractor.version
+    upstream = [faces["id"]] if modality == "visual" else []
+    feature["id"] = _variant(feature["extractor"], feature, *upstream)
+
+
+def _resolve_system(name: str, system: dict[str, Any], shared: dict[str, Any]) -> None:
+    from pipeline.training.config import TrainingConfig
+
+    model = MODELS.load(system["model"])
+    where = f"systems.{name}"
+    training = _fields(TrainingConfig, {**shared, **system["training"]}, f"{where}.training")
+    system |= {
+        "title": system["title"] or name,
+        "config": _fields(model.Config, system["config"], f"{where}.config")["config"],
+        "training": training["config"],
+        "speed": training["speed"],
+        "version": model.version,
+    }
+
+
+def _fields(model: type[ComponentConfig], values: dict[str, Any], where: str) -> dict[str, Any]:
+    """A component's fields, checked: those that change numbers, and those that only change speed."""
+    checked = parse(model, values, where)
+    numbers = checked.numbers()
+    speed = {key: value for key, value in checked.model_dump(mode="json").items() if key not in numbers}
+    return {"config": numbers, "speed": speed}
+
+
+def _variant(name: str, component: dict[str, Any], *upstream: str) -> str:
+    """Folder of one setting of a component, so that two runs can share a cache side by side."""
+    return f"{name}-{digest([component['version'], component['config'], *upstream])[:8]}"
+
+
+def resolve_cached(raw: dict[str, Any], folder: Path = Path(".avemo")) -> dict[str, Any]:
+    """`resolve`, remembered by content of config and package, so that a workflow parses without torch."""
+    path = folder / f"config-{digest([raw, source_digest()])}.json"
+    if path.is_file():
+        return json.loads(path.read_text())
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.config"], input=json.dumps(raw), capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise AvemoError(done.stderr.strip())
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(f".{os.getpid()}.tmp")
+    aside.write_text(done.stdout)
+    os.replace(aside, path)
+    return json.loads(done.stdout)
+
+
+def corpus_of(resolved: dict[str, Any]) -> Corpus:
+    """The corpus that a resolved config, or `corpus_part` of it, names."""
+    section = resolved.get("corpus", resolved)
+    corpus = CORPORA.load(section["name"])
+    config = corpus.Config(**section["config"], **section.get("speed", {}))
+    return corpus(config, corpus.Labels(**section.get("labels", {})))
+
+
+def corpus_part(resolved: dict[str, Any], *, labels: bool = False) -> dict[str, Any]:
+    """What the clip table depends on, or with ``labels`` what the labels do."""
+    wanted = ("name", "version", "config", *(("labels",) if labels else ()))
+    return {key: resolved["corpus"][key] for key in wanted}
+
+
+def feature_part(resolved: dict[str, Any], stage: str) -> dict[str, Any]:
+    """What the shards of ``faces``, ``audio`` or ``visual`` depend on, weight files included."""
+    if stage == "faces":
+        return {key: resolved["faces"][key] for key in ("id", "version", "config")}
+    section = resolved["features"][stage]
+    part = {key: section[key] for key in ("id", "extractor", "version", "config")}
+    if stage == "visual":
+        part["faces"] = resolved["faces"]["id"]
+    return part | {"weights": weights_stamp(section["config"].get("weights"))}
+
+
+def weights_stamp(weights: str | None) -> list[int] | None:
+    """Bytes and time of change of a weight file, cheap enough for every parse; the item keys hash it."""
+    path = Path(weights or "")
+    return [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else None
+
+
+def train_part(resolved: dict[str, Any], system: str) -> dict[str, Any]:
+    """What training ``system`` depends on, features and splits apart."""
+    section = resolved["systems"][system]
+    return {key: section[key] for key in ("model", "version", "config", "training")}
+
+
+def speed_part(resolved: dict[str, Any], name: str) -> dict[str, Any]:
+    """Settings of ``corpus``, ``faces``, ``audio``, ``visual`` or ``training`` (by system) that change no number."""
+    if name == "training":
+        return {system: section["speed"] for system, section in resolved["systems"].items()}
+    return (resolved["features"] if name in resolved["features"] else resolved)[name]["speed"]
+
+
+def report_part(resolved: dict[str, Any]) -> dict[str, Any]:
+    """The resolved config without speed settings: what tables and report depend on."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: strip(inner) for key, inner in value.items() if key != "speed"}
+        return value
+
+    return strip(resolved)
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of a run's config, with each component's own under ``components``."""
+    from pipeline.dataset.splits import SplitConfig
+    from pipeline.faces.track import FaceTracker
+    from pipeline.training.config import TrainingConfig
+
+    components: dict[str, Any] = {
+        "faces": FaceTracker.Config.model_json_schema(),
+        "splits": SplitConfig.model_json_schema(),
+        "training": TrainingConfig.model_json_schema(),
+    }
+    for registry in (CORPORA, EXTRACTORS, MODELS):
+        classes = {name: registry.load(name) for name in registry}
+        components[registry.kind] = {
+            name: found.Config.model_json_schema() for name, found in classes.items()
+        }
+    return RunConfig.model_json_schema() | {"components": components}
+
+
+def source_digest() -> str:
+    """A hash of the package's source files."""
+    root = Path(__file__).parent
+    hasher = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        hasher.update(str(path.relative_to(root)).encode())
+        hasher.update(path.read_bytes())
+    return hasher.hexdigest()
+
+
+def _main() -> int:
+    """Config as JSON on standard input, resolved config on standard output."""
+    try:
+        print(json.dumps(resolve(json.load(sys.stdin))))
+    except AvemoError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,155 @@
+"""CREMA-D: 7,442 clips, 91 actors, twelve sentences, six emotions, crowd-sourced votes.
+
+Cao, Cooper, Keutmann, Gur, Nenkova, Verma: CREMA-D: Crowd-Sourced Emotional
+Multimodal Actors Dataset, IEEE Trans. Affective Computing 5(4), 2014.
+Clone github.com/CheyneyComputerScience/CREMA-D *with Git LFS* (Open Database
+License 1.0), so that the folder has::
+
+    AudioWAV/1001_DFA_ANG_XX.wav        16 kHz mono
+    VideoFlash/1001_DFA_ANG_XX.flv      480x360, 30 fps, with sound
+    processedResults/tabulatedVotes.csv how raters voted, per rating mode
+
+A clip's name is ``<actor>_<sentence>_<intended emotion>_<intensity>``.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pipeline.contracts import AvemoError, Clip, ComponentConfig
+from pipeline.corpora.base import Corpus, Label
+
+EMOTIONS = {"A": "anger", "D": "disgust", "F": "fear", "H": "happiness", "N": "neutral", "S": "sadness"}
+INTENDED = {"ANG": "A", "DIS": "D", "FEA": "F", "HAP": "H", "NEU": "N", "SAD": "S"}
+MODES = {"voice": "1", "face": "2", "audio-visual": "3"}
+"""Rating modes and the first digit of their row ids in ``tabulatedVotes.csv``."""
+
+MEAN_INTENSITY = {
+    "A": "meanAngerResp",
+    "D": "meanDisgustResp",
+    "F": "meanFearResp",
+    "H": "meanHappyResp",
+    "N": "meanNeutralResp",
+    "S": "meanSadResp",
+}
+NAME = re.compile(r"(?P<actor>\d{4})_[A-Z]{3}_(?P<emotion>[A-Z]{3})_(LO|MD|HI|XX|X)")
+
+
+class CremaD(Corpus):
+    """CREMA-D from a clone of its repository; speaker and group are the actor."""
+
+    name = "crema_d"
+    version = 1
+
+    class Config(ComponentConfig):
+        """Where the corpus lies and which of its media to use."""
+
+        root: Path
+        media: Literal["both", "video", "audio"] = "both"
+        """``both``: sound from AudioWAV, faces from VideoFlash; ``video``: both from VideoFlash."""
+
+    class Labels(ComponentConfig):
+        """From votes to one class a clip (rules and counts: docs/fidelity.md)."""
+
+        rule: Literal["plurality", "majority", "intended"] = "plurality"
+        mode: Literal["voice", "face", "audio-visual"] = "audio-visual"
+
+    video_suffix: ClassVar[str] = ".flv"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(EMOTIONS.values())
+
+    @property
+    def root(self) -> Path:
+        """The corpus' folder."""
+        return Path(self.config.root)
+
+    @property
+    def votes_path(self) -> Path:
+        return self.root / "processedResults" / "tabulatedVotes.csv"
+
+    def media_files(self) -> Iterable[Path]:
+        yield self.votes_path
+        for folder in ("AudioWAV", "VideoFlash"):
+            if (self.root / folder).is_dir():
+                yield from (self.root / folder).iterdir()
+
+    def clips(self) -> list[Clip]:
+        return [self._clip(name) for name in sorted({row["fileName"] for row in read_votes(self.votes_path)})]
+
+    def _clip(self, name: str) -> Clip:
+        match = NAME.fullmatch(name)
+        if match is None:
+            raise AvemoError(
+                f"{self.votes_path}: fileName {name!r}: expected a name like 1001_DFA_ANG_XX; correct the table"
+            )
+        actor = match["actor"]
+        audio = self.root / "AudioWAV" / f"{name}.wav" if self.config.media != "video" else None
+        video = (
+            self.root / "VideoFlash" / f"{name}{self.video_suffix}" if self.config.media != "audio" else None
+        )
+        return Clip(name, speaker=actor, group=actor, audio_path=audio, video_path=video)
+
+    def labels(self, clips: list[Clip]) -> list[Label]:
+        digit = MODES[self.label_rule.mode]
+        votes = {row["fileName"]: row for row in read_votes(self.votes_path) if row[""].startswith(digit)}
+        return [self._label(clip.clip_id, votes.get(clip.clip_id)) for clip in clips]
+
+    def _label(self, clip_id: str, votes: dict[str, str] | None) -> Label:
+        intended = INTENDED[clip_id.split("_")[2]]
+        if self.label_rule.rule == "intended":
+            return Label(clip_id, EMOTIONS[intended])
+        if votes is None:
+            return Label(clip_id, None, f"no {self.label_rule.mode} votes")
+        if self.label_rule.rule == "majority":
+            return _majority(clip_id, votes)
+        return _plurality(clip_id, votes, intended)
+
+
+def read_votes(path: Path) -> list[dict[str, str]]:
+    """The rows of ``tabulatedVotes.csv``; raises `AvemoError` if it is absent or another table."""
+    if not path.is_file():
+        raise AvemoError(
+            f"{path}: expected CREMA-D's vote table, found no file; set corpus.config.root to the clone"
+        )
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        missing = {"", "fileName", *EMOTIONS, *MEAN_INTENSITY.values()} - set(reader.fieldnames or ())
+        if missing:
+            raise AvemoError(
+                f"{path}: expected the columns of tabulatedVotes.csv, found none of {sorted(missing)}"
+            )
+        return list(reader)
+
+
+def leaders(votes: dict[str, str]) -> list[str]:
+    """The emotion letters that share the highest count."""
+    counts = {letter: int(votes[letter]) for letter in EMOTIONS}
+    return [letter for letter, count in counts.items() if count == max(counts.values())]
+
+
+def _majority(clip_id: str, votes: dict[str, str]) -> Label:
+    total = sum(int(votes[letter]) for letter in EMOTIONS)
+    first = leaders(votes)[0]
+    if 2 * int(votes[first]) > total:
+        return Label(clip_id, EMOTIONS[first])
+    return Label(clip_id, None, f"no emotion has more than half of {total} votes")
+
+
+def _plurality(clip_id: str, votes: dict[str, str], intended: str) -> Label:
+    """Ties: the intended emotion if it is among the leaders, else the highest mean intensity."""
+    tied = leaders(votes)
+    if len(tied) == 1:
+        return Label(clip_id, EMOTIONS[tied[0]])
+    if intended in tied:
+        return Label(clip_id, EMOTIONS[intended], "tie, intended emotion taken")
+    intensity = {letter: float(votes[MEAN_INTENSITY[letter]]) for letter in tied}
+    best = [letter for letter in tied if intensity[letter] == max(intensity.values())]
+    if len(best) == 1:
+        return Label(clip_id, EMOTIONS[best[0]], "tie, most intense emotion taken")
+    return Label(clip_id, None, f"tie between {', '.join(EMOTIONS[x] for x in best)}")

@@ -1,0 +1,220 @@
+"""Clips of one corpus as padded, normalised batches.
+
+Dimension letters: B batch, T time, D feature dimension.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.contracts import AvemoError, FeatureSequence
+from pipeline.dataset.batch import Batch
+from pipeline.dataset.normalise import Normaliser
+
+MODALITIES = ("audio", "visual")
+
+MEMORY_BYTES = 512 * 2**20
+"""Normalised clips kept in memory; changes speed only."""
+
+
+class FeatureSource(Protocol):
+    """Features of one modality by clip id, as the cache's `FeatureSet` gives them."""
+
+    @property
+    def dim(self) -> int:
+        """Number of feature dimensions."""
+
+    def has(self, clip_id: str) -> bool:
+        """Whether the clip was extracted without failure."""
+
+    def length(self, clip_id: str) -> int:
+        """The clip's number of frames."""
+
+    def read(self, clip_id: str) -> FeatureSequence:
+        """The clip's features."""
+
+    def moments(self, clip_ids: Sequence[str]) -> Any:
+        """``count`` of frames, their ``sum`` and sum of ``squares (dim,)`` over the clips."""
+
+
+class ClipData:
+    """Batches of clips that may lack a modality.
+
+    ``targets`` maps clip ids to class numbers; ``max_frames`` cuts the ends off
+    longer sequences of the modalities it names. Normalised clips stay in memory
+    up to ``memory_bytes``; beyond that the least recently used are read again.
+    """
+
+    def __init__(
+        self,
+        audio: FeatureSource | None,
+        visual: FeatureSource | None,
+        targets: Mapping[str, int],
+        max_frames: Mapping[str, int] | None = None,
+        memory_bytes: int = MEMORY_BYTES,
+    ):
+        given = {"audio": audio, "visual": visual}
+        self.sources = {name: source for name, source in given.items() if source is not None}
+        self.targets = targets
+        self.max_frames = _checked_limits(max_frames or {})
+        self.normalisers: dict[str, Normaliser] = {}
+        self._memory = _Memory(memory_bytes)
+
+    @property
+    def audio_dim(self) -> int:
+        """Width of audio batches; 1, all zeros, without an audio source."""
+        return self._dim("audio")
+
+    @property
+    def visual_dim(self) -> int:
+        """Width of visual batches; 1, all zeros, without a visual source."""
+        return self._dim("visual")
+
+    def usable(self, clip_ids: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+        """The clips with a target and a modality, in order, and why each of the others has to stay out."""
+        kept, left_out = [], {}
+        for clip_id in clip_ids:
+            if clip_id not in self.targets:
+                left_out[clip_id] = "no target"
+            elif not any(self._present(modality, clip_id) for modality in self.sources):
+                left_out[clip_id] = f"no features of {' or '.join(self.sources) or 'any source'}"
+            else:
+                kept.append(clip_id)
+        return kept, left_out
+
+    def fit(self, train_ids: Sequence[str]) -> dict[str, Normaliser]:
+        """Statistics of the train clips (whole, not cut), kept for `batches` and returned by modality.
+
+        Raises `AvemoError` if no train clip has a modality that has a source.
+        """
+        normalisers = {}
+        for modality, source in self.sources.items():
+            found = [clip_id for clip_id in train_ids if self._present(modality, clip_id)]
+            if not found:
+                raise AvemoError(
+                    f"{modality}: expected features of train clips, found none of {len(train_ids)}; "
+                    f"extract them, or leave {modality} out of the experiment"
+                )
+            moments = source.moments(found)
+            normalisers[modality] = Normaliser.from_moments(moments.count, moments.sum, moments.squares)
+        self.use(normalisers)
+        return normalisers
+
+    def use(self, normalisers: Mapping[str, Normaliser]) -> None:
+        """Take statistics made earlier, e.g. a checkpoint's. Raises `AvemoError` if they do not fit."""
+        for modality, source in self.sources.items():
+            found = normalisers[modality].dim if modality in normalisers else None
+            if found != source.dim:
+                raise AvemoError(
+                    f"{modality}: expected statistics of {source.dim} dimensions, found {found}; "
+                    "use those of the same extractor, or call fit"
+                )
+        self.normalisers = dict(normalisers)
+        self._memory.clear()
+
+    def batches(
+        self, clip_ids: Sequence[str], batch_size: int, generator: torch.Generator | None = None
+    ) -> Iterator[Batch]:
+        """Batches of ``batch_size`` clips, the last possibly smaller; shuffled if a generator is given.
+
+        The order is drawn at the call. Sequences are normalised, then padded
+        right with zeros to the longest of the batch. Raises `AvemoError` for a
+        clip without target, or before `fit` or `use`.
+        """
+        if batch_size < 1:
+            raise AvemoError(f"batch_size: expected 1 or more, found {batch_size}; correct the config")
+        if not set(self.sources) <= set(self.normalisers):
+            raise AvemoError(
+                "normalisation: expected train statistics, found none; call fit(train_ids) first"
+            )
+        _, left_out = self.usable(clip_ids)
+        if left_out:
+            clip_id, reason = next(iter(left_out.items()))
+            raise AvemoError(
+                f"{clip_id}: {reason} (and {len(left_out) - 1} more such clips); keep to those of usable()"
+            )
+        ordered = list(clip_ids)
+        if generator is not None:
+            ordered = [ordered[i] for i in torch.randperm(len(ordered), generator=generator).tolist()]
+        return (self.collate(ordered[i : i + batch_size]) for i in range(0, len(ordered), batch_size))
+
+    def collate(self, clip_ids: Sequence[str]) -> Batch:
+        """The batch of exactly these clips, in this order."""
+        audio, audio_mask = _pad([self._sequence("audio", c) for c in clip_ids], self.audio_dim)
+        visual, visual_mask = _pad([self._sequence("visual", c) for c in clip_ids], self.visual_dim)
+        target = torch.tensor([self.targets[c] for c in clip_ids], dtype=torch.long)
+        return Batch(audio, visual, audio_mask, visual_mask, target, list(clip_ids))
+
+    def _dim(self, modality: str) -> int:
+        return self.sources[modality].dim if modality in self.sources else 1
+
+    def _present(self, modality: str, clip_id: str) -> bool:
+        source = self.sources.get(modality)
+        return source is not None and source.has(clip_id) and source.length(clip_id) > 0
+
+    def _sequence(self, modality: str, clip_id: str) -> Tensor | None:
+        """Normalised ``(T, D)``, or None if the clip lacks the modality."""
+        if not self._present(modality, clip_id):
+            return None
+        known = self._memory.get((modality, clip_id))
+        if known is not None:
+            return known
+        x = self.sources[modality].read(clip_id).x[: self.max_frames.get(modality)]
+        made = torch.from_numpy(np.ascontiguousarray(self.normalisers[modality].apply(x)))
+        self._memory.put((modality, clip_id), made)
+        return made
+
+
+class _Memory:
+    """Tensors by key, the least recently used dropped beyond ``budget`` bytes."""
+
+    def __init__(self, budget: int):
+        self.budget, self.used = budget, 0
+        self._kept: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
+
+    def get(self, key: tuple[str, str]) -> Tensor | None:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def put(self, key: tuple[str, str], value: Tensor) -> None:
+        if value.nbytes > self.budget:
+            return
+        self._kept[key] = value
+        self.used += value.nbytes
+        while self.used > self.budget:
+            self.used -= self._kept.popitem(last=False)[1].nbytes
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self.used = 0
+
+
+def _pad(sequences: Sequence[Tensor | None], dim: int) -> tuple[Tensor, Tensor]:
+    """``(B, T, D)`` with zeros at the right, and its mask ``(B, T)``, True = real.
+
+    None, an absent modality, becomes one zero frame that counts as real.
+    """
+    longest = max((len(s) for s in sequences if s is not None), default=1)
+    x_BTD = torch.zeros(len(sequences), longest, dim)
+    mask_BT = torch.zeros(len(sequences), longest, dtype=torch.bool)
+    for row, sequence in enumerate(sequences):
+        if sequence is None:
+            mask_BT[row, 0] = True
+        else:
+            x_BTD[row, : len(sequence)] = sequence
+            mask_BT[row, : len(sequence)] = True
+    return x_BTD, mask_BT
+
+
+def _checked_limits(max_frames: Mapping[str, int]) -> dict[str, int]:
+    for modality, limit in max_frames.items():
+        if modality not in MODALITIES or limit < 1:
+            raise AvemoError(f"max_frames: expected audio or visual: 1 or more, found {modality}: {limit}")
+    return dict(max_frames)

@@ -1,0 +1,72 @@
+"""Z-normalisation from the moments of the train clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pipeline.contracts import AvemoError
+
+EPSILON = 1e-6
+"""Added to every standard deviation, so that a constant dimension becomes 0, not NaN."""
+
+
+@dataclass(frozen=True, eq=False)
+class Normaliser:
+    """``(x − mean) / std`` per dimension; both ``(dim,)`` float32, ``std`` with `EPSILON` in it."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def from_moments(cls, count: int, sum: ArrayLike, squares: ArrayLike) -> Normaliser:
+        """From frames counted and, per dimension, their sum and sum of squares ``(dim,)``.
+
+        ``std = √max(0, squares/count − mean²) + EPSILON``: population, in float64.
+        Raises `AvemoError` for no frames or moments that are not finite.
+
+        >>> Normaliser.from_moments(2, [4.0], [10.0])  # frames 1 and 3
+        Normaliser(mean=array([2.], dtype=float32), std=array([1.000001], dtype=float32))
+        """
+        total, square = np.asarray(sum, dtype=np.float64), np.asarray(squares, dtype=np.float64)
+        if count < 1:
+            raise AvemoError(
+                "normalisation: expected train frames, found none; extract the train clips first"
+            )
+        bad = np.flatnonzero(~(np.isfinite(total) & np.isfinite(square)))
+        if len(bad):
+            raise AvemoError(
+                f"normalisation: expected finite moments, found others in dimensions {bad[:8].tolist()}; "
+                "look for NaN or infinite features with `avemo cache verify`"
+            )
+        mean = total / count
+        # Rounding can leave a constant dimension a hair below zero.
+        variance = np.maximum(square / count - mean**2, 0.0)
+        return cls(mean.astype(np.float32), (np.sqrt(variance) + EPSILON).astype(np.float32))
+
+    @property
+    def dim(self) -> int:
+        """Number of feature dimensions."""
+        return len(self.mean)
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """``x (frames, dim)`` of any float type to z-scores, float32. Raises `AvemoError` for another dim."""
+        if x.ndim != 2 or x.shape[1] != self.dim:
+            raise AvemoError(
+                f"normalisation: expected features (frames, {self.dim}), found {x.shape}; "
+                "use the statistics of the same extractor"
+            )
+        return (x.astype(np.float32) - self.mean) / self.std
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """JSON-able; `from_dict` gives back the same bits."""
+        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Normaliser:
+        """What `to_dict` gave."""
+        return cls(np.asarray(values["mean"], dtype=np.float32), np.asarray(values["std"], dtype=np.float32))

@@ -1,0 +1,242 @@
+"""ComParE low-level descriptors at a 16 ms step: 65 LLDs and their deltas, by openSMILE.
+
+The descriptors are those of ComParE 2016 (Schuller et al., Interspeech 2016),
+framed as the papers say (32 ms windows, 16 ms step) instead of openSMILE's
+20/60 ms windows every 10 ms. openSMILE's own configuration is edited at run
+time, since its licence does not let us ship a changed copy.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from pipeline.contracts import AvemoError, ComponentConfig, FeatureSequence
+from pipeline.features.base import AudioExtractor
+
+if TYPE_CHECKING:
+    from opensmile.core.lib import OpenSMILE
+
+STEP_S = 0.016
+SPECTRAL_WINDOW_S = 0.032
+PITCH_WINDOW_S = {"60ms": 0.060, "all32": 0.032}
+
+SMOOTHED = ("is13_lld_nzsmo", "is13_lldA_smo", "is13_lldB_smo")
+LEVELS = (*SMOOTHED, *(f"{level}_de" for level in SMOOTHED))
+MAIN_CONFIG = r"""
+[componentInstances:cComponentManager]
+instance[dataMemory].type=cDataMemory
+\{\cm[source{?}:input]}
+\{descriptors.conf.inc}
+[componentInstances:cComponentManager]
+instance[lldall].type=cVectorConcat
+[lldall:cVectorConcat]
+reader.dmLevel = LEVELS
+writer.dmLevel = lldall
+includeSingleElementFields = 1
+\{\cm[sink{?}:output]}
+"""
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Windows of the pitch and of the spectral descriptors, and their common step, in seconds."""
+
+    step_s: float
+    pitch_window_s: float
+    spectral_window_s: float
+
+
+class CompareLLD(AudioExtractor):
+    """65 ComParE 2016 descriptors, then their 65 deltas (``_de``), every 16 ms.
+
+    Row ``i`` describes the windows that start at sample ``256 i``. Its time is
+    the centre of the 32 ms window, ``0.016 i + 0.016`` s, in both readings; the
+    60 ms window of F0, voicing, jitter, shimmer, HNR and zero crossings has its
+    centre 14 ms later. There are ``(n - W) // 256 + 1`` rows for ``n`` samples
+    and the longest window ``W``: openSMILE's last row repeats a timestamp and
+    lacks a full window, so it is dropped.
+    """
+
+    name = "compare_lld"
+    version = 1
+    dim = 130
+
+    class Config(ComponentConfig):
+        """The one choice that the papers leave open."""
+
+        pitch_window: Literal["60ms", "all32"] = "60ms"
+        """``60ms`` keeps openSMILE's window for the pitch group. ``all32`` is the papers'
+        literal text; it finds no F0 below about 170 Hz, hence none for most men."""
+
+    config: Config
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        pitch_window_s = PITCH_WINDOW_S[config.pitch_window]
+        self.framing = Framing(STEP_S, pitch_window_s, SPECTRAL_WINDOW_S)
+        self._smile = open_smile(self.framing, self.rate_hz)
+        self.columns = column_names(self._smile)
+        if len(self.columns) != self.dim:
+            raise AvemoError(
+                f"openSMILE {_version()}: expected {self.dim} descriptors, found {len(self.columns)}; "
+                "install opensmile 2.6"
+            )
+
+    def provenance(self) -> dict[str, Any]:
+        """The version of openSMILE."""
+        return {"opensmile": _version()}
+
+    def extract(self, signal: np.ndarray) -> FeatureSequence:
+        """``signal (samples,)`` in [-1, 1] at 16 kHz to ``x (frames, 130)`` float32.
+
+        Samples become 16-bit integers, as everywhere in openSMILE's Python
+        package, but saturate instead of wrapping round at +1. Raises
+        `AvemoError` for a signal shorter than one window or not finite.
+        """
+        rows = self._expected_rows(signal)
+        x, starts_s = run(self._smile, to_int16(signal))
+        if len(x) != rows + 1:
+            raise AvemoError(
+                f"openSMILE {_version()}: expected {rows + 1} rows for {len(signal)} samples, "
+                f"found {len(x)}; install opensmile 2.6"
+            )
+        return FeatureSequence(x[:rows], starts_s[:rows] + self.framing.spectral_window_s / 2)
+
+    def _expected_rows(self, signal: np.ndarray) -> int:
+        longest_s = max(self.framing.pitch_window_s, self.framing.spectral_window_s)
+        window, step = round(longest_s * self.rate_hz), round(self.framing.step_s * self.rate_hz)
+        if signal.ndim != 1 or len(signal) < window:
+            raise AvemoError(
+                f"signal too short for compare_lld: expected one channel of at least {window} samples "
+                f"({longest_s:g} s), found shape {signal.shape}; give a longer clip or leave it out"
+            )
+        return (len(signal) - window) // step + 1
+
+
+def to_int16(signal: np.ndarray) -> np.ndarray:
+    """``signal (samples,)`` in [-1, 1] to int16 by truncation; beyond the range it saturates.
+
+    >>> to_int16(np.array([-1.0, 0.5, 1.0])).tolist()
+    [-32768, 16384, 32767]
+    """
+    if not np.isfinite(signal).all():
+        bad = int(np.argmin(np.isfinite(signal)))
+        raise AvemoError(
+            f"signal: expected finite samples, found {signal[bad]} at sample {bad}; decode the clip again"
+        )
+    return np.clip(signal * np.float32(32768), -32768, 32767).astype(np.int16)
+
+
+def run(smile: OpenSMILE, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``samples (n,)`` int16 through openSMILE: rows ``(frames, dim)`` and their start times in seconds.
+
+    The state is reset afterwards, which costs less than a new openSMILE.
+    """
+    from opensmile import config
+
+    rows: list[np.ndarray] = []
+    starts_s: list[float] = []
+
+    def collect(data: np.ndarray, meta: Any) -> None:
+        rows.append(data[0].copy())
+        starts_s.append(meta.time)
+
+    smile._callbacks.clear()  # else openSMILE keeps every clip's rows alive
+    smile.external_sink_set_callback_ex(config.EXTERNAL_OUTPUT_COMPONENT, collect)
+    try:
+        smile.external_audio_source_write_data(config.EXTERNAL_SOURCE_COMPONENT, samples.tobytes())
+        smile.external_audio_source_set_eoi(config.EXTERNAL_SOURCE_COMPONENT)
+        smile.run()
+    finally:
+        smile.reset()
+    return np.array(rows, dtype=np.float32), np.array(starts_s)
+
+
+def open_smile(framing: Framing, rate_hz: int) -> OpenSMILE:
+    """An openSMILE that writes all descriptors and deltas, row by row, for ``framing``."""
+    from opensmile.core.lib import OpenSMILE
+
+    shared = _package_config() / "shared"
+    smile = OpenSMILE()
+    with tempfile.TemporaryDirectory(prefix="avemo-opensmile-") as folder:
+        options = {
+            "source": shared / "standard_external_wave_input.conf.inc",
+            "sink": shared / "standard_external_data_output_single.conf.inc",
+            "sinkLevel": "lldall",
+            "sampleRate": rate_hz,
+            "nBits": 16,
+        }
+        smile.initialize(str(write_config(Path(folder), framing)), options, loglevel=0)
+    weakref.finalize(smile, _free, smile._smileobj)
+    return smile
+
+
+def write_config(folder: Path, framing: Framing) -> Path:
+    """Write the installed ComParE 2016 configuration, with ``framing``, into ``folder``; its main file.
+
+    Raises `AvemoError` naming openSMILE's version when an edit does not match
+    exactly once.
+    """
+    import shutil
+
+    installed = _package_config()
+    shutil.copytree(installed / "shared", folder / "shared")
+    text = (installed / "compare/ComParE_2016_core.lld.conf.inc").read_text(encoding="utf-8")
+    for framer, old_s, window_s in (
+        ("is13_frame60", "0.060", framing.pitch_window_s),
+        ("is13_frame25", "0.020", framing.spectral_window_s),
+    ):
+        text = edit(text, framer, f"frameSize = {old_s}", f"frameSize = {window_s:.6f}")
+        text = edit(text, framer, "frameStep = 0.010", f"frameStep = {framing.step_s:.6f}")
+    (folder / "compare").mkdir()
+    (folder / "compare/descriptors.conf.inc").write_text(text, encoding="utf-8")
+    main = folder / "compare/main.conf"
+    main.write_text(MAIN_CONFIG.replace("LEVELS", ";".join(LEVELS)), encoding="utf-8")
+    return main
+
+
+def edit(text: str, framer: str, old: str, new: str) -> str:
+    """``text`` with ``old`` replaced in the section of ``framer``, where it must occur exactly once."""
+    before, header, after = text.partition(f"\n[{framer}:cFramer]\n")
+    section, following, rest = after.partition("\n[")
+    if not header or section.count(old) != 1:
+        raise AvemoError(
+            f"openSMILE {_version()}: expected {old!r} once in section {framer} of its ComParE 2016 "
+            f"configuration, found {section.count(old) if header else 'no such section'}; install opensmile 2.6"
+        )
+    return before + header + section.replace(old, new) + following + rest
+
+
+def column_names(smile: OpenSMILE) -> tuple[str, ...]:
+    """Names of the descriptors, as openSMILE gives them."""
+    from opensmile import config
+
+    sink = config.EXTERNAL_OUTPUT_COMPONENT
+    return tuple(
+        smile.external_sink_get_element_name(sink, i)
+        for i in range(smile.external_sink_get_num_elements(sink))
+    )
+
+
+def _package_config() -> Path:
+    import opensmile
+
+    return Path(opensmile.__file__).parent / "core" / opensmile.config.CONFIG_ROOT
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("opensmile")
+
+
+def _free(pointer: int) -> None:
+    from opensmile.core.lib import smileapi
+
+    smileapi.smile_free(pointer)

@@ -1,0 +1,222 @@
+"""AV-Ladder: audio-visual and cross-layer ladder networks on AuxFormer's encoders.
+
+Goncalves and Busso, "Learning cross-modal audiovisual representations with
+ladder networks for emotion recognition", ICASSP 2023; equations and section
+numbers are that paper's. The noise variance is meant for unit-scale inputs:
+z-normalise both modalities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.dataset.batch import Batch
+from pipeline.models.attention import Encoder, TransformerConfig, projection, require_frames
+from pipeline.models.base import Outputs, System
+from pipeline.models.ladder import (
+    Encoding,
+    LadderDecoder,
+    LadderEncoder,
+    Noise,
+    add_gaussian,
+    reconstruction_cost,
+)
+
+CROSS_STREAMS = ("audio_over_visual", "visual_over_audio")
+"""The streams of the audio-visual ladder: X_A->V (audio queries), X_V->A (visual queries)."""
+
+
+class AVLadder(System):
+    """Clean and noisy passes through encoders, CNNs and ladders (Fig. 1).
+
+    Training: ``logits`` are the noisy heads (Eq. 3 is the mean of their losses),
+    ``losses["reconstruction"]`` is Eq. 4. Evaluation: clean heads and no further loss.
+    ``prediction`` is the mean of the clean logits in both.
+    """
+
+    version: ClassVar[int] = 1
+
+    class Config(TransformerConfig):
+        """8,246,355 parameters with 130-D audio, 4096-D faces and 6 classes."""
+
+        length: int = Field(311, ge=1)
+        """N, frames of both modalities before the CNN; longer clips are cut, shorter ones zero-padded."""
+        channels: tuple[int, ...] = Field((64, 32, 16), min_length=1)
+        """Output channels of the CNN layers, each followed by a max-pooling of 2."""
+        hidden: tuple[int, ...] = Field((256, 128), min_length=1)
+        """Units of the ladder's hidden layers 1..L."""
+        reconstruction_weights: tuple[float, ...] = (0.5, 0.5, 0.1)
+        """lambda_0..lambda_L, one per ladder layer, input included."""
+        noise_variance: float = Field(0.2, ge=0)
+        """sigma^2 of the noise on inputs, backbone outputs and ladder layers."""
+        ladders: Literal["all", "audiovisual", "cross_layer"] = "all"
+        """Ladders to build; ``audiovisual`` is the paper's Ablation 1, ``cross_layer`` its Ablation 2."""
+
+        @model_validator(mode="after")
+        def _sizes_agree(self) -> AVLadder.Config:
+            if len(self.reconstruction_weights) != len(self.hidden) + 1:
+                raise ValueError(
+                    f"{len(self.hidden)} hidden layers need {len(self.hidden) + 1} reconstruction_weights "
+                    f"(input included), found {len(self.reconstruction_weights)}"
+                )
+            if self.pooled_length < 1:
+                raise ValueError(
+                    f"length {self.length} is pooled away by {len(self.channels)} halvings; "
+                    f"raise it to at least {2 ** len(self.channels)}"
+                )
+            return self
+
+        @property
+        def pooled_length(self) -> int:
+            """Steps that remain after the CNN's max-poolings."""
+            return self.length // 2 ** len(self.channels)
+
+    config: Config
+
+    def __init__(self, config: Config, *, audio_dim: int, visual_dim: int, outputs: int):
+        super().__init__(config, audio_dim=audio_dim, visual_dim=visual_dim, outputs=outputs)
+        self.project_audio = projection(audio_dim, config.width)
+        self.project_visual = projection(visual_dim, config.width)
+        self.cnns = nn.ModuleDict()
+        self.encoders = nn.ModuleDict()
+        self.decoders = nn.ModuleDict()
+        if config.ladders != "cross_layer":
+            self._build_audiovisual()
+        if config.ladders != "audiovisual":
+            self._build_cross_layer()
+
+    def _build_audiovisual(self) -> None:
+        config = self.config
+        self.cross_audio = Encoder(config, cross=True, positions=True)
+        self.cross_visual = Encoder(config, cross=True, positions=True)
+        self.self_audio = Encoder(config)
+        self.self_visual = Encoder(config)
+        self.cnns.update({name: SentenceCNN(config) for name in CROSS_STREAMS})
+        sizes = (2 * config.channels[-1] * config.pooled_length, *config.hidden)
+        self.encoders["av"] = LadderEncoder(sizes, self.outputs)
+        self.decoders["av"] = LadderDecoder(sizes)
+
+    def _build_cross_layer(self) -> None:
+        config = self.config
+        self.unimodal_audio = Encoder(config)
+        self.unimodal_visual = Encoder(config)
+        sizes = (config.channels[-1] * config.pooled_length, *config.hidden)
+        for name in ("audio", "visual"):
+            self.cnns[name] = SentenceCNN(config)
+            self.encoders[name] = LadderEncoder(sizes, self.outputs)
+        self.decoders["audio_to_visual"] = LadderDecoder(sizes)
+        self.decoders["visual_to_audio"] = LadderDecoder(sizes)
+
+    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
+        """One pass; training noise from ``generator``. Raises `AvemoError` for a clip without frames."""
+        batch = cut(batch, self.config.length)
+        require_frames(batch)
+        clean = self.climb(self.represent(batch))
+        logits = {name: encoding.logits_BC for name, encoding in clean.items()}
+        prediction_BC = torch.stack([*logits.values()]).mean(0)
+        if not self.training:
+            return Outputs(logits=logits, prediction=prediction_BC)
+        noise = partial(add_gaussian, variance=self.config.noise_variance, generator=generator)
+        noisy = self.climb(self.represent(batch, noise), noise)
+        return Outputs(
+            logits={name: encoding.logits_BC for name, encoding in noisy.items()},
+            prediction=prediction_BC,
+            losses={"reconstruction": self.reconstruction(noisy, clean)},
+        )
+
+    def represent(self, batch: Batch, noise: Noise | None = None) -> dict[str, Tensor]:
+        """Sentence vectors X by ladder (sections 3.1, 3.2): clean, or with ``noise`` noisy.
+
+        The encoders run at the batch's own length: frames up to N would be padding, which
+        attention ignores and the CNN reads as zeros anyway.
+        """
+        streams = self._backbone(batch, noise)
+        audio_mask, visual_mask = batch.audio_mask_BT, batch.visual_mask_BT
+        masks = dict.fromkeys(("audio", "audio_over_visual"), audio_mask)
+        masks |= dict.fromkeys(("visual", "visual_over_audio"), visual_mask)
+        sentences = {
+            name: self.cnns[name](x_BTD if noise is None else noise(x_BTD), masks[name])
+            for name, x_BTD in streams.items()
+        }
+        if "av" in self.encoders:
+            sentences["av"] = torch.cat([sentences[name] for name in CROSS_STREAMS], dim=1)
+        return {name: sentences[name] for name in self.encoders}
+
+    def _backbone(self, batch: Batch, noise: Noise | None) -> dict[str, Tensor]:
+        """All sequence outputs of the red box in Fig. 1; Eq. 1 with the other modality as keys."""
+        audio, visual = batch.audio_BTD, batch.visual_BTD
+        if noise is not None:
+            audio, visual = noise(audio), noise(visual)
+        audio, visual = self.project_audio(audio), self.project_visual(visual)
+        audio_mask, visual_mask = batch.audio_mask_BT, batch.visual_mask_BT
+        streams = {}
+        if "av" in self.encoders:
+            crossed_audio = self.cross_audio(audio, audio_mask, visual, visual_mask)
+            crossed_visual = self.cross_visual(visual, visual_mask, audio, audio_mask)
+            streams["audio_over_visual"] = self.self_audio(crossed_audio, audio_mask)
+            streams["visual_over_audio"] = self.self_visual(crossed_visual, visual_mask)
+        if "audio" in self.encoders:
+            streams["audio"] = self.unimodal_audio(audio, audio_mask)
+            streams["visual"] = self.unimodal_visual(visual, visual_mask)
+        return streams
+
+    def climb(self, sentences: dict[str, Tensor], noise: Noise | None = None) -> dict[str, Encoding]:
+        """Each ladder's encoder on its sentence vector ``(B, D0)``."""
+        return {name: encoder(sentences[name], noise) for name, encoder in self.encoders.items()}
+
+    def reconstruction(self, noisy: dict[str, Encoding], clean: dict[str, Encoding]) -> Tensor:
+        """L_uns (Eq. 4): sum over l of lambda_l [C_AV + (C_A->V + C_V->A) / 2].
+
+        A cross-layer decoder reads the noisy pass of one modality and is judged by the
+        clean layers of the other.
+        """
+        routes = {
+            "av": ("av", "av", 1.0),
+            "audio_to_visual": ("audio", "visual", 0.5),
+            "visual_to_audio": ("visual", "audio", 0.5),
+        }
+        costs = []
+        for name, decoder in self.decoders.items():
+            source, target, share = routes[name]
+            weights = self.config.reconstruction_weights
+            costs.append(share * reconstruction_cost(decoder(noisy[source]), clean[target].z, weights))
+        return torch.stack(costs).sum()
+
+
+class SentenceCNN(nn.Module):
+    """[Conv k=3 -> ReLU -> max-pool 2] per channel count, flattened (section 3.2)."""
+
+    def __init__(self, config: AVLadder.Config):
+        super().__init__()
+        self.length = config.length
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(below, size, kernel_size=3, padding=1)
+            for below, size in pairwise((config.width, *config.channels))
+        )
+
+    def forward(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+        """``(B, channels * pooled length)``; padded frames are zeros up to the common length."""
+        x_BTD = x_BTD * mask_BT[:, :, None]
+        x_BDT = F.pad(x_BTD, (0, 0, 0, self.length - x_BTD.shape[1])).transpose(1, 2)
+        for convolution in self.convolutions:
+            x_BDT = F.max_pool1d(F.relu(convolution(x_BDT)), 2)
+        return x_BDT.flatten(1)
+
+
+def cut(batch: Batch, length: int) -> Batch:
+    """``batch`` without the frames after ``length``."""
+    return replace(
+        batch,
+        audio_BTD=batch.audio_BTD[:, :length],
+        visual_BTD=batch.visual_BTD[:, :length],
+        audio_mask_BT=batch.audio_mask_BT[:, :length],
+        visual_mask_BT=batch.visual_mask_BT[:, :length],
+    )

@@ -1,0 +1,123 @@
+"""Ladder network pieces: noise, batch-norm encoder, combinator decoder.
+
+Rasmus et al. 2015 as reduced by Pezeshki et al. 2016, with the notation of
+section 3.3 of Goncalves and Busso, "Learning cross-modal audiovisual
+representations with ladder networks for emotion recognition", ICASSP 2023.
+A tilde in the paper is ``noisy`` here, a hat ``estimate``; layer 0 is the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Noise = Callable[[Tensor], Tensor]
+
+
+def add_gaussian(x: Tensor, *, variance: float, generator: torch.Generator | None) -> Tensor:
+    """x + N(0, variance), drawn on the generator's own device (without one: torch's global state)."""
+    device = x.device if generator is None else generator.device
+    noise = torch.randn(x.shape, dtype=x.dtype, device=device, generator=generator)
+    return x + variance**0.5 * noise.to(x.device)
+
+
+class LadderBatchNorm(nn.Module):
+    """Batch normalisation without scale or shift, over clips ``(B, D)``.
+
+    Training: each pass has its own batch statistics, and only ``clean`` ones enter the
+    running averages. Evaluation: running averages for every pass. One clip alone has no
+    batch statistics, so a training batch of one is normalised by the running averages.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("variance", torch.ones(size))
+
+    def forward(self, x_BD: Tensor, *, clean: bool = True) -> Tensor:
+        own_statistics = self.training and len(x_BD) > 1
+        if own_statistics and not clean:
+            return F.batch_norm(x_BD, None, None, training=True)
+        return F.batch_norm(x_BD, self.mean, self.variance, training=own_statistics)
+
+
+@dataclass
+class Encoding:
+    """One pass up a ladder: ``z`` of layers 0..L, top ``h_BD`` and ``logits_BC``."""
+
+    z: list[Tensor]
+    h_BD: Tensor
+    logits_BC: Tensor
+
+
+class LadderEncoder(nn.Module):
+    """z(l) = BN(W_l h(l-1)) [+ noise], h(l) = ReLU(gamma_l z(l) + beta_l), logits from h(L)."""
+
+    def __init__(self, sizes: Sequence[int], outputs: int):
+        super().__init__()
+        self.weights = nn.ModuleList(nn.Linear(below, size, bias=False) for below, size in pairwise(sizes))
+        self.norms = nn.ModuleList(LadderBatchNorm(size) for size in sizes[1:])
+        self.gammas = nn.ParameterList(torch.ones(size) for size in sizes[1:])
+        self.betas = nn.ParameterList(torch.zeros(size) for size in sizes[1:])
+        self.classifier = nn.Linear(sizes[-1], outputs)
+
+    def forward(self, x_BD: Tensor, noise: Noise | None = None) -> Encoding:
+        """The clean pass, or with ``noise`` the noisy one."""
+        z, h_BD = [x_BD], x_BD
+        for weight, norm, gamma, beta in zip(self.weights, self.norms, self.gammas, self.betas, strict=True):
+            z_BD = norm(weight(h_BD), clean=noise is None)
+            if noise is not None:
+                z_BD = noise(z_BD)
+            h_BD = F.relu(gamma * z_BD + beta)
+            z.append(z_BD)
+        return Encoding(z, h_BD, self.classifier(h_BD))
+
+
+class Combinator(nn.Module):
+    """g([u, z, u * z]): a 3 -> 4 -> 1 perceptron applied to every unit of a layer alike."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(3, 4)
+        self.out = nn.Linear(4, 1)
+
+    def forward(self, u_BD: Tensor, noisy_BD: Tensor) -> Tensor:
+        inputs_BD3 = torch.stack([u_BD, noisy_BD, u_BD * noisy_BD], dim=-1)
+        return self.out(F.leaky_relu(self.hidden(inputs_BD3))).squeeze(-1)
+
+
+class LadderDecoder(nn.Module):
+    """u(L) = BN(h(L)), u(l) = BN(V_l estimate(l+1)), estimate(l) = g(u(l), noisy z(l))."""
+
+    def __init__(self, sizes: Sequence[int]):
+        super().__init__()
+        self.weights = nn.ModuleList(nn.Linear(above, size, bias=False) for size, above in pairwise(sizes))
+        self.norms = nn.ModuleList(LadderBatchNorm(size) for size in sizes)
+        self.combinators = nn.ModuleList(Combinator() for _ in sizes)
+
+    def forward(self, noisy: Encoding) -> list[Tensor]:
+        """Estimates of the clean ``z``, layers 0..L."""
+        projected_BD, estimates = noisy.h_BD, []
+        for layer in reversed(range(len(noisy.z))):
+            u_BD = self.norms[layer](projected_BD)
+            estimates.append(self.combinators[layer](u_BD, noisy.z[layer]))
+            if layer:
+                projected_BD = self.weights[layer - 1](estimates[-1])
+        return estimates[::-1]
+
+
+def reconstruction_cost(estimates: list[Tensor], clean: list[Tensor], weights: Sequence[float]) -> Tensor:
+    """sum over l of lambda_l times the mean squared error of layer l, over units and clips."""
+    terms = [
+        weight * F.mse_loss(estimate, target)
+        for weight, estimate, target in zip(weights, estimates, clean, strict=True)
+    ]
+    return torch.stack(terms).sum()

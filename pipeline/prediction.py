@@ -1,0 +1,98 @@
+"""Class probabilities for one clip that no table lists, by a system of a finished run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.contracts import AvemoError, Clip, ClipFailure, FeatureSequence
+from pipeline.dataset.loading import ClipData
+from pipeline.evaluation import load_system
+from pipeline.extraction import extract_audio, extract_visual, track_clip
+from pipeline.faces.track import FaceTracker
+from pipeline.features import EXTRACTORS
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """``probabilities`` by class, and what a reader must know: missing modalities, random weights."""
+
+    probabilities: dict[str, float]
+    notes: list[str]
+
+
+class OneClip:
+    """A `FeatureSource` that holds one clip, or none if the clip lacks the modality."""
+
+    def __init__(self, clip_id: str, features: FeatureSequence | None, dim: int):
+        self.clip_id, self.features, self.dim = clip_id, features, dim
+
+    def has(self, clip_id: str) -> bool:
+        return self.features is not None and clip_id == self.clip_id
+
+    def length(self, clip_id: str) -> int:
+        return len(self.read(clip_id).x)
+
+    def read(self, clip_id: str) -> FeatureSequence:
+        if self.features is None:
+            raise AvemoError(f"{clip_id}: expected features, found none")
+        return self.features
+
+    def moments(self, clip_ids: Any) -> Any:
+        raise AvemoError("one clip has no train statistics; use the trained system's own")
+
+
+def predict_clip(clip: Clip, config: dict[str, Any], model_path: Path) -> Prediction:
+    """Faces, features and one forward pass; a modality that fails is left out and noted.
+
+    ``config`` is the run's resolved config. Raises `AvemoError` when both fail.
+    """
+    notes: list[str] = []
+    sound = _attempt(_audio_features, clip, config, notes)
+    faces = _attempt(_visual_features, clip, config, notes)
+    if sound is None and faces is None:
+        raise AvemoError("; ".join(notes))
+    dims = {name: EXTRACTORS.load(feature["extractor"]).dim for name, feature in config["features"].items()}
+    data = ClipData(
+        OneClip(clip.clip_id, sound, dims["audio"]),
+        OneClip(clip.clip_id, faces, dims["visual"]),
+        {clip.clip_id: 0},
+    )
+    model, meta = load_system(model_path, data)
+    model.eval()
+    with torch.no_grad():
+        (batch,) = data.batches([clip.clip_id], 1)
+        probabilities = model(batch).prediction.softmax(-1)[0].double().numpy()
+    if not np.isfinite(probabilities).all():
+        raise AvemoError(f"{clip.clip_id}: expected finite probabilities, found {probabilities.tolist()}")
+    return Prediction(dict(zip(meta["classes"], probabilities.tolist(), strict=True)), notes)
+
+
+def _attempt(extract: Any, clip: Clip, config: dict[str, Any], notes: list[str]) -> FeatureSequence | None:
+    try:
+        return extract(clip, config, notes)
+    except ClipFailure as failure:
+        notes.append(str(failure))
+        return None
+
+
+def _extractor(feature: dict[str, Any], notes: list[str]) -> Any:
+    found = EXTRACTORS.load(feature["extractor"])
+    extractor = found(found.Config(**feature["config"]))
+    if extractor.provenance().get("random_weights"):
+        notes.append(f"{feature['extractor']}: random weights")
+    return extractor
+
+
+def _audio_features(clip: Clip, config: dict[str, Any], notes: list[str]) -> FeatureSequence:
+    return extract_audio(_extractor(config["features"]["audio"], notes), clip)
+
+
+def _visual_features(clip: Clip, config: dict[str, Any], notes: list[str]) -> FeatureSequence:
+    tracker = FaceTracker(FaceTracker.Config(**config["faces"]["config"]))
+    extractor = _extractor(config["features"]["visual"], notes)
+    return extract_visual(extractor, clip, track_clip(tracker, clip))

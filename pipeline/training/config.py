@@ -1,0 +1,53 @@
+"""How a system is trained. Defaults are AuxFormer's schedule (paper section 4)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from pipeline.contracts import ComponentConfig, speed
+from pipeline.registry import nearest
+from pipeline.training import STEPS
+
+
+class TrainingConfig(ComponentConfig):
+    """One training schedule; AV-Ladder's is batch 64, 40 epochs, plateau patience 6."""
+
+    procedure: str = "joint"
+    """What one mini-batch does: a name in `pipeline.training.STEPS`."""
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(32, ge=1)
+    """Clips a mini-batch."""
+    optimizer: Literal["adam"] = "adam"
+    lr: float = Field(7.25e-4, gt=0)
+    """Learning rate of the first epoch."""
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float = Field(0.8, gt=0)
+    """Largest global gradient norm of an update."""
+    plateau_patience: int = Field(5, ge=0)
+    """Epochs without a lower dev loss that the rate survives; it falls after one more."""
+    plateau_factor: float = Field(0.1, gt=0, lt=1)
+    """What the rate is multiplied by on a plateau."""
+    modality_drop: float = Field(0.0, ge=0, le=0.5)
+    """Probability that a mini-batch loses its sound, and again that it loses its faces; never both.
+    AuxFormer's optimized training uses 0.2."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after so many epochs without a lower dev loss. None: all epochs, best checkpoint."""
+    dev_loss: Literal["prediction", "heads"] = "prediction"
+    """What selects the epoch: cross-entropy of the prediction's logits, or the mean over the heads'."""
+    seed: int = Field(0, ge=0)
+    """With the split's name, the source of every random number of the run."""
+    device: str = speed("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """``auto``: a GPU if there is one. Equal bytes are promised on the CPU only."""
+    threads: int | None = speed(1, ge=1)
+    """CPU threads; None leaves PyTorch's choice. Sums may round differently with another number."""
+
+    @field_validator("procedure")
+    @classmethod
+    def _known(cls, procedure: str) -> str:
+        if procedure not in STEPS:
+            raise ValueError(
+                f"unknown procedure{nearest(procedure, STEPS)}; known: {', '.join(sorted(STEPS))}"
+            )
+        return procedure

@@ -1,0 +1,44 @@
+"""A system's outputs without training: for dev scores here and test predictions later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import torch
+
+from pipeline.dataset.batch import Batch
+from pipeline.models.base import Outputs, System
+
+
+class Data(Protocol):
+    """What training and evaluation ask of a data set."""
+
+    def fit(self, train_ids: Sequence[str]) -> object:
+        """Learn normalisation from these clips only."""
+
+    def batches(
+        self, clip_ids: Sequence[str], batch_size: int, generator: torch.Generator | None = None
+    ) -> Iterator[Batch]:
+        """Padded batches, in the given order, or shuffled by ``generator``."""
+
+
+# no_grad, not inference_mode: a data set may cache the tensors it makes here and train on them later.
+@torch.no_grad()
+def infer(
+    model: System,
+    data: Data,
+    clip_ids: Sequence[str],
+    *,
+    batch_size: int,
+    device: torch.device | str,
+    without: str | None = None,
+) -> Iterator[tuple[Batch, Outputs]]:
+    """Batches in the given order and the outputs for each, in evaluation mode.
+
+    ``without`` names a modality to zero.
+    """
+    model.eval()
+    for batch in data.batches(clip_ids, batch_size, None):
+        moved = (batch.without(without) if without else batch).to(device)
+        yield moved, model(moved)

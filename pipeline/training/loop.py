@@ -1,0 +1,175 @@
+"""Training one system on one split: epochs, selection on dev, resumption.
+
+The test clips of a split are never read here.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from pipeline.contracts import AvemoError, digest
+from pipeline.metrics import classification_scores
+from pipeline.models.base import System
+from pipeline.training import STEPS
+from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.training.config import TrainingConfig
+from pipeline.training.inference import Data, infer
+from pipeline.training.losses import DEV_LOSSES
+from pipeline.training.state import RunState
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int, dict[str, Any]], None]
+"""Called after each epoch with its number, the number of epochs and its row of the history."""
+
+
+class TrainDev(Protocol):
+    """What training may know of a split: no test side."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def train(self) -> Sequence[str]: ...
+    @property
+    def dev(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """``history``: a row an epoch. ``best_state``: weights of ``best_epoch`` (from 1), on the CPU."""
+
+    history: list[dict[str, Any]]
+    best_epoch: int
+    best_state: dict[str, Tensor]
+
+
+def train(
+    model: System,
+    data: Data,
+    split: TrainDev,
+    config: TrainingConfig,
+    *,
+    run_id: str,
+    folder: Path,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train ``model`` in place; keep the epoch with the lowest dev loss.
+
+    After each epoch ``folder`` holds a checkpoint. Called again with the same
+    arguments after a kill, the run goes on from there and ends with the same
+    bytes; a checkpoint of another run is replaced. Raises `AvemoError` if a
+    loss is not finite.
+    """
+    device = choose_device(config.device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        data.fit(split.train)
+        identity = run_identity(model, split, config, run_id, device)
+        run = start_or_resume(model, split, config, identity, folder, device)
+        while not finished(run, config):
+            started = time.perf_counter()
+            epoch, lr = len(run.history) + 1, run.lr
+            place = f"{run_id}, split {split.name}, epoch {epoch}"
+            losses = train_epoch(run, data, split.train, config, place)
+            dev = assess(run, data, split.dev, config, place)
+            row = {"epoch": epoch, "lr": lr, **losses, **dev, "seconds": time.perf_counter() - started}
+            run.finish_epoch(row)
+            tensors, meta = run.snapshot()
+            save_checkpoint(folder, tensors, {**meta, "identity": identity})
+            if progress:
+                progress(epoch, config.epochs, row)
+    return TrainingResult(run.history, run.best_epoch, run.best_state)
+
+
+def train_epoch(
+    run: RunState, data: Data, clip_ids: Sequence[str], config: TrainingConfig, place: str
+) -> dict[str, float]:
+    """One pass over the clips in random order; returns the mean over clips of each loss term."""
+    step = STEPS.load(config.procedure)
+    run.model.train()
+    sums: dict[str, float] = {}
+    clips = 0
+    for number, batch in enumerate(
+        data.batches(clip_ids, config.batch_size, run.generators.shuffle), start=1
+    ):
+        where = f"{place}, batch {number}"
+        terms = step(run.model, batch.to(run.device), run.optimizer, config, run.generators, where)
+        size = len(batch.target_B)
+        clips += size
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0.0) + size * value
+    if not clips:
+        raise AvemoError(f"{place}: expected clips to train on, found none; check the split and the features")
+    return {f"train_{name}": value / clips for name, value in sums.items()}
+
+
+def assess(
+    run: RunState, data: Data, clip_ids: Sequence[str], config: TrainingConfig, place: str
+) -> dict[str, float]:
+    """Dev loss (mean over clips), macro-F1 and micro-F1."""
+    loss_sum = 0.0
+    targets, predictions = [], []
+    for batch, outputs in infer(run.model, data, clip_ids, batch_size=config.batch_size, device=run.device):
+        loss_sum += float(DEV_LOSSES[config.dev_loss](outputs, batch)) * len(batch.target_B)
+        targets.append(batch.target_B.cpu())
+        predictions.append(outputs.prediction.argmax(-1).cpu())
+    if not targets:
+        raise AvemoError(f"{place}: expected dev clips, found none; check the split and the features")
+    loss = loss_sum / sum(map(len, targets))
+    if not math.isfinite(loss):
+        raise AvemoError(f"{place}: expected a finite dev loss, found {loss}; lower training.lr")
+    scores = classification_scores(
+        torch.cat(targets).numpy(), torch.cat(predictions).numpy(), run.model.outputs
+    )
+    return {"dev_loss": loss, "dev_macro_f1": scores["macro_f1"], "dev_micro_f1": scores["micro_f1"]}
+
+
+def finished(run: RunState, config: TrainingConfig) -> bool:
+    """All epochs are done, or the dev loss has not fallen for ``patience`` of them."""
+    done = len(run.history)
+    return done >= config.epochs or (config.patience is not None and done - run.best_epoch >= config.patience)
+
+
+def start_or_resume(
+    model: System, split: TrainDev, config: TrainingConfig, identity: str, folder: Path, device: torch.device
+) -> RunState:
+    """A fresh run, or the one whose checkpoint lies in ``folder`` if it is this one."""
+    run = RunState.fresh(model, config, split.name, device)
+    found = load_checkpoint(folder)
+    if found is None:
+        return run
+    tensors, meta = found
+    if meta["identity"] != identity:
+        log.warning("%s: the checkpoint belongs to another run or setting; starting anew", folder)
+        return run
+    run.restore(tensors, meta)
+    log.info("%s: going on after epoch %d", folder, len(run.history))
+    return run
+
+
+def run_identity(
+    model: System, split: TrainDev, config: TrainingConfig, run_id: str, device: torch.device
+) -> str:
+    """A digest of all that a checkpoint must agree with to be resumed."""
+    weights = {name: list(value.shape) for name, value in model.state_dict().items()}
+    sides = [split.name, list(split.train), list(split.dev)]
+    return digest([run_id, sides, config.numbers(), weights, device.type])
+
+
+def choose_device(name: str) -> torch.device:
+    """The device a `TrainingConfig` names; raises `AvemoError` for a GPU that is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise AvemoError(f"training.device: expected a GPU for {name!r}, found none; use 'auto' or 'cpu'")
+    return torch.device(name)

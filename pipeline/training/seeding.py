@@ -1,0 +1,72 @@
+"""Where random numbers come from: one generator for each purpose, so that none disturbs another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Built = TypeVar("Built")
+
+
+def seed_of(seed: int, split: str, purpose: str) -> int:
+    """A 63-bit seed for one purpose of one run, unrelated to its neighbours'.
+
+    >>> seed_of(0, "split00", "shuffle") == seed_of(0, "split00", "noise")
+    False
+    """
+    text = f"{seed}|{split}|{purpose}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def build_seeded(build: Callable[[], Built], seed: int, split: str) -> Built:
+    """``build()`` with initial weights that depend on seed and split only; the caller's RNG is untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(seed, split, "weights"))
+        return build()
+
+
+@dataclass
+class Generators:
+    """``shuffle`` orders the clips, ``drop`` drops modalities, ``noise`` is the model's own."""
+
+    shuffle: torch.Generator
+    drop: torch.Generator
+    noise: torch.Generator
+
+    @classmethod
+    def of(cls, seed: int, split: str, device: torch.device) -> Generators:
+        """Fresh generators; only ``noise`` lives on the model's device."""
+        made = {
+            field.name: torch.Generator(device if field.name == "noise" else "cpu") for field in fields(cls)
+        }
+        for purpose, generator in made.items():
+            generator.manual_seed(seed_of(seed, split, purpose))
+        return cls(**made)
+
+
+def seed_global(seed: int, split: str) -> None:
+    """Seed PyTorch's global RNG, which dropout draws from."""
+    torch.manual_seed(seed_of(seed, split, "dropout"))
+
+
+def rng_state(generators: Generators, device: torch.device) -> dict[str, Tensor]:
+    """Every generator's state, the global ones included, as uint8 tensors."""
+    state = {field.name: getattr(generators, field.name).get_state() for field in fields(generators)}
+    state["global"] = torch.get_rng_state()
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_rng_state(state: dict[str, Tensor], generators: Generators, device: torch.device) -> None:
+    """Put back what `rng_state` took."""
+    for field in fields(generators):
+        getattr(generators, field.name).set_state(state[field.name])
+    torch.set_rng_state(state["global"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)

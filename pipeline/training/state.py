@@ -1,0 +1,85 @@
+"""Everything a run would have to remember to go on after a kill as if nothing had happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from pipeline.models.base import System
+from pipeline.training.config import TrainingConfig
+from pipeline.training.seeding import Generators, rng_state, seed_global, set_rng_state
+
+SCHEDULER_NUMBERS = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")
+"""What changes in the scheduler; the rest of it is config."""
+
+
+@dataclass
+class RunState:
+    """A run after ``len(history)`` epochs."""
+
+    model: System
+    optimizer: torch.optim.Optimizer
+    scheduler: ReduceLROnPlateau
+    generators: Generators
+    device: torch.device
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def fresh(cls, model: System, config: TrainingConfig, split: str, device: torch.device) -> RunState:
+        """A run before its first epoch; also seeds the global RNG."""
+        model.to(device)
+        optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        scheduler = ReduceLROnPlateau(
+            optimizer, factor=config.plateau_factor, patience=config.plateau_patience
+        )
+        seed_global(config.seed, split)
+        return cls(model, optimizer, scheduler, Generators.of(config.seed, split, device), device)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the epoch to come."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def finish_epoch(self, row: dict[str, Any]) -> None:
+        """Add an epoch to the history; keep its weights if its dev loss is the lowest so far."""
+        self.history.append(row)
+        if not self.best_epoch or row["dev_loss"] < self.history[self.best_epoch - 1]["dev_loss"]:
+            self.best_epoch = row["epoch"]
+            self.best_state = {
+                name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()
+            }
+        self.scheduler.step(row["dev_loss"])
+
+    def snapshot(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """``(tensors, meta)`` for `pipeline.training.checkpoint.save_checkpoint`."""
+        optimizer = self.optimizer.state_dict()
+        scheduler = self.scheduler.state_dict()
+        tensors = {
+            "model": self.model.state_dict(),
+            "best": self.best_state,
+            "optimizer": {str(index): moments for index, moments in optimizer["state"].items()},
+            "rng": rng_state(self.generators, self.device),
+        }
+        meta = {
+            "optimizer": optimizer["param_groups"],
+            "scheduler": {name: scheduler[name] for name in SCHEDULER_NUMBERS},
+            "history": self.history,
+            "best_epoch": self.best_epoch,
+        }
+        return tensors, meta
+
+    def restore(self, tensors: dict[str, Any], meta: dict[str, Any]) -> None:
+        """Become the run that `snapshot` saw."""
+        self.model.load_state_dict(tensors["model"])
+        moments = {int(index): value for index, value in tensors.get("optimizer", {}).items()}
+        self.optimizer.load_state_dict({"state": moments, "param_groups": meta["optimizer"]})
+        self.scheduler.load_state_dict(meta["scheduler"])
+        set_rng_state(tensors["rng"], self.generators, self.device)
+        self.history, self.best_epoch = meta["history"], meta["best_epoch"]
+        self.best_state = tensors.get("best", {})

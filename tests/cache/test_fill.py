@@ -1,0 +1,193 @@
+"""Filling computes what is missing, once, whatever kills it on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cache_factory import INFO, frames_of, ids, items_in, wanted_of
+
+from pipeline.cache.fill import Progress, Summary, fill
+from pipeline.cache.store import ShardStore
+from pipeline.contracts import AvemoError, FeatureSequence, Status
+
+CLIPS = ids(30)
+WANTED = wanted_of(CLIPS)
+FAILED = {"clip03": "no_face: no face in 7 frames"}
+
+SLOW_RUN = """
+import sys, time
+from pathlib import Path
+from cache_factory import INFO, frames_of, ids, wanted_of
+from pipeline.cache.fill import fill
+from pipeline.cache.store import ShardStore
+
+def compute(clip_id):
+    print(clip_id, flush=True)
+    time.sleep(0.01)
+    return frames_of(clip_id)
+
+with ShardStore(Path(sys.argv[1]), INFO) as store:
+    fill(store, wanted_of(ids(30)), compute, flush_s=float(sys.argv[2]), flush_items=4)
+    store.publish(wanted_of(ids(30)), Path(sys.argv[3]))
+"""
+
+
+def run_slow(folder: Path, output: Path, flush_s: float = 20.0) -> subprocess.Popen[str]:
+    """The fill in a process of its own, which prints each clip it computes."""
+    tests = Path(__file__).resolve().parents[1]
+    command = [sys.executable, "-c", SLOW_RUN, str(folder), str(flush_s), str(output)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def kill_after(process: subprocess.Popen[str], clips: int, delay_s: float, how: signal.Signals) -> list[str]:
+    """Kill the process some time after it has begun its ``clips``-th clip; ids of all it began."""
+    assert process.stdout
+    begun = [process.stdout.readline().strip() for _ in range(clips)]
+    time.sleep(delay_s)
+    process.send_signal(how)
+    rest, _ = process.communicate()
+    return begun + rest.split()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with ShardStore(folder / "store", INFO) as store:
+        assert fill(store, WANTED, frames_of) == Summary(30, 0, FAILED)
+        store.publish(WANTED, folder / "0000.h5")
+    return (folder / "0000.h5").read_bytes()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_killed_fill_goes_on_where_it_was(seed: int, tmp_path: Path, undisturbed: bytes) -> None:
+    generator = np.random.default_rng(seed)
+    process = run_slow(tmp_path / "store", tmp_path / "0000.h5")
+    begun = kill_after(process, int(generator.integers(6, 26)), generator.uniform(0, 0.03), signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "0000.h5").exists()
+
+    computed: list[str] = []
+    with ShardStore(tmp_path / "store", INFO) as store:
+        missing = store.missing(WANTED)
+        summary = fill(store, WANTED, lambda clip_id: (computed.append(clip_id), frames_of(clip_id))[1])
+        store.publish(WANTED, tmp_path / "0000.h5")
+    assert computed == missing
+    assert summary == Summary(len(missing), 30 - len(missing), FAILED)
+    assert len(set(begun) & set(computed)) <= 4, "at most a batch is lost, the clip under way included"
+    assert (tmp_path / "0000.h5").read_bytes() == undisturbed
+
+
+def test_sigterm_loses_only_the_clip_under_way(tmp_path: Path) -> None:
+    process = run_slow(tmp_path / "store", tmp_path / "0000.h5")
+    begun = kill_after(process, 7, 0.002, signal.SIGTERM)
+    assert process.returncode == 128 + signal.SIGTERM
+    with ShardStore(tmp_path / "store", INFO) as store:
+        assert len(set(begun) & set(store.missing(WANTED))) <= 1
+
+
+def test_time_alone_makes_a_flush(tmp_path: Path) -> None:
+    process = run_slow(tmp_path / "store", tmp_path / "0000.h5", flush_s=0.0)
+    begun = kill_after(process, 10, 0.0, signal.SIGKILL)
+    with ShardStore(tmp_path / "store", INFO) as store:
+        assert len(set(begun) & set(store.missing(WANTED))) <= 1
+
+
+def test_a_full_store_computes_nothing(tmp_path: Path) -> None:
+    def never(clip_id: str) -> FeatureSequence:
+        raise AssertionError(clip_id)
+
+    with ShardStore(tmp_path, INFO) as store:
+        fill(store, WANTED, frames_of)
+        assert fill(store, WANTED, never) == Summary(0, 30, FAILED)
+
+
+def test_a_failure_is_retried_when_its_key_changes(tmp_path: Path) -> None:
+    with ShardStore(tmp_path, INFO) as store:
+        fill(store, WANTED, frames_of)
+        repaired = WANTED | {"clip03": "k1-clip03-of-other-media"}
+        assert fill(store, repaired, lambda _: frames_of("clip04")) == Summary(1, 29, {})
+
+
+def test_an_error_for_people_is_recorded(tmp_path: Path) -> None:
+    def refuse(clip_id: str) -> FeatureSequence:
+        raise AvemoError(f"{clip_id}: expected 16000 Hz, got 8000 Hz; resample")
+
+    with ShardStore(tmp_path / "store", INFO) as store:
+        summary = fill(store, {"a": "k"}, refuse)
+        store.publish({"a": "k"}, tmp_path / "0000.h5")
+    assert summary.failed == {"a": "unreadable: a: expected 16000 Hz, got 8000 Hz; resample"}
+    assert items_in(tmp_path / "0000.h5")[0].status is Status.unreadable
+
+
+def stop_at(clip_id: str, error: BaseException):
+    def compute(current: str) -> FeatureSequence:
+        if current == clip_id:
+            raise error
+        return frames_of(current)
+
+    return compute
+
+
+def test_a_bug_stops_the_fill_with_its_clip_named_and_the_rest_kept(tmp_path: Path) -> None:
+    with ShardStore(tmp_path, INFO) as store:
+        with pytest.raises(ZeroDivisionError) as caught:
+            fill(store, WANTED, stop_at("clip12", ZeroDivisionError()))
+        assert caught.value.__notes__ == ["while computing clip clip12"]
+        assert store.missing(WANTED) == CLIPS[12:]
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    with ShardStore(tmp_path, INFO) as store:
+        with pytest.raises(KeyboardInterrupt):
+            fill(store, WANTED, stop_at("clip12", KeyboardInterrupt()))
+        assert store.missing(WANTED) == CLIPS[12:]
+
+
+def test_numbers_that_cannot_be_stored_stop_the_fill(tmp_path: Path) -> None:
+    def compute(clip_id: str) -> FeatureSequence:
+        frames = frames_of(clip_id)
+        return FeatureSequence(frames.x * np.nan, frames.times_s) if clip_id == "clip02" else frames
+
+    with ShardStore(tmp_path, INFO) as store:
+        with pytest.raises(AvemoError, match="clip02: expected finite numbers"):
+            fill(store, WANTED, compute)
+        assert store.missing(WANTED) == CLIPS[2:]
+
+
+def test_progress_is_told_after_every_clip(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    with ShardStore(tmp_path, INFO) as store:
+        fill(store, wanted_of(ids(5)), frames_of, progress=told.append)
+    assert [(p.clip_id, p.done, p.total, p.failed) for p in told] == [
+        ("clip00", 1, 5, 0),
+        ("clip01", 2, 5, 0),
+        ("clip02", 3, 5, 0),
+        ("clip03", 4, 5, 1),
+        ("clip04", 5, 5, 1),
+    ]
+
+
+def test_the_callers_sigterm_handler_comes_back(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with ShardStore(tmp_path, INFO) as store:
+        fill(store, WANTED, frames_of)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_thread_may_fill(tmp_path: Path) -> None:
+    with ShardStore(tmp_path, INFO) as store:
+        thread = threading.Thread(target=fill, args=(store, WANTED, frames_of))
+        thread.start()
+        thread.join()
+        assert store.missing(WANTED) == []

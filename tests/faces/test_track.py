@@ -1,0 +1,197 @@
+"""Linking and filling by hand-made faces, detection by real ones."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.contracts import TRACK_COLUMNS, AvemoError, Clip, TrackStatus
+from pipeline.faces.track import FaceTracker, choose, fill, iou, link
+from pipeline.media import iter_frames
+
+SIZE = (360, 480)
+STATUS, N_FACES = TRACK_COLUMNS.index("status"), TRACK_COLUMNS.index("n_faces")
+
+
+def face(x: float, y: float, side: float = 100) -> np.ndarray:
+    """One detection: box, score 0.99, landmarks in its middle."""
+    row = np.zeros(15, np.float32)
+    row[:4], row[4] = [x, y, x + side, y + side], 0.99
+    row[5:] = np.tile([x + side / 2, y + side / 2], 5)
+    return row
+
+
+def found(*faces: np.ndarray) -> np.ndarray:
+    return np.stack(faces) if faces else np.zeros((0, 15), np.float32)
+
+
+@pytest.fixture(scope="module")
+def tracker() -> FaceTracker:
+    return FaceTracker(FaceTracker.Config(device="cpu"))
+
+
+def picture(path) -> list[tuple[float, np.ndarray]]:
+    return list(iter_frames(Clip(path.stem, "s", "g", video_path=path)))
+
+
+# -- geometry ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [([0, 0, 10, 10], 1.0), ([5, 0, 15, 10], 1 / 3), ([20, 20, 30, 30], 0.0), ([2, 2, 4, 4], 0.04)],
+)
+def test_iou_by_hand(other, expected):
+    assert iou(np.array([0.0, 0, 10, 10]), np.array([other], float))[0] == pytest.approx(expected)
+
+
+# -- linking and choosing ------------------------------------------------------
+
+
+def test_two_moving_faces_stay_two_tracks_in_whatever_order_they_come():
+    faces = []
+    for n in range(10):
+        pair = [face(50 + 5 * n, 100), face(300 - 5 * n, 100)]
+        faces.append(found(*(pair if n % 2 else pair[::-1])))
+    tracks = link(faces)
+    assert [len(track) for track in tracks] == [10, 10]
+    ends = sorted(track[9][0] for track in tracks)
+    assert ends == [95, 255]
+
+
+def test_a_face_that_comes_back_is_the_same_face():
+    faces = [found(face(100, 100)) if n < 5 or n > 80 else found() for n in range(90)]
+    assert [sorted(track) for track in link(faces)] == [[*range(5), *range(81, 90)]]
+
+
+@given(st.lists(st.lists(st.tuples(st.floats(0, 380), st.floats(0, 260)), max_size=4), max_size=12))
+@settings(max_examples=50, deadline=None)
+def test_every_detection_is_in_exactly_one_track(places):
+    faces = [found(*(face(x, y) for x, y in frame)) for frame in places]
+    linked = sorted((n, tuple(row)) for track in link(faces) for n, row in track.items())
+    assert linked == sorted((n, tuple(row)) for n, frame in enumerate(faces) for row in frame)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ({n: face(190, 130) for n in range(9)}, {n: face(190, 130) for n in range(5)}),
+        ({0: face(165, 105, 150)}, {0: face(190, 130, 100)}),
+        ({0: face(190, 130)}, {0: face(0, 0)}),
+    ],
+    ids=["longer", "larger", "more central"],
+)
+def test_the_main_face_is_long_large_and_central(better, worse):
+    assert choose([worse, better], SIZE) is better
+    assert choose([better, worse], SIZE) is better
+    assert choose([], SIZE) == {}
+
+
+# -- filling -------------------------------------------------------------------
+
+
+def test_frames_between_key_frames_lie_on_a_line():
+    faces = [found(face(0, 0)), None, None, found(face(30, 60))]
+    x = fill({0: face(0, 0), 3: face(30, 60)}, faces, np.array([0, 0.04, 0.08, 0.12]), 0.5)
+    np.testing.assert_allclose(x[1, :4], [10, 20, 110, 120], rtol=1e-6)
+    assert x[:, STATUS].tolist() == [TrackStatus.detected, *[TrackStatus.tracked] * 2, TrackStatus.detected]
+    assert x[:, N_FACES].tolist() == [1, 1, 1, 1]
+
+
+def test_lines_follow_time_not_frame_numbers():
+    faces = [found(face(0, 0)), None, found(face(100, 0))]
+    x = fill({0: face(0, 0), 2: face(100, 0)}, faces, np.array([0, 0.01, 0.1]), 0.5)
+    assert x[1, 0] == pytest.approx(10)
+
+
+def test_short_gaps_are_interpolated_and_long_ones_missing():
+    numbers = [0, 5, 30]
+    faces = [found(face(0, 0)) if n in numbers else found() for n in range(31)]
+    x = fill({n: face(0, 0) for n in numbers}, faces, np.arange(31) / 25, max_gap_s=0.5)
+    assert set(x[1:5, STATUS]) == {TrackStatus.interpolated}
+    assert set(x[6:30, STATUS]) == {TrackStatus.missing}
+    assert not x[6:30, :15].any()
+
+
+# -- detection -----------------------------------------------------------------
+
+
+def test_real_clips_are_tracked(tracker, shared_data):
+    for path in sorted((shared_data / "clips").glob("*.mp4")):
+        frames = islice(iter_frames(Clip(path.stem, "s", "g", video_path=path)), 60)
+        sequence = tracker.track(frames)
+        assert sequence.x.shape == (60, 17)
+        assert sequence.x.dtype == np.float32
+        assert np.mean(sequence.x[:, STATUS] != TrackStatus.missing) >= 0.95
+        box, landmarks = sequence.x[:, :4], sequence.x[:, 5:15].reshape(60, 5, 2)
+        assert (box[:, 3] - box[:, 1] > 100).all()
+        assert (landmarks[:, 0, 0] < landmarks[:, 1, 0]).all()
+        assert (landmarks[:, :2, 1].mean(axis=1) < landmarks[:, 3:, 1].mean(axis=1)).all()
+
+
+def test_boxes_agree_with_the_library_called_per_frame(tracker, shared_data):
+    from facenet_pytorch import MTCNN
+
+    detector = MTCNN(keep_all=False)
+    clip = Clip("d20", "s", "g", video_path=shared_data / "clips" / "lp_d20.mp4")
+    frames = list(islice(iter_frames(clip), 24))
+    ours = tracker.track(frames).x[:, :4]
+    theirs = [np.asarray(detector.detect(frame)[0][0], np.float32) for _, frame in frames]
+    assert np.mean([iou(a, b[None])[0] for a, b in zip(ours, theirs, strict=True)]) > 0.9
+
+
+def test_speed_settings_leave_track_and_key_alone(tracker, shared_data):
+    clip = Clip("d18", "s", "g", video_path=shared_data / "clips" / "lp_d18.mp4")
+    frames = list(islice(iter_frames(clip), 20))
+    other = FaceTracker(FaceTracker.Config(device="cpu", batch_size=3))
+    np.testing.assert_allclose(other.track(frames).x, tracker.track(frames).x, atol=0.05)
+    assert other.key_part() == tracker.key_part()
+    changed = FaceTracker(FaceTracker.Config(device="cpu", min_face=0.2))
+    assert changed.key_part() != tracker.key_part()
+
+
+def test_a_group_has_several_faces_and_one_is_chosen(tracker, shared_data):
+    frames = picture(shared_data / "faces" / "multiface.jpg")
+    x = tracker.track(frames).x
+    assert x.shape == (1, 17)
+    assert x[0, N_FACES] >= 4
+    assert x[0, STATUS] == TrackStatus.detected
+    height, width = frames[0][1].shape[:2]
+    assert 0 <= x[0, 0] < x[0, 2] <= width
+    assert 0 <= x[0, 1] < x[0, 3] <= height
+
+
+def test_a_clip_without_a_face_is_all_missing(tracker):
+    rng = np.random.default_rng(0)
+    for picture_ in (np.zeros((240, 320, 3), np.uint8), rng.integers(0, 255, (240, 320, 3), np.uint8)):
+        x = tracker.track([(n / 25, picture_) for n in range(5)]).x
+        assert set(x[:, STATUS]) == {TrackStatus.missing}
+        assert not x.any()
+
+
+def test_a_clip_without_frames_is_an_empty_track(tracker):
+    assert tracker.track([]).x.shape == (0, 17)
+
+
+def test_a_change_of_size_within_a_clip_is_followed(tracker, shared_data):
+    frames = picture(shared_data / "faces" / "angelina_jolie.jpg")
+    large = frames[0][1]
+    small = np.ascontiguousarray(large[::2, ::2])
+    config = FaceTracker.Config(device="cpu", key_every=1)
+    x = FaceTracker(config).track([(0.0, large), (0.04, small)]).x
+    assert x[:, N_FACES].tolist() == [1, 1]
+
+
+def test_slow_video_has_only_key_frames(shared_data, tracker):
+    _, frame = picture(shared_data / "faces" / "angelina_jolie.jpg")[0]
+    x = tracker.track([(n / 3, frame) for n in range(4)]).x
+    assert set(x[:, STATUS]) == {TrackStatus.detected}
+
+
+def test_grey_frames_are_an_error(tracker):
+    with pytest.raises(AvemoError, match="convert them to RGB"):
+        tracker.track([(0.0, np.zeros((10, 10), np.uint8))])

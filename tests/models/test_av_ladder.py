@@ -1,0 +1,201 @@
+from functools import partial
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from pipeline.dataset.batch import Batch
+from pipeline.models import build_model
+from pipeline.models.av_ladder import AVLadder, cut
+from pipeline.models.ladder import add_gaussian
+
+NO_DROPOUT = {
+    f"{place}_dropout": 0.0
+    for place in ("embedding", "attention", "cross_attention", "relu", "residual", "head")
+}
+HEADS = ["av", "audio", "visual"]
+
+
+def small(**config):
+    torch.manual_seed(0)
+    sizes = {"width": 8, "heads": 2, "layers": 1, "length": 16, "channels": (6, 4), "hidden": (7, 5)}
+    return build_model("av_ladder", audio_dim=8, visual_dim=10, outputs=4, **(sizes | config)).train()
+
+
+@pytest.fixture
+def batch():
+    draw = torch.Generator().manual_seed(0)
+    return Batch(
+        torch.randn(6, 14, 8, generator=draw),
+        torch.randn(6, 9, 10, generator=draw),
+        torch.arange(14) < torch.randint(8, 15, (6, 1), generator=draw),
+        torch.arange(9) < torch.randint(4, 10, (6, 1), generator=draw),
+        torch.randint(0, 4, (6,), generator=draw),
+        list("abcdef"),
+    )
+
+
+def generator():
+    return torch.Generator().manual_seed(7)
+
+
+def noise(variance):
+    return partial(add_gaussian, variance=variance, generator=generator())
+
+
+def total_loss(outputs, target_B):
+    supervised = [torch.nn.functional.cross_entropy(x, target_B) for x in outputs.logits.values()]
+    return torch.stack(supervised).mean(), sum(outputs.losses.values())
+
+
+def select_noisy(decoder):
+    for g in decoder.combinators:
+        for p in g.parameters():
+            p.data.zero_()
+        g.hidden.weight.data[0, 1], g.hidden.weight.data[1, 1] = 1.0, -1.0
+        g.out.weight.data[0, :2] = torch.tensor([1.0, -1.0]) / 1.01
+
+
+def test_noise_free_path_is_the_clean_path(batch):
+    """In evaluation, bit for bit; with noise it is not."""
+    model = small()
+    model(batch, generator())
+    model.eval()
+    clean = model.climb(model.represent(batch))
+    for variance in (0.0, 0.2):
+        noisy = model.climb(model.represent(batch, noise(variance)), noise(variance))
+        for name in HEADS:
+            same = torch.equal(clean[name].logits_BC, noisy[name].logits_BC)
+            assert same == (variance == 0)
+
+
+def test_noise_enters_at_inputs_backbone_outputs_and_ladder_layers(batch):
+    seen = []
+
+    def record(x):
+        seen.append(tuple(x.shape[1:]))
+        return x + 1
+
+    model = small().eval()
+    clean, noisy = model.represent(batch), model.represent(batch, record)
+    inputs, backbone = [(14, 8), (9, 10)], 2 * [(14, 8), (9, 8)]
+    assert sorted(seen) == sorted(inputs + backbone)
+    assert all(not torch.allclose(clean[name], noisy[name], atol=1e-3) for name in HEADS)
+    seen.clear()
+    model.climb(noisy, record)
+    assert seen == 3 * [(7,), (5,)]
+
+
+def test_noise_repeats_with_the_generator(batch):
+    model = small(**NO_DROPOUT)
+    first, second = model(batch, generator()), model(batch, generator())
+    assert torch.equal(first.logits["av"], second.logits["av"])
+    other = model(batch, torch.Generator().manual_seed(8))
+    assert not torch.equal(first.logits["av"], other.logits["av"])
+    assert torch.equal(first.prediction, other.prediction)
+
+
+def test_evaluation_is_clean(batch):
+    model = small()
+    model(batch, generator())
+    outputs = model.eval()(batch)
+    assert outputs.losses == {}
+    assert list(outputs.logits) == HEADS
+    mean = sum(outputs.logits[name] for name in HEADS) / 3
+    assert torch.allclose(outputs.prediction, mean, atol=1e-6)
+
+
+def test_zero_weights_leave_the_supervised_loss(batch):
+    model = small(reconstruction_weights=(0.0, 0.0, 0.0))
+    supervised, unsupervised = total_loss(model(batch, generator()), batch.target_B)
+    total = supervised + unsupervised
+    assert torch.equal(total, supervised)
+    total.backward()
+    assert all(not p.grad.any() for p in model.decoders.parameters())
+
+
+def test_loss_is_linear_in_its_weights_and_halves_cross_terms(batch):
+    """Eq. 4 put together from costs measured one layer and one route at a time."""
+    weights = (0.3, 0.7, 0.2)
+
+    def cost(*layers):
+        model = small(**NO_DROPOUT, reconstruction_weights=layers)
+        return model(batch, generator()).losses["reconstruction"]
+
+    parts = [cost(*(float(layer == one) for layer in range(3))) for one in range(3)]
+    whole = cost(*weights)
+    assert torch.allclose(whole, sum(w * p for w, p in zip(weights, parts, strict=True)), rtol=1e-5)
+
+    model = small(**NO_DROPOUT, reconstruction_weights=weights)
+    noisy = model.climb(model.represent(batch, noise(0.2)), noise(0.2))
+    clean = model.climb(model.represent(batch))
+
+    def mse(route, source, target):
+        layers = zip(weights, model.decoders[route](noisy[source]), clean[target].z, strict=True)
+        return sum(w * ((a - b) ** 2).mean() for w, a, b in layers)
+
+    expected = mse("av", "av", "av")
+    expected += 0.5 * (mse("audio_to_visual", "audio", "visual") + mse("visual_to_audio", "visual", "audio"))
+    assert torch.allclose(model.reconstruction(noisy, clean), expected, rtol=1e-5)
+
+
+def test_perfect_lateral_connection(batch):
+    """g selecting its lateral input, no noise: AV costs 0, cross ladders cost MSE(z_A, z_V)."""
+    model = small(**NO_DROPOUT)
+    for decoder in model.decoders.values():
+        select_noisy(decoder)
+    noisy = model.climb(model.represent(batch, noise(0.0)), noise(0.0))
+    clean = model.climb(model.represent(batch))
+    weights = model.config.reconstruction_weights
+    layers = zip(weights, clean["audio"].z, clean["visual"].z, strict=True)
+    gap = sum(w * ((a - v) ** 2).mean() for w, a, v in layers)
+    assert torch.allclose(model.reconstruction(noisy, clean), gap, rtol=1e-4)
+
+
+def test_swapping_the_modalities_changes_no_loss(batch):
+    """After the CNNs: sentence vectors swapped together with their ladders."""
+    model = small(**NO_DROPOUT)
+    noisy_x, clean_x = model.represent(batch, noise(0.2)), model.represent(batch)
+
+    def losses():
+        noisy = model.climb(noisy_x, lambda z: z)
+        logits = {name: encoding.logits_BC for name, encoding in noisy.items()}
+        supervised = sum(torch.nn.functional.cross_entropy(x, batch.target_B) for x in logits.values()) / 3
+        return supervised + model.reconstruction(noisy, model.climb(clean_x))
+
+    before = losses()
+    for pair in (noisy_x, clean_x, model.encoders):
+        pair["audio"], pair["visual"] = pair["visual"], pair["audio"]
+    assert not torch.allclose(before, losses(), rtol=1e-4)
+    decoders = model.decoders
+    decoders["audio_to_visual"], decoders["visual_to_audio"] = (
+        decoders["visual_to_audio"],
+        decoders["audio_to_visual"],
+    )
+    assert torch.allclose(before, losses(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("ladders", "heads"), [("audiovisual", ["av"]), ("cross_layer", ["audio", "visual"])]
+)
+def test_ablations_train(batch, ladders, heads):
+    model = small(ladders=ladders)
+    outputs = model(batch, generator())
+    assert list(outputs.logits) == heads
+    sum(total_loss(outputs, batch.target_B)).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_frames_after_the_common_length_are_cut(batch):
+    model = small(length=8)
+    model(batch, generator())
+    model.eval()
+    assert torch.equal(model(batch).prediction, model(cut(batch, 8)).prediction)
+    assert not torch.allclose(model(batch).prediction, model(cut(batch, 7)).prediction)
+
+
+def test_sizes_must_agree():
+    with pytest.raises(ValidationError, match=r"need 3 reconstruction_weights .* found 2"):
+        AVLadder.Config(reconstruction_weights=(0.5, 0.5))
+    with pytest.raises(ValidationError, match="raise it to at least 8"):
+        AVLadder.Config(length=7)

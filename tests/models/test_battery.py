@@ -1,0 +1,227 @@
+"""What every registered system must do, whatever it is made of."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from pipeline.contracts import AvemoError
+from pipeline.dataset.batch import Batch
+from pipeline.models import MODELS, build_model
+
+AUDIO_DIM, VISUAL_DIM, OUTPUTS, CLIPS = 6, 10, 4, 5
+
+SMALL = {
+    "auxformer": {"width": 8, "heads": 2, "layers": 2},
+    "av_ladder": {
+        "width": 8,
+        "heads": 2,
+        "layers": 2,
+        "length": 48,
+        "channels": (8, 6, 4),
+        "hidden": (12, 8),
+    },
+    "mult": {"width": 9, "heads": 3, "layers": 2},
+    "parthasarathy": {"width": 8, "heads": 2, "layers": 2},
+}
+
+COUNTS = [
+    ("auxformer", {}, 6, 7_038_642),
+    ("auxformer", {"tied_alpha": True}, 6, 7_038_632),
+    ("auxformer", {"tied_alpha": True}, 4, 7_037_848),
+    ("auxformer", {"auxiliary": False}, 6, 4_760_626),
+    ("auxformer", {"tied_alpha": True, "separate_aux_heads": True}, 6, 7_271_228),
+    ("auxformer", {"aux_repeats": 3}, 6, 7_038_642),
+    ("mult", {}, 6, 6_657_256),
+    ("parthasarathy", {}, 6, 2_238_866),
+    ("av_ladder", {}, 6, 8_246_355),
+    ("av_ladder", {"length": 304}, 6, 8_246_355),
+    ("av_ladder", {"ladders": "audiovisual"}, 6, 5_378_557),
+    ("av_ladder", {"ladders": "cross_layer"}, 6, 3_400_278),
+]
+
+
+def small(name, **config):
+    torch.manual_seed(0)
+    return build_model(
+        name,
+        audio_dim=AUDIO_DIM,
+        visual_dim=VISUAL_DIM,
+        outputs=OUTPUTS,
+        **(SMALL.get(name, {}) | config),
+    )
+
+
+def random_batch(seed=0, clips=CLIPS, audio=20, visual=9):
+    draw = torch.Generator().manual_seed(seed)
+    lengths_audio = torch.randint(3, audio + 1, (clips, 1), generator=draw)
+    lengths_visual = torch.randint(2, visual + 1, (clips, 1), generator=draw)
+    audio_mask = torch.arange(audio) < lengths_audio
+    visual_mask = torch.arange(visual) < lengths_visual
+    return Batch(
+        audio_BTD=torch.randn(clips, audio, AUDIO_DIM, generator=draw) * audio_mask[:, :, None],
+        visual_BTD=torch.randn(clips, visual, VISUAL_DIM, generator=draw) * visual_mask[:, :, None],
+        audio_mask_BT=audio_mask,
+        visual_mask_BT=visual_mask,
+        target_B=torch.randint(0, OUTPUTS, (clips,), generator=draw),
+        clip_ids=[f"clip{row}" for row in range(clips)],
+    )
+
+
+def pad(batch, frames):
+    """``batch`` with ``frames`` more frames, marked unreal; rubbish there proves that nobody looks."""
+    empty = torch.zeros(len(batch.target_B), frames, dtype=torch.bool)
+
+    def longer(x):
+        return torch.cat([x, torch.full((len(x), frames, x.shape[2]), 7.0)], dim=1)
+
+    return replace(
+        batch,
+        audio_BTD=longer(batch.audio_BTD),
+        visual_BTD=longer(batch.visual_BTD),
+        audio_mask_BT=torch.cat([batch.audio_mask_BT, empty], dim=1),
+        visual_mask_BT=torch.cat([batch.visual_mask_BT, empty], dim=1),
+    )
+
+
+def row(batch, index):
+    """One clip of ``batch`` without its padding."""
+    audio, visual = int(batch.audio_mask_BT[index].sum()), int(batch.visual_mask_BT[index].sum())
+    return Batch(
+        audio_BTD=batch.audio_BTD[index : index + 1, :audio],
+        visual_BTD=batch.visual_BTD[index : index + 1, :visual],
+        audio_mask_BT=batch.audio_mask_BT[index : index + 1, :audio],
+        visual_mask_BT=batch.visual_mask_BT[index : index + 1, :visual],
+        target_B=batch.target_B[index : index + 1],
+        clip_ids=batch.clip_ids[index : index + 1],
+    )
+
+
+def total_loss(outputs, target_B):
+    supervised = [torch.nn.functional.cross_entropy(x, target_B) for x in outputs.logits.values()]
+    return torch.stack(supervised).mean() + sum(outputs.losses.values())
+
+
+every_system = pytest.mark.parametrize("name", sorted(MODELS))
+
+
+@every_system
+@pytest.mark.parametrize("training", [True, False])
+def test_shapes_and_finite(name, training):
+    outputs = small(name).train(training)(random_batch(), torch.Generator().manual_seed(1))
+    assert "av" in outputs.logits
+    for x in (*outputs.logits.values(), outputs.prediction):
+        assert x.shape == (CLIPS, OUTPUTS)
+        assert torch.isfinite(x).all()
+    for term in outputs.losses.values():
+        assert term.shape == ()
+        assert torch.isfinite(term)
+
+
+@every_system
+def test_every_parameter_learns(name):
+    model, batch = small(name).train(), random_batch()
+    total_loss(model(batch, torch.Generator().manual_seed(1)), batch.target_B).backward()
+    idle = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert idle == []
+
+
+@every_system
+@pytest.mark.parametrize("causal", [True, False])
+def test_clip_alone_equals_clip_in_batch(name, causal):
+    model, batch = small(name, causal=causal).eval(), random_batch()
+    together = model(batch)
+    for index in range(CLIPS):
+        alone = model(row(batch, index))
+        for head, logits_BC in alone.logits.items():
+            assert torch.allclose(logits_BC[0], together.logits[head][index], atol=1e-5, rtol=0)
+
+
+@every_system
+@pytest.mark.parametrize("causal", [True, False])
+def test_padding_changes_nothing(name, causal):
+    model, batch = small(name, causal=causal).eval(), random_batch()
+    short, long = model(batch), model(pad(batch, 25))
+    for head, logits_BC in short.logits.items():
+        assert torch.allclose(logits_BC, long.logits[head], atol=1e-5, rtol=0)
+
+
+@every_system
+def test_inputs_matter(name):
+    """Guards the two tests above against a model that ignores its inputs."""
+    model, batch = small(name).eval(), random_batch()
+    whole = model(batch).prediction
+    for modality in ("audio", "visual"):
+        other = model(batch.without(modality)).prediction
+        assert torch.isfinite(other).all()
+        assert (whole - other).abs().max() > 1e-4
+
+
+@every_system
+def test_deterministic(name):
+    model, batch = small(name), random_batch()
+    assert torch.equal(model.eval()(batch).prediction, model(batch).prediction)
+    losses = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        model = small(name).train()
+        losses.append(total_loss(model(batch, torch.Generator().manual_seed(1)), batch.target_B))
+    assert torch.equal(*losses)
+
+
+@every_system
+def test_weights_reload_strictly(name):
+    model, copy, batch = small(name).train(), small(name), random_batch()
+    for p in model.parameters():
+        p.data.add_(0.01)
+    model(batch, torch.Generator().manual_seed(1))
+    copy.load_state_dict(model.state_dict(), strict=True)
+    assert torch.equal(model.eval()(batch).prediction, copy.eval()(batch).prediction)
+
+
+@every_system
+def test_a_batch_of_one_trains(name):
+    batch = row(random_batch(), 0)
+    loss = total_loss(small(name).train()(batch, torch.Generator().manual_seed(1)), batch.target_B)
+    assert torch.isfinite(loss)
+
+
+@every_system
+def test_clip_without_frames_is_named(name):
+    batch = random_batch()
+    batch.visual_mask_BT[2] = False
+    with pytest.raises(AvemoError, match="clip2: expected at least one real visual frame"):
+        small(name)(batch, torch.Generator())
+
+
+@every_system
+def test_config_is_strict(name):
+    model_class = MODELS.load(name)
+    assert model_class.version == 1
+    with pytest.raises(ValidationError, match="extra_forbidden"):
+        model_class.Config(widht=8)
+    with pytest.raises(ValidationError, match="not a multiple of heads"):
+        model_class.Config(width=10, heads=4)
+
+
+@pytest.mark.parametrize(("name", "config", "outputs", "expected"), COUNTS)
+def test_parameter_counts(name, config, outputs, expected):
+    """130-D audio, 4096-D faces; the AuxFormer ones are those of its released code."""
+    with torch.device("meta"):
+        model = build_model(name, audio_dim=130, visual_dim=4096, outputs=outputs, **config)
+    assert sum(p.numel() for p in model.parameters()) == expected
+
+
+def test_parameter_ratios_as_printed():
+    """AV-Ladder paper, section 5: 1.17, 1.24 and 3.7 times more parameters, about 8.2M."""
+    counts = {name: expected for name, config, outputs, expected in COUNTS if not config and outputs == 6}
+    ladder = counts["av_ladder"]
+    assert round(ladder / 1e6, 1) == 8.2
+    assert round(ladder / counts["auxformer"], 2) == 1.17
+    assert round(ladder / counts["mult"], 2) == 1.24
+    assert round(ladder / counts["parthasarathy"], 1) == 3.7
+
+
+def test_every_system_has_a_small_config():
+    assert set(SMALL) == set(MODELS)

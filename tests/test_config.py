@@ -1,0 +1,106 @@
+"""The run's configuration: checked whole, before anything starts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import read_config, report_part, resolve, resolve_cached, speed_part, train_part
+from pipeline.contracts import AvemoError
+
+
+@pytest.fixture
+def demo(repository: Path) -> dict:
+    return read_config(repository / "config" / "config.yaml")
+
+
+def test_the_default_config_resolves_with_defaults_filled_in(demo):
+    resolved = resolve(demo)
+    assert resolved["corpus"]["id"] == "demo"
+    assert resolved["corpus"]["synthetic"] is True
+    assert resolved["systems"]["auxformer"]["training"]["lr"] == 7.25e-4
+    assert resolved["features"]["audio"]["id"].startswith("compare_lld-")
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "message"),
+    [
+        ((), "trainning", r"unknown key 'trainning'; did you mean 'training'\?"),
+        (("corpus",), "shard", r"unknown key 'corpus.shard'; did you mean 'shards'\?"),
+        (("corpus", "config"), "actor", r"unknown key 'corpus.config.actor'; did you mean 'actors'\?"),
+        (("corpus", "labels"), "rules", r"unknown key 'corpus.labels.rules'; did you mean 'rule'\?"),
+        (("features", "audio"), "extracter", r"'features.audio.extracter'; did you mean 'extractor'\?"),
+        (("systems", "mult", "config"), "widht", r"'systems.mult.config.widht'; did you mean 'width'\?"),
+        (("training",), "epoch", r"training.epoch'; did you mean 'epochs'\?"),
+        (("splits",), "sead", r"'splits.sead'; did you mean 'seed'\?"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest(demo, place, key, message):
+    section = demo
+    for name in place:
+        section = section.setdefault(name, {})
+    section[key] = 1
+    with pytest.raises(AvemoError, match=message):
+        resolve(demo)
+
+
+def test_unknown_components_answer_with_the_known_ones(demo):
+    demo["systems"]["mult"]["model"] = "mulT2"
+    with pytest.raises(AvemoError, match=r"unknown model 'mulT2'; did you mean 'mult'\?"):
+        resolve(demo)
+
+
+def test_a_visual_extractor_cannot_be_the_audio_feature(demo):
+    demo["features"]["audio"] = demo["features"]["visual"]
+    with pytest.raises(AvemoError, match="features.audio: expected an extractor of audio features"):
+        resolve(demo)
+
+
+def test_one_systems_hyper_parameter_changes_that_system_alone(demo):
+    before = resolve(demo)
+    demo["systems"]["mult"]["training"] = {"lr": 1e-3}
+    after = resolve(demo)
+    changed = [name for name in before["systems"] if train_part(before, name) != train_part(after, name)]
+    assert changed == ["mult"]
+
+
+def test_speed_settings_change_no_part_that_triggers(demo):
+    before = resolve(demo)
+    demo["training"]["device"] = "cpu"
+    demo["faces"] = {"batch_size": 3}
+    after = resolve(demo)
+    assert report_part(before) == report_part(after)
+    assert before["faces"]["id"] == after["faces"]["id"]
+    assert speed_part(after, "training")["mult"]["device"] == "cpu"
+    assert speed_part(after, "faces")["batch_size"] == 3
+
+
+def test_a_number_of_the_faces_moves_the_visual_features_but_not_the_audio(demo):
+    before = resolve(demo)
+    demo["faces"] = {"score": 0.5}
+    after = resolve(demo)
+    assert before["features"]["visual"]["id"] != after["features"]["visual"]["id"]
+    assert before["features"]["audio"]["id"] == after["features"]["audio"]["id"]
+
+
+def test_the_cached_resolution_is_the_same_and_is_made_once(demo, tmp_path):
+    first = resolve_cached(demo, tmp_path)
+    (cached,) = tmp_path.iterdir()
+    assert first == resolve(demo) == json.loads(cached.read_text())
+    cached.write_text('{"from": "cache"}')
+    assert resolve_cached(demo, tmp_path) == {"from": "cache"}
+    assert resolve_cached(demo | {"run": "other"}, tmp_path)["run"] == "other"
+
+
+def test_errors_of_the_child_process_reach_the_caller(demo, tmp_path):
+    with pytest.raises(AvemoError, match="unknown key 'x'"):
+        resolve_cached(demo | {"x": 1}, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_or_malformed_file_is_named(tmp_path):
+    with pytest.raises(AvemoError, match=r"none\.yaml: expected a config file"):
+        read_config(tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- a\n")
+    with pytest.raises(AvemoError, match="expected keys and values, found list"):
+        read_config(tmp_path / "list.yaml")

@@ -1,0 +1,57 @@
+"""The package's import graph: arrows point upstream only, and light modules stay light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ORDER = (
+    *("contracts", "registry", "metrics", "corpora", "media", "faces", "features", "extraction"),
+    *("cache", "clip_table", "dataset", "models", "training", "evaluation", "prediction", "report"),
+    *("config", "layout", "cli"),
+)
+LIGHT = ("pipeline.config", "pipeline.layout", "pipeline.clip_table", "pipeline.cli.app")
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def imports_of(path: Path) -> set[str]:
+    """Rooms that a file imports, at any depth."""
+    tree = ast.parse(path.read_text())
+    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return {room_of(name) for name in names if name.startswith("pipeline.")}
+
+
+def test_every_room_has_its_place_in_the_order(repository):
+    rooms = {
+        path.relative_to(repository / "pipeline").parts[0].removesuffix(".py")
+        for path in all_files(repository)
+    }
+    assert rooms - {"__init__"} == set(ORDER)
+
+
+def all_files(repository: Path) -> list[Path]:
+    return sorted((repository / "pipeline").rglob("*.py"))
+
+
+def test_imports_point_upstream(repository):
+    for path in all_files(repository):
+        room = path.relative_to(repository / "pipeline").parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        downstream = {other for other in imports_of(path) if ORDER.index(other) > ORDER.index(room)}
+        assert not downstream, f"{path} imports {downstream}, which come after {room}"
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_the_workflow_imports_is_free_of_heavy_libraries(module):
+    code = f"import sys, {module}; print([name for name in ('torch', 'cv2', 'av', 'timm', 'pandas') if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,284 @@
+"""The loop: selection, schedule, and resumption to the byte."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from training_standins import SHORT, TinySystem, ToyData, ToySplit, run_tiny
+
+from pipeline.contracts import AvemoError
+from pipeline.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from pipeline.training.config import TrainingConfig
+from pipeline.training.loop import choose_device, train
+from pipeline.training.seeding import build_seeded
+
+
+class Killed(Exception):
+    pass
+
+
+def without_seconds(history):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+
+
+def same_bytes(one, other):
+    assert one.keys() == other.keys()
+    return all(one[name].numpy().tobytes() == other[name].numpy().tobytes() for name in one)
+
+
+def flat_checkpoint(folder: Path):
+    """Everything the last checkpoint holds: tensors by full name, and numbers without times."""
+    tensors, meta = load_checkpoint(folder)
+    flat = {}
+
+    def walk(prefix, node):
+        for name, value in node.items():
+            if isinstance(value, torch.Tensor):
+                flat[prefix + name] = value
+            else:
+                walk(f"{prefix}{name}/", value)
+
+    walk("", tensors)
+    return flat, {**meta, "history": without_seconds(meta["history"])}
+
+
+def assert_same_run(one, one_folder, other, other_folder):
+    (model_a, result_a), (model_b, result_b) = one, other
+    assert without_seconds(result_a.history) == without_seconds(result_b.history)
+    assert result_a.best_epoch == result_b.best_epoch
+    assert same_bytes(result_a.best_state, result_b.best_state)
+    assert same_bytes(model_a.state_dict(), model_b.state_dict())
+    tensors_a, meta_a = flat_checkpoint(one_folder)
+    tensors_b, meta_b = flat_checkpoint(other_folder)
+    assert same_bytes(tensors_a, tensors_b)
+    assert meta_a == meta_b
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run and its folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    return run_tiny(folder), folder
+
+
+def test_checkpoint_holds_optimizer_scheduler_and_every_generator(whole):
+    tensors, meta = flat_checkpoint(whole[1])
+    assert {f"rng/{name}" for name in ("shuffle", "drop", "noise", "global")} <= tensors.keys()
+    assert "optimizer/0/exp_avg_sq" in tensors
+    assert tensors["optimizer/0/step"].item() == SHORT.epochs * 4
+    assert "model/trunk.1.running_var" in tensors
+    assert meta["scheduler"]["last_epoch"] == SHORT.epochs
+
+
+@pytest.mark.parametrize("last", [1, 2, 4, 5])
+def test_run_stopped_after_an_epoch_goes_on_to_the_same_bytes(whole, tmp_path, last):
+    def stop(epoch, epochs, row):
+        if epoch == last:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run_tiny(tmp_path, progress=stop)
+    torch.rand(7)  # the caller's use of the global RNG must not matter
+    resumed_epochs = []
+    resumed = run_tiny(tmp_path, progress=lambda epoch, epochs, row: resumed_epochs.append(epoch))
+    assert resumed_epochs == list(range(last + 1, SHORT.epochs + 1))
+    assert_same_run(*whole, resumed, tmp_path)
+
+
+def test_run_killed_inside_an_epoch_goes_on_to_the_same_bytes(whole, tmp_path):
+    """A child process dies by SIGKILL in the third epoch's third batch."""
+    root = Path(__file__).resolve().parents[2]
+    child = subprocess.run(
+        [sys.executable, str(root / "tests" / "training_standins.py"), str(tmp_path), "14"],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == -9, child.stderr
+    assert len(load_checkpoint(tmp_path)[1]["history"]) == 2
+    assert_same_run(*whole, run_tiny(tmp_path), tmp_path)
+
+
+def test_crash_while_saving_leaves_the_last_checkpoint_whole(whole, tmp_path, monkeypatch):
+    replace, calls = os.replace, []
+
+    def fail_third(source, target):
+        calls.append(target)
+        if len(calls) == 3:
+            raise OSError("no space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail_third)
+        with pytest.raises(OSError, match="no space"):
+            run_tiny(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+    assert len(load_checkpoint(tmp_path)[1]["history"]) == 2
+    assert_same_run(*whole, run_tiny(tmp_path), tmp_path)
+
+
+def test_finished_run_is_not_trained_again(whole):
+    data = ToyData()
+    again = run_tiny(whole[1], data=data)
+    assert data.served == 0
+    assert_same_run(*whole, again, whole[1])
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"lr": 0.04}, {"epochs": 6}])
+def test_checkpoint_of_another_setting_is_not_resumed(tmp_path, caplog, change):
+    run_tiny(tmp_path, SHORT.model_copy(update={"epochs": 1}))
+    epochs = []
+    run_tiny(tmp_path, SHORT.model_copy(update=change), progress=lambda epoch, *_: epochs.append(epoch))
+    assert epochs[0] == 1
+    assert "another run" in caplog.text
+
+
+def test_device_and_threads_do_not_stop_a_resumption(whole, tmp_path):
+    run = SHORT.model_copy(
+        update={"device": "auto" if not torch.cuda.is_available() else "cpu", "threads": None}
+    )
+    data = ToyData()
+    save_checkpoint(tmp_path, *load_checkpoint(whole[1]))
+    run_tiny(tmp_path, run, data=data)
+    assert data.served == 0
+
+
+def test_another_seed_gives_another_run(whole, tmp_path):
+    _, other = run_tiny(tmp_path, SHORT.model_copy(update={"seed": 1}))
+    assert not same_bytes(whole[0][1].best_state, other.best_state)
+
+
+def test_test_clips_are_never_read_and_statistics_are_train_only(tmp_path):
+    data, split = ToyData(), ToySplit()
+    run_tiny(tmp_path, data=data)
+    assert data.read == {*split.train, *split.dev}
+    assert data.fitted == list(split.train)
+
+
+def test_best_state_is_that_of_the_lowest_dev_loss(whole):
+    _, result = whole[0]
+    losses = [row["dev_loss"] for row in result.history]
+    assert result.best_epoch == losses.index(min(losses)) + 1
+    # The kept weights, run again, give the recorded loss.
+    model = TinySystem()
+    model.load_state_dict(result.best_state)
+    model.eval()
+    batch = ToyData().batch(list(ToySplit().dev))
+    with torch.no_grad():
+        loss = torch.nn.functional.cross_entropy(model(batch).prediction, batch.target_B).item()
+    assert loss == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_history_says_what_the_report_reads(whole):
+    row = whole[0][1].history[0]
+    names = {"epoch", "lr", "train_total", "train_supervised", "train_size", "dev_loss"}
+    assert names | {"dev_macro_f1", "dev_micro_f1", "seconds"} == row.keys()
+    assert row["train_total"] == pytest.approx(row["train_supervised"] + row["train_size"], rel=1e-5)
+
+
+def test_system_learns_what_can_be_learnt(tmp_path):
+    _, result = run_tiny(tmp_path, TrainingConfig(epochs=15, batch_size=8, lr=0.02, device="cpu"))
+    assert result.history[result.best_epoch - 1]["dev_macro_f1"] > 0.9
+
+
+class Scripted(TinySystem):
+    """Answers dev with chosen losses: a bias b on the right class gives CE = log(1 + 2 e^-b)."""
+
+    def __init__(self, losses, epoch=0):
+        super().__init__()
+        self.losses, self.epoch = losses, epoch
+
+    def forward(self, batch, generator=None):
+        outputs = super().forward(batch, generator)
+        if not self.training:
+            wanted = torch.tensor(self.losses[self.epoch])
+            self.epoch += 1
+            margin = torch.log(2 / (wanted.exp() - 1))
+            outputs.prediction = margin * torch.nn.functional.one_hot(batch.target_B, 3)
+        return outputs
+
+
+def scripted(folder, losses, *, start=0, progress=None, **changes):
+    config = TrainingConfig(epochs=len(losses), batch_size=30, device="cpu", **changes)
+    model = build_seeded(lambda: Scripted(losses, start), 0, "split00")
+    return train(model, ToyData(), ToySplit(), config, run_id="scripted", folder=folder, progress=progress)
+
+
+def test_rate_falls_after_the_sixth_bad_epoch(tmp_path):
+    result = scripted(tmp_path, [1.0] + [2.0] * 7)
+    rates = [row["lr"] for row in result.history]
+    assert rates == pytest.approx([7.25e-4] * 7 + [7.25e-5])
+    assert result.best_epoch == 1
+
+
+def test_resumption_remembers_the_bad_epochs(tmp_path):
+    losses = [1.0] + [2.0] * 7
+
+    def stop(epoch, epochs, row):
+        if epoch == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        scripted(tmp_path, losses, progress=stop)
+    result = scripted(tmp_path, losses, start=4)
+    assert [row["lr"] for row in result.history] == pytest.approx([7.25e-4] * 7 + [7.25e-5])
+
+
+def test_best_state_does_not_follow_later_updates(tmp_path):
+    longer = scripted(tmp_path / "longer", [1.0, 2.0, 2.0]).best_state
+    shorter = scripted(tmp_path / "shorter", [1.0]).best_state
+    assert same_bytes(longer, shorter)
+
+
+def test_early_stopping_counts_epochs_without_a_lower_loss(tmp_path):
+    result = scripted(tmp_path, [1.0, 1.2, 0.9, 0.95, 0.91, 0.5], patience=2)
+    assert [row["epoch"] for row in result.history] == [1, 2, 3, 4, 5]
+    assert result.best_epoch == 3
+    assert [row["dev_loss"] for row in result.history] == pytest.approx([1.0, 1.2, 0.9, 0.95, 0.91], rel=1e-4)
+
+
+def test_dev_loss_of_heads_is_their_mean(tmp_path):
+    config = TrainingConfig(epochs=1, batch_size=5, device="cpu", dev_loss="heads")
+    model, result = run_tiny(tmp_path, config)
+    model.eval()
+    batch = ToyData().batch(list(ToySplit().dev))
+    with torch.no_grad():
+        logits = model(batch).logits.values()
+        expected = sum(torch.nn.functional.cross_entropy(x, batch.target_B).item() for x in logits) / 2
+    assert result.history[0]["dev_loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_dev_loss_that_is_not_finite_stops_the_run(tmp_path):
+    with pytest.raises(
+        AvemoError, match=r"tiny, split split00, epoch 1: expected a finite dev loss, found nan"
+    ):
+        run_tiny(tmp_path, data=ToyData(poison="clip31"))
+
+
+def test_empty_sides_are_errors(tmp_path):
+    for side in ("train", "dev"):
+        split = ToySplit(**{side: ()})
+        with pytest.raises(
+            AvemoError, match=f"{'clips to train on' if side == 'train' else 'dev clips'}, found none"
+        ):
+            train(TinySystem(), ToyData(), split, SHORT, run_id="tiny", folder=tmp_path)
+
+
+def test_training_leaves_the_callers_generator_alone(tmp_path):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    run_tiny(tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_absent_gpu_is_an_error():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(AvemoError, match="expected a GPU"):
+        choose_device("cuda")
+    assert choose_device("auto").type == "cpu"

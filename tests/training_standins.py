@@ -1,0 +1,123 @@
+"""A tiny system and an in-memory data set that need every generator a run has."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.contracts import ComponentConfig
+from pipeline.dataset.batch import Batch
+from pipeline.models.base import Outputs, System
+from pipeline.training.config import TrainingConfig
+from pipeline.training.loop import TrainingResult, train
+from pipeline.training.seeding import build_seeded
+
+AUDIO_DIM, VISUAL_DIM, CLASSES = 5, 7, 3
+
+
+class TinyConfig(ComponentConfig):
+    """Nothing to set."""
+
+
+class TinySystem(System):
+    """Dropout draws from the global RNG, its noise from the generator; batch norm keeps buffers."""
+
+    Config = TinyConfig
+
+    def __init__(self) -> None:
+        super().__init__(TinyConfig(), audio_dim=AUDIO_DIM, visual_dim=VISUAL_DIM, outputs=CLASSES)
+        self.trunk = nn.Sequential(nn.Linear(AUDIO_DIM + VISUAL_DIM, 8), nn.BatchNorm1d(8), nn.ReLU())
+        self.dropout = nn.Dropout(0.3)
+        self.heads = nn.ModuleDict({name: nn.Linear(8, CLASSES) for name in ("av", "audio")})
+
+    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
+        x = torch.cat([masked_mean(batch.audio_BTD, batch.audio_mask_BT), batch.visual_BTD.mean(1)], dim=-1)
+        losses = {}
+        if self.training:
+            x = x + 0.1 * torch.randn(x.shape, generator=generator)
+            losses["size"] = 0.01 * self.heads["av"].weight.square().mean()
+        h = self.dropout(self.trunk(x))
+        logits = {name: head(h) for name, head in self.heads.items()}
+        return Outputs(logits, torch.stack(list(logits.values())).mean(0), losses)
+
+
+def masked_mean(x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    weights = mask_BT.unsqueeze(-1).float()
+    return (x_BTD * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+@dataclass
+class ToyData:
+    """Clips whose class can be heard and seen. ``die_at``: batches served before SIGKILL."""
+
+    die_at: int | None = None
+    poison: str | None = None
+    served: int = 0
+    fitted: list[str] = field(default_factory=list)
+    read: set[str] = field(default_factory=set)
+
+    def fit(self, train_ids: Sequence[str]) -> None:
+        self.fitted = list(train_ids)
+
+    def batches(
+        self, clip_ids: Sequence[str], batch_size: int, generator: torch.Generator | None = None
+    ) -> Iterator[Batch]:
+        order = (
+            torch.randperm(len(clip_ids), generator=generator).tolist() if generator else range(len(clip_ids))
+        )
+        ids = [clip_ids[i] for i in order]
+        for start in range(0, len(ids), batch_size):
+            if self.served == self.die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.served += 1
+            yield self.batch(ids[start : start + batch_size])
+
+    def batch(self, ids: list[str]) -> Batch:
+        self.read |= set(ids)
+        numbers = [int(name.removeprefix("clip")) for name in ids]
+        target_B = torch.tensor([number % CLASSES for number in numbers])
+        audio, visual = (
+            torch.stack([noise(number, dim) for number in numbers]) + target_B[:, None, None]
+            for dim in (AUDIO_DIM, VISUAL_DIM)
+        )
+        if self.poison in ids:
+            audio[ids.index(self.poison)] = float("nan")
+        mask = torch.ones(audio.shape[:2], dtype=torch.bool)
+        return Batch(audio, visual, mask, mask.clone(), target_B, ids)
+
+
+def noise(number: int, dim: int) -> Tensor:
+    return torch.randn(4, dim, generator=torch.Generator().manual_seed(100 * number + dim))
+
+
+@dataclass(frozen=True)
+class ToySplit:
+    name: str = "split00"
+    train: tuple[str, ...] = tuple(f"clip{i}" for i in range(30))
+    dev: tuple[str, ...] = tuple(f"clip{i}" for i in range(30, 42))
+    test: tuple[str, ...] = tuple(f"clip{i}" for i in range(42, 60))
+
+
+SHORT = TrainingConfig(epochs=5, batch_size=8, lr=0.05, plateau_patience=0, modality_drop=0.2, device="cpu")
+"""Six batches an epoch (four of train, two of dev); the rate falls on the way."""
+
+
+def run_tiny(
+    folder: Path, config: TrainingConfig = SHORT, data: ToyData | None = None, **kwargs
+) -> tuple[TinySystem, TrainingResult]:
+    """Train the tiny system from its seeded start."""
+    split = ToySplit()
+    model = build_seeded(TinySystem, config.seed, split.name)
+    result = train(model, data or ToyData(), split, config, run_id="tiny", folder=folder, **kwargs)
+    return model, result
+
+
+if __name__ == "__main__":
+    run_tiny(Path(sys.argv[1]), data=ToyData(die_at=int(sys.argv[2])))

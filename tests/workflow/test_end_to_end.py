@@ -1,0 +1,108 @@
+"""A tiny demo through Snakemake, from nothing to its report; then what a change makes run again."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from workflow_runner import Workflow
+
+TINY = {"width": 8, "heads": 2, "layers": 1}
+
+
+def tiny_config() -> dict:
+    return {
+        "run": "tiny",
+        "corpus": {"name": "demo", "shards": 2, "config": {"root": "corpus", "actors": 4, "size_px": 128}},
+        "features": {
+            "audio": {"extractor": "compare_lld"},
+            "visual": {"extractor": "efficientnet_b2", "config": {"weights": "random-seed-0"}},
+        },
+        "splits": {"n": 2, "dev": 0.25, "test": 0.25},
+        "training": {"epochs": 1},
+        "systems": {
+            "auxformer": {"model": "auxformer", "config": TINY},
+            "mult": {"model": "mult", "config": TINY},
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(repository, tmp_path_factory) -> Workflow:
+    workflow = Workflow(repository, tmp_path_factory.mktemp("tiny"))
+    workflow.snakemake(tiny_config())
+    return workflow
+
+
+def test_the_run_ends_with_a_report_that_says_what_it_rests_on(finished):
+    page = (finished.folder / "results/tiny/report.html").read_text()
+    assert "synthetic corpus" in page
+    assert "random weights" in page
+    scores = pd.read_csv(finished.folder / "results/tiny/scores/auxformer.csv")
+    assert set(scores.modality) == {"av", "audio", "visual"}
+    assert scores.value.between(0, 1).all()
+    for suffix in ("csv", "tex", "html"):
+        assert (finished.folder / f"results/tiny/tables/main.{suffix}").stat().st_size > 100
+
+
+def test_a_run_record_names_config_versions_and_features(finished):
+    record = json.loads((finished.folder / "results/tiny/train/mult/split01/run.json").read_text())
+    assert record["config"]["config"]["width"] == 8
+    assert record["parameters"] > 1000
+    assert set(record["inputs"]) == {"audio", "visual"}
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert finished.planned(tiny_config()) == {}
+
+
+def test_one_systems_hyper_parameter_retrains_that_system_alone(finished):
+    config = tiny_config()
+    config["systems"]["mult"]["training"] = {"lr": 1e-3}
+    planned = finished.planned(config)
+    assert planned["train"] == 2
+    assert planned["evaluate"] == 1
+    assert planned["report"] == 1
+    assert not {"index", "labels", "splits", "faces", "audio_features", "visual_features"} & set(planned)
+
+
+def test_the_label_rule_extracts_nothing_again(finished):
+    config = tiny_config()
+    config["corpus"]["labels"] = {"rule": "intended"}
+    planned = finished.planned(config)
+    assert planned["labels"] == 1
+    assert not {"index", "faces", "audio_features", "visual_features"} & set(planned)
+
+
+def test_an_extractors_parameter_extracts_that_feature_alone(finished):
+    config = tiny_config()
+    config["features"]["audio"]["config"] = {"pitch_window": "all32"}
+    planned = finished.planned(config)
+    assert planned["audio_features"] == 2
+    assert not {"index", "faces", "visual_features"} & set(planned)
+
+
+def test_a_reformatted_config_and_other_speed_settings_change_nothing(finished):
+    config = dict(reversed(tiny_config().items()))
+    config["training"] = {"epochs": 1, "device": "cpu"}
+    assert finished.planned(config) == {}
+
+
+def test_an_unknown_key_stops_before_any_job(finished):
+    config = tiny_config()
+    config["corpus"]["config"]["actor"] = 3
+    output = finished.snakemake(config, succeeds=False)
+    assert "unknown key 'corpus.config.actor'; did you mean 'actors'?" in output
+
+
+def test_predict_gives_probabilities_for_any_clip(finished):
+    clip = next((finished.folder / "corpus" / "VideoFlash").iterdir())
+    answer = json.loads(finished.avemo("predict", str(clip), "--run", "results/tiny", "--json"))
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+    assert set(answer["probabilities"]) == {"anger", "disgust", "fear", "happiness", "neutral", "sadness"}
+    assert any("random weights" in note for note in answer["notes"])
+
+
+def test_the_cache_verifies(finished):
+    assert "no problems" in finished.avemo("cache", "verify", "cache")

@@ -1,0 +1,49 @@
+"""Snakemake and avemo as a user runs them, in a folder of a test's own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+
+class Workflow:
+    """The repository's workflow with its working directory in ``folder``."""
+
+    def __init__(self, repository: Path, folder: Path):
+        self.repository, self.folder = repository, folder
+        self.environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def snakemake(self, config: dict, *arguments: str, succeeds: bool = True) -> str:
+        """Run, and return all that was printed."""
+        file = self.folder / "config.yaml"
+        file.write_text(yaml.safe_dump(config))
+        snakefile = ("--snakefile", str(self.repository / "Snakefile"), "--directory", str(self.folder))
+        command = [sys.executable, "-m", "snakemake", *snakefile, "--cores", "2", "--configfile", str(file)]
+        return self._run([*command, *arguments], succeeds)
+
+    def avemo(self, *arguments: str, succeeds: bool = True) -> str:
+        """Run one avemo command in the folder."""
+        return self._run(["avemo", *arguments], succeeds)
+
+    def planned(self, config: dict) -> dict[str, int]:
+        """Jobs by rule that a dry run announces."""
+        output = self.snakemake(config, "-n")
+        counts = {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)$", output, re.MULTILINE)}
+        counts.pop("total", None)
+        assert counts or "Nothing to be done" in output, output
+        return counts
+
+    def _run(self, command: list[str], succeeds: bool) -> str:
+        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        output = done.stdout + done.stderr
+        logs = "" if (done.returncode == 0) == succeeds else self._logs()
+        assert (done.returncode == 0) == succeeds, output + logs
+        return output
+
+    def _logs(self) -> str:
+        return "".join(f"\n{path}:\n{path.read_text()[-2000:]}" for path in self.folder.rglob("*.log"))

@@ -1,0 +1,47 @@
+# The clip table, its labels, the splits.
+localrules:
+    labels,
+    splits,
+
+
+checkpoint index:
+    output:
+        LAYOUT.index,
+    log:
+        LAYOUT.logs / "index.log",
+    benchmark:
+        LAYOUT.benchmarks / "index.tsv"
+    threads: 2
+    params:
+        cfg=as_json(corpus_part(RUN)),
+        listing=LISTING,
+        hashes=str(LAYOUT.hashes),
+    shell:
+        "avemo corpus index --cfg {params.cfg:q} --speed {SPEED[corpus]:q} --hashes {params.hashes:q}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule labels:
+    input:
+        LAYOUT.index,
+    output:
+        LAYOUT.labels,
+    log:
+        LAYOUT.logs / "labels.log",
+    params:
+        cfg=as_json(corpus_part(RUN, labels=True)),
+    shell:
+        "avemo corpus labels --cfg {params.cfg:q} --index {input:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule splits:
+    input:
+        LAYOUT.labels,
+    output:
+        LAYOUT.splits,
+    log:
+        LAYOUT.logs / "splits.log",
+    params:
+        cfg=as_json(RUN["splits"]),
+    shell:
+        "avemo splits --cfg {params.cfg:q} --labels {input:q} --out {output:q} > {log:q} 2>&1"

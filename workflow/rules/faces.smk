@@ -1,0 +1,23 @@
+# One face track a clip, shard by shard.
+rule faces:
+    input:
+        index=clip_index,
+    output:
+        LAYOUT.shard(FACES, "{shard}"),
+    log:
+        LAYOUT.logs / "faces" / "{shard}.log",
+    benchmark:
+        LAYOUT.benchmarks / "faces" / "{shard}.tsv"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        cfg=as_json(feature_part(RUN, "faces")),
+        rows=rows,
+        shards=len(SHARDS),
+        store=str(LAYOUT.store(FACES, "{shard}")),
+    shell:
+        "avemo faces track --cfg {params.cfg:q} --speed {SPEED[faces]:q} --index {input.index:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
+        " --threads {threads} {STRICT} --out {output:q} > {log:q} 2>&1"
