@@ -14,7 +14,9 @@ def main() -> None:
     """Run the named benchmarks, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=BENCHMARKS, help=f"of {', '.join(BENCHMARKS)}")
-    parser.add_argument("--clips", type=Path, default=Path("../shared/data/clips"), help="folder of .mp4 clips")
+    parser.add_argument(
+        "--clips", type=Path, default=Path("../shared/data/clips"), help="folder of .mp4 clips"
+    )
     asked = parser.parse_args()
     for name in asked.names:
         print(f"\n== {name}", flush=True)

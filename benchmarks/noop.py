@@ -11,7 +11,10 @@ def timed(*arguments: str) -> tuple[float, str]:
     """Seconds and output of one Snakemake call."""
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return time.perf_counter() - start, done.stdout + done.stderr
 
@@ -23,7 +26,9 @@ def main() -> None:
     if "Nothing to be done" not in output:
         print("the demo is not finished here: run `make demo` first; these times are of a dry run with work")
     real, _ = timed("-n") if "Nothing to be done" not in output else timed()
-    print(f"snakemake --version {floor:5.1f} s\ndry run             {dry:5.1f} s\nno-op run           {real:5.1f} s")
+    print(
+        f"snakemake --version {floor:5.1f} s\ndry run             {dry:5.1f} s\nno-op run           {real:5.1f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.cache.keys import checked_id, shard_of
 from pipeline.contracts import AvemoError, Clip, ClipFailure, Status, digest
@@ -59,6 +59,13 @@ class Row:
         return digest([sha, self.start_s, self.end_s, self.status])
 
 
+class Hashes(Protocol):
+    """Where `index_clips` gets a file's hash."""
+
+    def sha256(self, path: Path) -> str:
+        """The hash of the file's bytes, hex."""
+
+
 class HashCache:
     """Remembers each file's sha-256 by size and time of change, so that only new media are read."""
 
@@ -85,7 +92,7 @@ class HashCache:
 
 
 def index_clips(
-    clips: Sequence[Clip], hashes: HashCache, progress: Callable[[int, int], None] | None = None
+    clips: Sequence[Clip], hashes: Hashes, progress: Callable[[int, int], None] | None = None
 ) -> list[Row]:
     """One row a clip id, sorted. Raises `AvemoError` for ids that no file may be named after."""
     by_id: dict[str, list[Clip]] = {}
@@ -105,7 +112,7 @@ def _duplicate(same: list[Clip]) -> Row:
     return _make_row(same[0], {}, None, failure)
 
 
-def _row(clip: Clip, hashes: HashCache) -> Row:
+def _row(clip: Clip, hashes: Hashes) -> Row:
     """A clip's row; a problem of one file leaves the other modality usable."""
     shas: dict[str, str] = {}
     problem: ClipFailure | None = None

@@ -8,7 +8,7 @@ contiguous dataset needs no chunk index, no chunk cache and no decompression)::
     index (clips,)                clip_id, key, status, detail, offset, length, checksum
     sum, squares (clips, dim)     per-clip moments, float64
 
-Attributes: ``layout`` (version of this description) and ``info`` (JSON).
+Attributes, texts of fixed length: ``layout`` (version of this description) and ``info`` (JSON).
 Shards never change once they have their name.
 """
 
@@ -79,8 +79,8 @@ def write_shard(
     with aside(path) as temporary:
         # No file locks: a shard is never written to once it can be found.
         with h5py.File(temporary, "w", libver=("v110", "v110"), locking=False) as file:
-            file.attrs["layout"] = LAYOUT
-            file.attrs["info"] = json.dumps(dict(info), sort_keys=True)
+            _write_text(file, "layout", LAYOUT)
+            _write_text(file, "info", json.dumps(dict(info), sort_keys=True))
             _write_items(file, items, dtype, shape)
         with Shard(temporary) as written:
             bad = written.verify()
@@ -88,6 +88,11 @@ def write_shard(
             raise AvemoError(
                 f"{path}: wrote {', '.join(bad)} but read other bytes; check the disk and run again"
             )
+
+
+def _write_text(file: h5py.File, name: str, text: str) -> None:
+    # Of fixed length: it then lies in the checksummed header, not in HDF5's heap, which has no checksum.
+    file.attrs.create(name, text.encode(), dtype=h5py.string_dtype(length=max(1, len(text.encode()))))
 
 
 def _write_items(file: h5py.File, items: Iterable[Item], dtype: str, shape: tuple[int, int]) -> None:
@@ -168,7 +173,7 @@ class Shard:
         try:
             with _explained(self.path):
                 self._datasets = _checked_datasets(self._file, self.path)
-                self.info: dict[str, Any] = json.loads(self._file.attrs["info"])
+                self.info: dict[str, Any] = json.loads(_text(self._file, "info"))
                 self.index: dict[str, Entry] = _checked_index(self._datasets)
         except AvemoError:
             self.close()
@@ -241,9 +246,16 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _text(file: h5py.File, name: str) -> str:
+    """An attribute of fixed length. HDF5 may loop for ever reading one of free length from a damaged heap."""
+    if file.attrs.get_id(name).dtype.kind != "S":
+        raise AvemoError(f"attribute {name} not a text of fixed length")
+    return file.attrs[name].decode()
+
+
 def _checked_datasets(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
     """The five datasets, held inside this file and no larger than it, with shapes that agree."""
-    layout = file.attrs.get("layout")
+    layout = _text(file, "layout")
     if layout != LAYOUT:
         raise AvemoError(f"layout {layout!r}")
     found = {name: _checked_dataset(file, name, path.stat().st_size) for name in DATASETS}

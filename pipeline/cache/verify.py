@@ -13,10 +13,10 @@ from pipeline.contracts import AvemoError
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a file, or with one clip in it (else ``clip`` is empty)."""
+    """What is wrong with a file, or with one clip in it (else ``clip_id`` is empty)."""
 
     file: Path
-    clip: str
+    clip_id: str
     what: str
 
 
@@ -30,7 +30,7 @@ def verify_folder(folder: Path) -> list[Problem]:
         raise AvemoError(f"{folder}: expected a cache folder, found none; give its path")
     aside = [Problem(path, "", "set aside as corrupt; delete it") for path in folder.rglob("*.corrupt")]
     problems = [problem for path in _distinct(folder) for problem in _verify(path)]
-    return sorted(aside + problems, key=lambda problem: (problem.file, problem.clip))
+    return sorted(aside + problems, key=lambda problem: (problem.file, problem.clip_id))
 
 
 def _distinct(folder: Path) -> Iterator[Path]:
@@ -46,6 +46,6 @@ def _distinct(folder: Path) -> Iterator[Path]:
 def _verify(path: Path) -> list[Problem]:
     try:
         with Shard(path) as shard:
-            return [Problem(path, clip, "bytes differ from those written") for clip in shard.verify()]
+            return [Problem(path, clip_id, "bytes differ from those written") for clip_id in shard.verify()]
     except AvemoError as error:
         return [Problem(path, "", str(error))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,7 @@ def ls(folder: Folder = Path("cache"), as_json: Json = False) -> None:
     """
     from pipeline.cache.listing import describe
 
-    rows = describe(folder)
+    rows = [asdict(row) for row in describe(folder)]
     if as_json:
         typer.echo(json.dumps(rows, default=str, indent=1))
         return
@@ -62,10 +63,10 @@ def verify(folder: Folder = Path("cache"), as_json: Json = False) -> None:
 
     problems = verify_folder(folder)
     if as_json:
-        typer.echo(json.dumps(problems, default=str, indent=1))
+        typer.echo(json.dumps([asdict(problem) for problem in problems], default=str, indent=1))
     else:
         for problem in problems:
-            typer.echo(str(problem))
+            typer.echo(f"{problem.file}: {problem.clip or 'whole file'}: {problem.what}")
         typer.echo(f"{folder}: {len(problems) or 'no'} problems")
     raise typer.Exit(1 if problems else 0)
 

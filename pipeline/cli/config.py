@@ -33,17 +33,15 @@ def show(
 
     resolved = resolve_cached(read_config(config))
     parts = {
-        "all": lambda: resolved,
-        "corpus": lambda: corpus_part(resolved),
-        "labels": lambda: corpus_part(resolved, labels=True),
-        **{
-            stage: lambda stage=stage: feature_part(resolved, stage) for stage in ("faces", "audio", "visual")
-        },
-        **{system: lambda system=system: train_part(resolved, system) for system in resolved["systems"]},
+        "all": resolved,
+        "corpus": corpus_part(resolved),
+        "labels": corpus_part(resolved, labels=True),
+        **{stage: feature_part(resolved, stage) for stage in ("faces", "audio", "visual")},
+        **{system: train_part(resolved, system) for system in resolved["systems"]},
     }
     if part not in parts:
         raise AvemoError(f"config: unknown part {part!r}{nearest(part, parts)}; known: {', '.join(parts)}")
-    typer.echo(json.dumps(parts[part](), indent=1))
+    typer.echo(json.dumps(parts[part], indent=1))
 
 
 @config_app.command()

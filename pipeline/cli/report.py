@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,8 +29,7 @@ def record(cfg: Cfg, out: Out) -> None:
 
     Example: avemo record --cfg run.json --out results/demo/config.json
     """
-    text = json.dumps(as_mapping(cfg), indent=1)
-    write_aside(out, lambda path: path.write_text(text))
+    write_aside(out, partial(_write_text, text=json.dumps(as_mapping(cfg), indent=1)))
 
 
 RunFolder = Annotated[Path, typer.Option("--run", help="A run's results folder, e.g. results/demo.")]
@@ -46,10 +45,7 @@ def tables(run: RunFolder) -> None:
     found = _Run(run)
     for table in _tables(found):
         for suffix, write in ((".csv", to_csv), (".tex", to_latex), (".html", to_html)):
-            text = write(table)
-            write_aside(
-                run / "tables" / f"{table.name}{suffix}", lambda path, text=text: path.write_text(text)
-            )
+            write_aside(run / "tables" / f"{table.name}{suffix}", partial(_write_text, text=write(table)))
     typer.echo(f"tables: {run / 'tables'}")
 
 
@@ -89,8 +85,12 @@ def report(run: RunFolder, out: Out) -> None:
             commands=["make demo" if found.config["run"] == "demo" else "snakemake --configfile YOUR.yaml"],
         )
     )
-    write_aside(out, lambda path: path.write_text(page, encoding="utf-8"))
+    write_aside(out, partial(_write_text, text=page))
     typer.echo(f"report: {out.resolve()}")
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def evaluate(
     import torch
 
     from pipeline.dataset.labels import load_labels
-    from pipeline.evaluation import predict, score
+    from pipeline.evaluation import load_system, predict, score
 
     torch.set_num_threads(threads)
     known = load_labels(labels)
@@ -181,32 +181,11 @@ def evaluate(
     write_aside(scores, lambda path: pd.DataFrame(rows).to_csv(path, index=False))
 
 
-def load_system(path: Path, data: ClipData) -> Any:
-    """A trained system, and ``data`` set to its train statistics: ``(model, meta)``."""
-    from pipeline.contracts import AvemoError
-    from pipeline.dataset.normalise import Normaliser
-    from pipeline.models import build_model
-    from pipeline.training.checkpoint import load_model, model_meta
-
-    meta = model_meta(path)
-    found = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim}
-    expected = {name: meta["dims"][name] for name in found}
-    if found != expected:
-        raise AvemoError(
-            f"{path}: expected features of {expected}, found {found}; use the run's own features"
-        )
-    model = build_model(meta["model"], **meta["dims"], **meta["config"])
-    load_model(path, model)
-    data.use({name: Normaliser.from_dict(values) for name, values in meta["normalisers"].items()})
-    return model, meta
-
-
 def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:
     """Score what needs no features: the train part's majority class, and chance.
 
     Example: avemo baselines --labels labels.parquet --splits splits.json --out baselines.csv
     """
-    import numpy as np
     import pandas as pd
 
     from pipeline.dataset.labels import load_labels
@@ -216,8 +195,10 @@ def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:
     known = load_labels(labels)
     targets, rows = known.targets, []
     for split in load_splits(splits):
-        sides = [np.array([targets[clip_id] for clip_id in side]) for side in (split.train, split.test)]
-        for name, values in score_baselines(*sides, n_classes=len(known.classes), seed=0).items():
+        train_side, test_side = ([targets[clip_id] for clip_id in side] for side in (split.train, split.test))
+        for name, values in score_baselines(
+            train_side, test_side, n_classes=len(known.classes), seed=0
+        ).items():
             place = {"system": name, "split": split.name, "modality": "av"}
             rows += [place | {"metric": metric, "value": value} for metric, value in values.items()]
     write_aside(out, lambda path: pd.DataFrame(rows).to_csv(path, index=False))

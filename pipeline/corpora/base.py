@@ -55,9 +55,7 @@ class Corpus(ABC):
 
     def fingerprint(self) -> str:
         """A cheap digest of what `clips` would read: names, sizes and times of change."""
-        return digest(
-            [self.name, self.version, self.config.numbers(), listing(self.media_files())]
-        )
+        return digest([self.name, self.version, self.config.numbers(), listing(self.media_files())])
 
 
 def listing(paths: Iterable[Path]) -> list[tuple[str, int, int]]:

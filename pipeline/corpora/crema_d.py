@@ -58,6 +58,8 @@ class CremaD(Corpus):
         rule: Literal["plurality", "majority", "intended"] = "plurality"
         mode: Literal["voice", "face", "audio-visual"] = "audio-visual"
 
+    config: Config
+    label_rule: Labels
     video_suffix: ClassVar[str] = ".flv"
 
     @property

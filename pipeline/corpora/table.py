@@ -44,9 +44,13 @@ class TableCorpus(Corpus):
         classes: tuple[str, ...] | None = None
         """In the order of a model's outputs; default: the column's values, sorted."""
 
-    def __init__(self, config: ComponentConfig, labels: ComponentConfig):
-        super().__init__(config, labels)
-        self.path = Path(self.config.csv)
+    config: Config
+    label_rule: Labels
+
+    @property
+    def path(self) -> Path:
+        """The CSV file."""
+        return Path(self.config.csv)
 
     def rows(self) -> list[dict[str, str]]:
         """The table's rows; raises `AvemoError` naming a missing file or column."""

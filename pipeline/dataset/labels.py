@@ -30,7 +30,10 @@ class Labels:
     def targets(self) -> dict[str, int]:
         """Class numbers of the labelled clips."""
         number = {name: index for index, name in enumerate(self.classes)}
-        return {clip_id: number[label] for clip_id, label in self.labelled[["clip_id", "label"]].itertuples(index=False)}
+        return {
+            clip_id: number[label]
+            for clip_id, label in self.labelled[["clip_id", "label"]].itertuples(index=False)
+        }
 
     @property
     def groups(self) -> dict[str, str]:
@@ -66,5 +69,7 @@ def load_labels(path: Path) -> Labels:
     except (OSError, ValueError) as error:
         raise AvemoError(f"{path}: expected a label table, found {error}; delete it and run again") from error
     if list(table.columns) != COLUMNS or "classes" not in table.attrs:
-        raise AvemoError(f"{path}: expected columns {COLUMNS}, found {list(table.columns)}; delete it and run again")
+        raise AvemoError(
+            f"{path}: expected columns {COLUMNS}, found {list(table.columns)}; delete it and run again"
+        )
     return Labels(table, tuple(table.attrs["classes"]))

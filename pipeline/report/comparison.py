@@ -25,7 +25,9 @@ def compare(scores: Sequence[pd.DataFrame], test_train_ratio: float, tail: Tail)
         for rival in rivals:
             other = rival[(rival.modality == modality) & (rival.metric == metric)]
             _check_pairs(ours, other)
-            result = asdict(paired_test(ours.value.to_numpy(), other.value.to_numpy(), tail, test_train_ratio))
+            result = asdict(
+                paired_test(ours.value.to_numpy(), other.value.to_numpy(), tail, test_train_ratio)
+            )
             names = {"reference": ours.system.iloc[0], "system": other.system.iloc[0]}
             family.append(names | {"modality": modality, "metric": metric} | result | {"tail": tail})
         adjusted = holm([row["p"] for row in family])

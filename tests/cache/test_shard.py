@@ -154,6 +154,10 @@ def set_index(row: int, field: str, value: object) -> Callable[[h5py.File], None
     return change
 
 
+def set_text(name: str, value: bytes) -> Callable[[h5py.File], None]:
+    return lambda file: file.attrs.__setitem__(name, np.bytes_(value))
+
+
 def replaced(name: str, make: Callable[[h5py.File, str], object]) -> Callable[[h5py.File], None]:
     def change(file: h5py.File) -> None:
         del file[name]
@@ -180,9 +184,13 @@ HOSTILE: dict[str, tuple[Callable[[h5py.File], object], str]] = {
     "same id twice": (set_index(0, "clip_id", b"clip01"), "clip clip01"),
     "unknown status": (set_index(0, "status", b"fine"), "'fine' is not a valid Status"),
     "not UTF-8": (set_index(0, "key", b"\xff\xfe"), "can't decode"),
-    "other layout": (lambda f: f.attrs.__setitem__("layout", "avemo-shard/99"), "layout 'avemo-shard/99'"),
-    "no layout": (lambda f: f.attrs.__delitem__("layout"), "layout None"),
-    "info no JSON": (lambda f: f.attrs.__setitem__("info", "{"), "Expecting property name"),
+    "other layout": (set_text("layout", b"avemo-shard/99"), "layout 'avemo-shard/99'"),
+    "no layout": (lambda f: f.attrs.__delitem__("layout"), "'layout'"),
+    "info no JSON": (set_text("info", b"{"), "Expecting property name"),
+    "layout in the heap": (
+        lambda f: f.attrs.__setitem__("layout", "avemo-shard/1"),
+        "not a text of fixed length",
+    ),
     "no data": (lambda f: f.__delitem__("data"), "no dataset data"),
     "fewer times": (replaced("times_s", lambda f, n: f.create_dataset(n, data=np.zeros(2))), "times_s"),
     "soft link": (replaced("data", lambda f, n: f.__setitem__(n, h5py.SoftLink("/sum"))), "no dataset data"),

@@ -23,7 +23,12 @@ def config() -> dict:
     tiny = {"model": "mult", "config": {"width": 8, "heads": 2, "layers": 1}}
     return {
         "run": "bad",
-        "corpus": {"name": "table", "shards": 2, "config": {"csv": "clips.csv"}, "labels": {"classes": ["calm", "loud"]}},
+        "corpus": {
+            "name": "table",
+            "shards": 2,
+            "config": {"csv": "clips.csv"},
+            "labels": {"classes": ["calm", "loud"]},
+        },
         "features": {
             "audio": {"extractor": "compare_lld"},
             "visual": {"extractor": "efficientnet_b2", "config": {"weights": "random-seed-0"}},
@@ -44,7 +49,9 @@ def make_media(folder: Path, shared_data: Path) -> list[dict[str, str]]:
     write_video(folder / "blank.mp4", blank, fps=16, audio=sound)
     write_wav(folder / "sound.wav", sound)
     (folder / "empty.mp4").touch()
-    (folder / "pointer.mp4").write_bytes((shared_data / "crema-d" / "lfs-pointer_1001_DFA_ANG_XX.flv").read_bytes())
+    (folder / "pointer.mp4").write_bytes(
+        (shared_data / "crema-d" / "lfs-pointer_1001_DFA_ANG_XX.flv").read_bytes()
+    )
     talking = (shared_data / "clips" / "lp_d10.mp4").read_bytes()
     (folder / "truncated.mp4").write_bytes(talking[: len(talking) // 2])
     names = ("several", "mute", "blank", "sound", "empty", "pointer", "truncated", "absent")
@@ -98,7 +105,12 @@ def test_each_clip_has_the_status_of_its_own_defect(run):
 
 def test_sound_is_extracted_wherever_there_is_sound(run):
     found = statuses(run, "compare_lld").status.to_dict()
-    assert {name for name, status in found.items() if status == "ok"} == {"several", "blank", "sound", "mislabelled"}
+    assert {name for name, status in found.items() if status == "ok"} == {
+        "several",
+        "blank",
+        "sound",
+        "mislabelled",
+    }
     assert found["mute"] == "no_audio"
     assert found["twice"] == "duplicate_id"
 

@@ -24,6 +24,11 @@ try:
 except AvemoError as error:
     raise WorkflowError(str(error))
 
+# Networks free and take back large buffers at every layer; without these glibc asks the kernel each time.
+shell.prefix(
+    "set -euo pipefail; export MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=1000000000; "
+)
+
 LAYOUT = Layout(RUN)
 SHARDS = range(RUN["corpus"]["shards"])
 SPLITS = [f"split{number:02d}" for number in range(RUN["splits"]["n"])]

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.contracts import ComponentConfig, speed
+
+Sentence = Literal["DFA", "IEO", "IOM", "ITH", "ITS", "IWL", "IWW", "MTI", "TAI", "TIE", "TSI", "WSI"]
 
 
 class DemoConfig(ComponentConfig):
     """Who acts which sentences, how they are recorded, how hard they are to read.
 
     The default has 24 actors x 23 takes: five emotions at three intensities,
-    all six again with another sentence, and two more neutral takes.
+    once neutral, all six again with another sentence, and one more neutral take.
     """
 
     actors: int = Field(24, ge=1, le=999)
     """Actors, named from 1001 on, alternating between a male and a female voice."""
-    graded: tuple[str, ...] = ("IEO",)
+    graded: tuple[Sentence, ...] = ("IEO",)
     """Sentences acted at LO, MD and HI intensity, and once neutral (XX)."""
-    plain: tuple[str, ...] = ("DFA",)
+    plain: tuple[Sentence, ...] = ("DFA",)
     """Sentences acted once in each emotion, at an intensity drawn at random (XX)."""
-    neutral: tuple[str, ...] = ("IOM",)
+    neutral: tuple[Sentence, ...] = ("IOM",)
     """Sentences acted only neutrally, so that neutral is not rare."""
     seed: int = Field(1, ge=0)
     size_px: int = Field(160, ge=96, le=640, multiple_of=2)
@@ -40,3 +42,13 @@ class DemoConfig(ComponentConfig):
     """Standard deviation of each take's deviation from its prototype, per axis."""
     jobs: int = speed(0, ge=0)
     """Processes that render; 0 takes one per processor."""
+
+    @model_validator(mode="after")
+    def _each_sentence_once(self) -> Self:
+        every = [*self.graded, *self.plain, *self.neutral]
+        twice = sorted({sentence for sentence in every if every.count(sentence) > 1})
+        if twice or not every:
+            raise ValueError(
+                f"expected each sentence in one of graded, plain and neutral, found {twice or 'none at all'}"
+            )
+        return self

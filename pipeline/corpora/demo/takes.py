@@ -11,7 +11,7 @@ from pipeline.corpora.demo.actors import Actor, make_actor
 from pipeline.corpora.demo.config import DemoConfig
 from pipeline.corpora.demo.prototypes import EMOTIONS, at_intensity, face_prototypes, voice_prototypes
 
-GAINS = {"LO": 0.42, "MD": 0.72, "HI": 1.0}
+GAINS = {"LO": 0.45, "MD": 0.72, "HI": 1.0}
 """Share of the way from neutral to the prototype; XX draws from this range."""
 
 
@@ -52,7 +52,7 @@ def parts(config: DemoConfig) -> list[tuple[str, str, str]]:
         for level in (("XX",) if emotion == "NEU" else GAINS)
     ]
     plain = [(sentence, emotion, "XX") for sentence in config.plain for emotion in EMOTIONS]
-    return graded + plain + [(sentence, "NEU", "XX") for sentence in config.neutral]
+    return [*graded, *plain, *((sentence, "NEU", "XX") for sentence in config.neutral)]
 
 
 def _take(config: DemoConfig, actor: Actor, number: int, sentence: str, emotion: str, level: str) -> Take:
