@@ -66,7 +66,7 @@ def verify(folder: Folder = Path("cache"), as_json: Json = False) -> None:
         typer.echo(json.dumps([asdict(problem) for problem in problems], default=str, indent=1))
     else:
         for problem in problems:
-            typer.echo(f"{problem.file}: {problem.clip or 'whole file'}: {problem.what}")
+            typer.echo(f"{problem.file}: {problem.clip_id or 'whole file'}: {problem.what}")
         typer.echo(f"{folder}: {len(problems) or 'no'} problems")
     raise typer.Exit(1 if problems else 0)
 

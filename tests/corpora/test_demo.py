@@ -20,7 +20,7 @@ from pipeline.corpora.demo import generate as generation
 from pipeline.corpora.demo.config import DemoConfig, Sentence
 from pipeline.corpora.demo.face import draw_face
 from pipeline.corpora.demo.generate import generate, paths, render
-from pipeline.corpora.demo.motion import poses
+from pipeline.corpora.demo.motion import STRENGTH, poses
 from pipeline.corpora.demo.prototypes import (
     EMOTIONS,
     FACE_PAIRS,
@@ -244,7 +244,7 @@ def test_expressions_rise_and_fall_back():
         at_rest = take.actor.look.resting[7]
         heights.append([pose.axes["corner"] - at_rest for pose in shown])
     onset, apex, end = np.mean(heights, axis=0)[[0, 10, 20]]
-    assert apex == pytest.approx(1, abs=0.15)
+    assert apex == pytest.approx(STRENGTH, rel=0.15)
     assert onset < 0.3 * apex
     assert 0.3 * apex < end < 0.8 * apex
 

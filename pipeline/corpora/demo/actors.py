@@ -17,7 +17,7 @@ SKINS = ((241, 205, 180), (226, 180, 148), (205, 154, 118), (176, 124, 90), (141
 HAIRS = ((34, 26, 24), (58, 40, 30), (104, 70, 42), (150, 108, 62), (196, 160, 104), (128, 124, 122))
 IRISES = ((72, 48, 30), (96, 66, 38), (70, 96, 62), (70, 104, 140), (96, 110, 120))
 CLOTHES = ((52, 70, 110), (120, 48, 52), (58, 92, 74), (70, 66, 74), (150, 130, 96), (190, 190, 196))
-WALLS = ((122, 138, 132), (150, 150, 158), (104, 118, 140), (164, 152, 136), (92, 98, 104))
+WALL = (128, 138, 146)
 STYLES = {"male": ("short", "parted", "cropped", "short"), "female": ("long", "bun", "parted", "long")}
 
 
@@ -87,22 +87,22 @@ def _make_look(rng: np.random.Generator, sex: str, number: int) -> Look:
         hair=_shifted(rng, HAIRS[int(rng.integers(2 if number % len(SKINS) > 3 else len(HAIRS)))], 8),
         iris=IRISES[int(rng.integers(2 if number % len(SKINS) > 2 else len(IRISES)))],
         clothes=_shifted(rng, CLOTHES[int(rng.integers(len(CLOTHES)))], 12),
-        wall=_shifted(rng, WALLS[int(rng.integers(len(WALLS)))], 10),
+        wall=_shifted(rng, WALL, 8),
         lips=(red, green, blue),
         style=STYLES[sex][number // 2 % 4],
         glasses=number % 7 in (2, 5) and number % 2 == 0,
         stubble=float(rng.uniform(0, 0.3)) if sex == "male" else 0.0,
-        head_width=near(0.05),
-        jaw_width=near(0.05) * (1.04 if sex == "male" else 0.95),
-        eye_distance=near(0.05),
-        eye_size=near(0.07) * (0.97 if sex == "male" else 1.06),
-        brow_height=near(0.10),
-        brow_weight=near(0.15) * (1.2 if sex == "male" else 0.85),
-        nose_width=near(0.12),
-        nose_length=near(0.08),
-        lip_weight=near(0.15) * (0.9 if sex == "male" else 1.1),
-        mouth_width=near(0.07),
-        resting=tuple(rng.normal(0, 0.09, len(FACE_AXES)).tolist()),
+        head_width=near(0.03),
+        jaw_width=near(0.03) * (1.04 if sex == "male" else 0.95),
+        eye_distance=near(0.03),
+        eye_size=near(0.05) * (0.97 if sex == "male" else 1.06),
+        brow_height=near(0.05),
+        brow_weight=near(0.10) * (1.2 if sex == "male" else 0.85),
+        nose_width=near(0.08),
+        nose_length=near(0.05),
+        lip_weight=near(0.10) * (0.9 if sex == "male" else 1.1),
+        mouth_width=near(0.05),
+        resting=tuple(rng.normal(0, 0.06, len(FACE_AXES)).tolist()),
     )
 
 

@@ -10,6 +10,8 @@ from pipeline.corpora.demo.prototypes import FACE_AXES
 from pipeline.corpora.demo.syllables import Syllable, opening
 from pipeline.corpora.demo.takes import Take
 
+STRENGTH = 1.3
+"""How strongly a face shows one unit of the prototype table."""
 BLINK_S = 0.09
 """Half the time from open to open."""
 
@@ -52,7 +54,7 @@ def expression(take: Take, times_s: np.ndarray, rng: np.random.Generator) -> np.
     onset, offset = rng.uniform(0.12, 0.25), rng.uniform(0.75, 0.9)
     envelope = _smoothstep((phase - onset + 0.15) / 0.3) * (1 - 0.5 * _smoothstep((phase - offset) / 0.2))
     flutter = np.stack([_drift(times_s, rng) for _ in FACE_AXES], axis=1) * 0.06
-    return np.array(take.actor.look.resting) + envelope[:, None] * take.face + flutter
+    return np.array(take.actor.look.resting) + STRENGTH * envelope[:, None] * take.face + flutter
 
 
 def blinking(times_s: np.ndarray, duration_s: float, rng: np.random.Generator) -> np.ndarray:
