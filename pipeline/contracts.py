@@ -33,6 +33,7 @@ class Status(StrEnum):
     no_video = "no_video"
     no_face = "no_face"
     duplicate_id = "duplicate_id"
+    invalid_features = "invalid_features"
 
 
 REMEDIES: dict[Status, str] = {
@@ -45,6 +46,7 @@ REMEDIES: dict[Status, str] = {
     Status.no_video: "give a file with a video stream, or use the clip as audio only",
     Status.no_face: "look at the clip; lower faces.config.thresholds if a face is there",
     Status.duplicate_id: "give each row of the clip table an id of its own",
+    Status.invalid_features: "look at the clip; if it is sound, the extractor is at fault",
 }
 
 

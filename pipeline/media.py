@@ -273,7 +273,32 @@ def _open(path: Path, clip_id: str) -> Any:
         # Absolute, so that no file name can be taken for a protocol ("concat:...").
         return av.open(str(path.absolute()), metadata_errors="replace")
     except av.FFmpegError as error:
+        promised = _mp4_bytes(path)
+        if promised > path.stat().st_size:
+            detail = f"expected {promised} bytes or more, found {path.stat().st_size} in {path}"
+            raise ClipFailure(Status.truncated, clip_id, detail) from error
         raise ClipFailure(Status.unreadable, clip_id, f"{path} cannot be opened ({error})") from error
+
+
+def _mp4_bytes(path: Path) -> int:
+    """Bytes that an MP4's outermost boxes promise; 0 for other files.
+
+    An MP4 whose index comes last cannot be opened at all when its end is missing.
+    """
+    end, total = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while end < total:
+            file.seek(end)
+            head = file.read(16)
+            if end == 0 and head[4:8] != b"ftyp":
+                return 0
+            size = int.from_bytes(head[:4], "big")
+            if size == 1:
+                size = int.from_bytes(head[8:16], "big")
+            if size < 8:
+                return total
+            end += size
+    return end
 
 
 def _stream(container: Any, kind: str, clip: Clip) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -353,3 +354,20 @@ def test_a_cover_picture_is_no_video(tmp_path):
     path = write_video(tmp_path / "song.mp4", grey(1), 25, noise(1), codec="mjpeg", cover=True)
     assert failure(every_frame, clip(video=path)).status == Status.no_video
     assert len(read_audio(clip(video=path), RATE)) >= RATE
+
+
+def test_an_mp4_without_its_index_is_truncated_not_just_unreadable(tmp_path):
+    whole = write_video(tmp_path / "whole.mkv", np.random.default_rng(0).integers(0, 255, (10, 64, 64, 3), np.uint8), fps=10)
+    path = tmp_path / "cut.mp4"
+    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    content = path.read_bytes()
+    assert content.index(b"moov") > len(content) // 2
+    path.write_bytes(content[: len(content) // 2])
+    found = failure(every_frame, clip(video=path))
+    assert found.status == Status.truncated
+    assert f"found {len(content) // 2} in" in found.detail

@@ -23,7 +23,7 @@ class Workflow:
         file = self.folder / "config.yaml"
         file.write_text(yaml.safe_dump(config))
         snakefile = ("--snakefile", str(self.repository / "Snakefile"), "--directory", str(self.folder))
-        command = [sys.executable, "-m", "snakemake", *snakefile, "--cores", "2", "--configfile", str(file)]
+        command = [sys.executable, "-m", "snakemake", *snakefile, "--configfile", str(file), "--cores", "2"]
         return self._run([*command, *arguments], succeeds)
 
     def avemo(self, *arguments: str, succeeds: bool = True) -> str:

@@ -46,9 +46,10 @@ def fill(
 ) -> Summary:
     """Compute exactly the missing clips, in order of id, keeping them every ``flush_s`` seconds.
 
-    An `AvemoError` of ``compute`` is recorded as the clip's failure. Any other
-    exception, an item that cannot be stored, Ctrl-C and SIGTERM end the fill
-    after keeping what is done; a SIGKILL loses what came after the last flush.
+    An `AvemoError` of ``compute``, and frames that cannot be stored (NaN, say),
+    are recorded as the clip's failure. Any other exception, Ctrl-C and SIGTERM
+    end the fill after keeping what is done; a SIGKILL loses what came after the
+    last flush.
     """
     todo = store.missing(wanted)
     start_s = time.monotonic()
@@ -73,7 +74,10 @@ def _item(store: ShardStore, clip_id: str, key: str, compute: Callable[[str], Fe
     except Exception as error:
         error.add_note(f"while computing clip {clip_id}")
         raise
-    return storable(Item(clip_id, key, Status.ok, "", frames.x, frames.times_s), store.dtype)
+    try:
+        return storable(Item(clip_id, key, Status.ok, "", frames.x, frames.times_s), store.dtype)
+    except AvemoError as error:
+        return Item(clip_id, key, Status.invalid_features, str(error))
 
 
 @contextmanager

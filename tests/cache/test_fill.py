@@ -154,15 +154,17 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
         assert store.missing(WANTED) == CLIPS[12:]
 
 
-def test_numbers_that_cannot_be_stored_stop_the_fill(tmp_path: Path) -> None:
+def test_numbers_that_cannot_be_stored_are_the_clips_failure(tmp_path: Path) -> None:
     def compute(clip_id: str) -> FeatureSequence:
         frames = frames_of(clip_id)
         return FeatureSequence(frames.x * np.nan, frames.times_s) if clip_id == "clip02" else frames
 
     with ShardStore(tmp_path, INFO) as store:
-        with pytest.raises(AvemoError, match="clip02: expected finite numbers"):
-            fill(store, WANTED, compute)
-        assert store.missing(WANTED) == CLIPS[2:]
+        summary = fill(store, WANTED, compute)
+        assert "clip02" in summary.failed
+        assert summary.failed["clip02"].startswith("invalid_features: clip02: expected finite numbers")
+        assert store.missing(WANTED) == []
+
 
 
 def test_progress_is_told_after_every_clip(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def _make_look(rng: np.random.Generator, sex: str, number: int) -> Look:
         lips=(red, green, blue),
         style=STYLES[sex][number // 2 % 4],
         glasses=number % 7 in (2, 5) and number % 2 == 0,
-        stubble=float(rng.uniform(0, 0.3)) if sex == "male" else 0.0,
+        stubble=float(rng.uniform(0, 0.15)) if sex == "male" else 0.0,
         head_width=near(0.03),
         jaw_width=near(0.03) * (1.04 if sex == "male" else 0.95),
         eye_distance=near(0.03),

@@ -107,7 +107,7 @@ def _ears(canvas: Canvas, look: Look) -> None:
 
 
 def _stubble(canvas: Canvas, look: Look) -> None:
-    if look.stubble > 0.08:
+    if look.stubble > 0.04:
         chin = np.concatenate(
             [curve((-0.62, 0.25), (-0.5, 0.95), (0, 0.99)), curve((0, 0.99), (0.5, 0.95), (0.62, 0.25))]
         )
