@@ -266,11 +266,11 @@ def train_part(resolved: dict[str, Any], system: str) -> dict[str, Any]:
     return {key: section[key] for key in ("model", "version", "config", "training")}
 
 
-def speed_part(resolved: dict[str, Any], name: str) -> dict[str, Any]:
-    """Settings of ``corpus``, ``faces``, ``audio``, ``visual`` or ``training`` (by system) that change no number."""
-    if name == "training":
-        return {system: section["speed"] for system, section in resolved["systems"].items()}
-    return (resolved["features"] if name in resolved["features"] else resolved)[name]["speed"]
+def speed_part(resolved: dict[str, Any]) -> dict[str, Any]:
+    """Settings that change no number, by stage; those of ``training`` by system."""
+    stages = {"corpus": resolved["corpus"], "faces": resolved["faces"], **resolved["features"]}
+    training = {system: section["speed"] for system, section in resolved["systems"].items()}
+    return {name: section["speed"] for name, section in stages.items()} | {"training": training}
 
 
 def report_part(resolved: dict[str, Any]) -> dict[str, Any]:

@@ -71,8 +71,8 @@ def test_speed_settings_change_no_part_that_triggers(demo):
     after = resolve(demo)
     assert report_part(before) == report_part(after)
     assert before["faces"]["id"] == after["faces"]["id"]
-    assert speed_part(after, "training")["mult"]["device"] == "cpu"
-    assert speed_part(after, "faces")["batch_size"] == 3
+    assert speed_part(after)["training"]["mult"]["device"] == "cpu"
+    assert speed_part(after)["faces"]["batch_size"] == 3
 
 
 def test_a_number_of_the_faces_moves_the_visual_features_but_not_the_audio(demo):

@@ -32,7 +32,7 @@ def index(
     from pipeline.clip_table import HashCache, index_clips, write_table
     from pipeline.config import corpus_of
 
-    corpus = corpus_of(as_mapping(cfg) | {"speed": as_mapping(speed)})
+    corpus = corpus_of(as_mapping(cfg) | {"speed": as_mapping(speed).get("corpus", {})})
     out.parent.mkdir(parents=True, exist_ok=True)
     corpus.prepare(Counter("prepared clips"))
     known = HashCache(hashes)

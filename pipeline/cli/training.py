@@ -84,7 +84,7 @@ def train(
     from pipeline.training.seeding import build_seeded
 
     started, part, known = time.time(), as_mapping(cfg), load_labels(labels)
-    fast = as_mapping(speed).get(system, {}) | {"threads": threads}
+    fast = as_mapping(speed).get("training", {}).get(system, {}) | {"threads": threads}
     config = TrainingConfig(**part["training"], **fast)
     whole = _split(splits, split)
     with _features(audio, visual, known.targets) as (data, inputs):

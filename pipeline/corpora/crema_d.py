@@ -53,7 +53,7 @@ class CremaD(Corpus):
         """``both``: sound from AudioWAV, faces from VideoFlash; ``video``: both from VideoFlash."""
 
     class Labels(ComponentConfig):
-        """From votes to one class a clip (rules and counts: docs/fidelity.md)."""
+        """From votes to one class a clip."""
 
         rule: Literal["plurality", "majority", "intended"] = "plurality"
         mode: Literal["voice", "face", "audio-visual"] = "audio-visual"

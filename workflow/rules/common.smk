@@ -1,7 +1,9 @@
-# What every rule file knows: the checked config, where things lie, what triggers a rerun.
+# What all rules share: the checked config, where things lie, what triggers a rerun.
 # Triggers are params (cfg, rows, listing), given explicitly; the config file is never an input.
 import json
+import os
 from functools import lru_cache
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
@@ -24,11 +26,6 @@ try:
 except AvemoError as error:
     raise WorkflowError(str(error))
 
-# Networks free and take back large buffers at every layer; without these glibc asks the kernel each time.
-shell.prefix(
-    "set -euo pipefail; export MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=1000000000; "
-)
-
 LAYOUT = Layout(RUN)
 SHARDS = range(RUN["corpus"]["shards"])
 SPLITS = [f"split{number:02d}" for number in range(RUN["splits"]["n"])]
@@ -37,12 +34,15 @@ FACES = RUN["faces"]["id"]
 AUDIO = RUN["features"]["audio"]["id"]
 VISUAL = RUN["features"]["visual"]["id"]
 COMPONENTS = [FACES, AUDIO, VISUAL]
-STRICT = "--strict" if RUN["strict"] else ""
-# Speed settings reach the commands but are no params, so changing them reruns nothing.
-SPEED = {
-    name: json.dumps(speed_part(RUN, name))
-    for name in ("corpus", "faces", "audio", "visual", "training")
-}
+os.environ.update(
+    # Speed settings reach the commands by environment, so changing them reruns nothing.
+    AVEMO_SPEED=json.dumps(speed_part(RUN)),
+    # Networks free and take back large buffers at every layer; without these glibc asks the kernel each time.
+    MALLOC_TRIM_THRESHOLD_="1000000000",
+    MALLOC_MMAP_THRESHOLD_="1000000000",
+)
+# Installs the lock; used with `--sdm conda` only.
+ENVIRONMENT = Path(workflow.basedir) / "envs" / "environment.yaml"
 
 
 wildcard_constraints:

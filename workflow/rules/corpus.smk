@@ -11,13 +11,15 @@ checkpoint index:
         LAYOUT.logs / "index.log",
     benchmark:
         LAYOUT.benchmarks / "index.tsv"
+    conda:
+        ENVIRONMENT
     threads: 2
     params:
         cfg=as_json(corpus_part(RUN)),
         listing=LISTING,
         hashes=str(LAYOUT.hashes),
     shell:
-        "avemo corpus index --cfg {params.cfg:q} --speed {SPEED[corpus]:q} --hashes {params.hashes:q}"
+        "avemo corpus index --cfg {params.cfg:q} --hashes {params.hashes:q}"
         " --out {output:q} > {log:q} 2>&1"
 
 
@@ -28,6 +30,8 @@ rule labels:
         LAYOUT.labels,
     log:
         LAYOUT.logs / "labels.log",
+    conda:
+        ENVIRONMENT
     params:
         cfg=as_json(corpus_part(RUN, labels=True)),
     shell:
@@ -41,6 +45,8 @@ rule splits:
         LAYOUT.splits,
     log:
         LAYOUT.logs / "splits.log",
+    conda:
+        ENVIRONMENT
     params:
         cfg=as_json(RUN["splits"]),
     shell:

@@ -8,6 +8,8 @@ rule faces:
         LAYOUT.logs / "faces" / "{shard}.log",
     benchmark:
         LAYOUT.benchmarks / "faces" / "{shard}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
@@ -16,8 +18,9 @@ rule faces:
         cfg=as_json(feature_part(RUN, "faces")),
         rows=rows,
         shards=len(SHARDS),
+        strict="--strict" if RUN["strict"] else "",
         store=str(LAYOUT.store(FACES, "{shard}")),
     shell:
-        "avemo faces track --cfg {params.cfg:q} --speed {SPEED[faces]:q} --index {input.index:q}"
+        "avemo faces track --cfg {params.cfg:q} --index {input.index:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
-        " --threads {threads} {STRICT} --out {output:q} > {log:q} 2>&1"
+        " --threads {threads} {params.strict} --out {output:q} > {log:q} 2>&1"

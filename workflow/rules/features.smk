@@ -12,6 +12,8 @@ rule audio_features:
         LAYOUT.logs / "audio" / "{shard}.log",
     benchmark:
         LAYOUT.benchmarks / "audio" / "{shard}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
@@ -20,11 +22,12 @@ rule audio_features:
         cfg=as_json(feature_part(RUN, "audio")),
         rows=rows,
         shards=len(SHARDS),
+        strict="--strict" if RUN["strict"] else "",
         store=str(LAYOUT.store(AUDIO, "{shard}")),
     shell:
-        "avemo extract --cfg {params.cfg:q} --speed {SPEED[audio]:q} --index {input.index:q}"
+        "avemo extract --cfg {params.cfg:q} --index {input.index:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
-        " --threads {threads} {STRICT} --out {output:q} > {log:q} 2>&1"
+        " --threads {threads} {params.strict} --out {output:q} > {log:q} 2>&1"
 
 
 rule visual_features:
@@ -37,6 +40,8 @@ rule visual_features:
         LAYOUT.logs / "visual" / "{shard}.log",
     benchmark:
         LAYOUT.benchmarks / "visual" / "{shard}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
@@ -45,12 +50,13 @@ rule visual_features:
         cfg=as_json(feature_part(RUN, "visual")),
         rows=rows,
         shards=len(SHARDS),
+        strict="--strict" if RUN["strict"] else "",
         store=str(LAYOUT.store(VISUAL, "{shard}")),
     shell:
-        "avemo extract --cfg {params.cfg:q} --speed {SPEED[visual]:q} --index {input.index:q}"
+        "avemo extract --cfg {params.cfg:q} --index {input.index:q}"
         " --faces {input.faces:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
-        " --threads {threads} {STRICT} --out {output:q} > {log:q} 2>&1"
+        " --threads {threads} {params.strict} --out {output:q} > {log:q} 2>&1"
 
 
 rule manifest:
@@ -60,5 +66,7 @@ rule manifest:
         LAYOUT.manifest("{component}"),
     log:
         LAYOUT.logs / "manifest-{component}.log",
+    conda:
+        ENVIRONMENT
     shell:
         "avemo cache manifest --component {wildcards.component} --out {output:q} {input:q} > {log:q} 2>&1"

@@ -14,6 +14,8 @@ rule tests:
         LAYOUT.tests,
     log:
         LAYOUT.logs / "tests.log",
+    conda:
+        ENVIRONMENT
     params:
         cfg=as_json(RUN["tests"]),
         splits=LAYOUT.splits,
@@ -29,6 +31,8 @@ rule contact_sheet:
         LAYOUT.sheet,
     log:
         LAYOUT.logs / "contact_sheet.log",
+    conda:
+        ENVIRONMENT
     shell:
         "avemo faces sheet --index {input.index:q} --faces {input.faces:q} --out {output:q} > {log:q} 2>&1"
 
@@ -38,6 +42,8 @@ rule run_config:
         LAYOUT.config,
     log:
         LAYOUT.logs / "run_config.log",
+    conda:
+        ENVIRONMENT
     params:
         cfg=as_json(report_part(RUN)),
     shell:
@@ -68,8 +74,10 @@ rule write_tables:
         LAYOUT.table_files,
     log:
         LAYOUT.logs / "tables.log",
+    conda:
+        ENVIRONMENT
     params:
-        run=str(LAYOUT.results),
+        run=lambda wildcards, input: Path(input.config).parent,
     shell:
         "avemo tables --run {params.run:q} > {log:q} 2>&1"
 
@@ -83,7 +91,9 @@ rule report:
         LAYOUT.report,
     log:
         LAYOUT.logs / "report.log",
+    conda:
+        ENVIRONMENT
     params:
-        run=str(LAYOUT.results),
+        run=lambda wildcards, input: Path(input.config).parent,
     shell:
         "avemo report --run {params.run:q} --out {output:q} > {log:q} 2>&1"

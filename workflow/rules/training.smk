@@ -17,6 +17,8 @@ rule train:
         LAYOUT.logs / "train" / "{system}-{split}.log",
     benchmark:
         LAYOUT.benchmarks / "train" / "{system}-{split}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
@@ -25,7 +27,7 @@ rule train:
         cfg=lambda wildcards: as_json(train_part(RUN, wildcards.system)),
         resume=str(LAYOUT.resume("{system}", "{split}")),
     shell:
-        "avemo train --cfg {params.cfg:q} --speed {SPEED[training]:q} --system {wildcards.system}"
+        "avemo train --cfg {params.cfg:q} --system {wildcards.system}"
         " --split {wildcards.split} --labels {input.labels:q}"
         " --splits {input.splits:q} --audio {input.audio:q} --visual {input.visual:q}"
         " --resume {params.resume:q} --threads {threads} --out {output.model:q} > {log:q} 2>&1"
@@ -46,6 +48,8 @@ rule evaluate:
         scores=LAYOUT.scores("{system}"),
     log:
         LAYOUT.logs / "evaluate-{system}.log",
+    conda:
+        ENVIRONMENT
     threads: 1
     shell:
         "avemo evaluate --system {wildcards.system} --labels {input.labels:q} --splits {input.splits:q}"
@@ -61,5 +65,7 @@ rule baselines:
         LAYOUT.scores("baselines"),
     log:
         LAYOUT.logs / "baselines.log",
+    conda:
+        ENVIRONMENT
     shell:
         "avemo baselines --labels {input.labels:q} --splits {input.splits:q} --out {output:q} > {log:q} 2>&1"
