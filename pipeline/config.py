@@ -144,7 +144,7 @@ def _fields_at(model: Any, location: tuple[Any, ...]) -> list[str]:
 def resolve(raw: dict[str, Any]) -> dict[str, Any]:
     """The config with every component checked, every default filled in, every version named.
 
-    A component's fields are parted: ``config`` changes numbers and triggers
+    The shared ``training`` section is spread over the systems. A component's fields are parted: ``config`` changes numbers and triggers
     reruns, ``speed`` does neither. Raises `AvemoError` naming the key, what was
     found and the nearest valid key.
     """
@@ -168,6 +168,7 @@ def resolve(raw: dict[str, Any]) -> dict[str, Any]:
     resolved["splits"] = _fields(SplitConfig, run.splits, "splits")["config"]
     for name, system in resolved["systems"].items():
         _resolve_system(name, system, run.training)
+    del resolved["training"]
     return resolved
 
 

@@ -357,7 +357,9 @@ def test_a_cover_picture_is_no_video(tmp_path):
 
 
 def test_an_mp4_without_its_index_is_truncated_not_just_unreadable(tmp_path):
-    whole = write_video(tmp_path / "whole.mkv", np.random.default_rng(0).integers(0, 255, (10, 64, 64, 3), np.uint8), fps=10)
+    whole = write_video(
+        tmp_path / "whole.mkv", np.random.default_rng(0).integers(0, 255, (10, 64, 64, 3), np.uint8), fps=10
+    )
     path = tmp_path / "cut.mp4"
     with av.open(str(whole)) as source, av.open(str(path), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])

@@ -14,7 +14,8 @@ import typer
 
 Cfg = Annotated[str, typer.Option("--cfg", help="JSON, or a JSON file; see `avemo config show --part`.")]
 Speed = Annotated[
-    str, typer.Option("--speed", envvar="AVEMO_SPEED", help="JSON, by stage, of settings that change no number.")
+    str,
+    typer.Option("--speed", envvar="AVEMO_SPEED", help="JSON, by stage, of settings that change no number."),
 ]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")]
 Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]

@@ -166,7 +166,6 @@ def test_numbers_that_cannot_be_stored_are_the_clips_failure(tmp_path: Path) -> 
         assert store.missing(WANTED) == []
 
 
-
 def test_progress_is_told_after_every_clip(tmp_path: Path) -> None:
     told: list[Progress] = []
     with ShardStore(tmp_path, INFO) as store:

@@ -1,0 +1,96 @@
+"""The clip table: what it records, what it remembers, what its digest sees."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media_factory import write_video, write_wav
+
+from pipeline.clip_table import HashCache, index_clips, read_table, rows_digest, shard_rows, write_table
+from pipeline.contracts import AvemoError, Clip, Status
+
+TONE = 0.1 * np.sin(np.arange(8000) / 10)
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list[Clip]:
+    write_video(tmp_path / "a.mp4", np.full((6, 64, 64, 3), 90, np.uint8), fps=12, audio=TONE)
+    write_wav(tmp_path / "b.wav", TONE)
+    return [
+        Clip("a", "anna", "anna", video_path=tmp_path / "a.mp4"),
+        Clip("b", "ben", "ben", audio_path=tmp_path / "b.wav", start_s=0.1),
+    ]
+
+
+def index(clips: list[Clip], folder: Path) -> list:
+    return index_clips(clips, HashCache(folder / "hashes.json"))
+
+
+def test_a_row_says_what_the_media_hold(clips, tmp_path):
+    a, b = index(clips, tmp_path)
+    assert (a.fps, a.n_frames, a.audio_rate_hz, a.status) == (12, 6, 16_000, "ok")
+    assert a.audio_sha256 is None
+    assert (b.fps, b.video_sha256, b.audio_rate_hz) == (None, None, 16_000)
+    assert b.duration_s == pytest.approx(0.4)
+
+
+def test_the_table_comes_back_as_written(clips, tmp_path):
+    rows = index([*clips, Clip("c", "c", "c", video_path=tmp_path / "none.mp4")], tmp_path)
+    write_table(tmp_path / "index.parquet", rows)
+    assert read_table(tmp_path / "index.parquet") == rows
+    assert rows[2].status == Status.missing_file
+
+
+def test_another_file_is_refused(tmp_path):
+    (tmp_path / "index.parquet").write_text("not a table")
+    with pytest.raises(AvemoError, match="expected a clip table"):
+        read_table(tmp_path / "index.parquet")
+
+
+def test_one_bad_file_leaves_the_other_modality_usable(clips, tmp_path):
+    (tmp_path / "empty.wav").touch()
+    (row,) = index([Clip("a", "a", "a", tmp_path / "empty.wav", tmp_path / "a.mp4")], tmp_path)
+    assert row.status == Status.empty_file
+    assert row.video_sha256
+    assert row.audio_sha256 is None
+
+
+def test_an_id_that_could_leave_the_folder_is_refused(clips, tmp_path):
+    with pytest.raises(AvemoError, match="clip"):
+        index([Clip("../a", "a", "a", video_path=tmp_path / "a.mp4")], tmp_path)
+
+
+def test_hashes_are_remembered_until_size_or_time_change(clips, tmp_path):
+    file, memory = tmp_path / "b.wav", tmp_path / "hashes.json"
+    first = HashCache(memory)
+    sha = first.sha256(file)
+    first.save()
+    stat = file.stat()
+    file.write_bytes(bytes(stat.st_size))
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert HashCache(memory).sha256(file) == sha
+    os.utime(file)
+    assert HashCache(memory).sha256(file) != sha
+
+
+def test_the_digest_sees_media_and_intervals_but_not_places(clips, tmp_path):
+    before = rows_digest(index(clips, tmp_path))
+    (tmp_path / "elsewhere").mkdir()
+    moved = (tmp_path / "a.mp4").rename(tmp_path / "elsewhere" / "a.mp4")
+    b = clips[1]
+    here = Clip("a", "anna", "anna", video_path=moved)
+    assert rows_digest(index([here, b], tmp_path)) == before
+    assert rows_digest(index([Clip("a", "anna", "anna", video_path=moved, end_s=0.3), b], tmp_path)) != before
+    write_wav(tmp_path / "b.wav", TONE[::-1])
+    assert rows_digest(index([here, b], tmp_path)) != before
+
+
+def test_every_clip_is_in_one_shard_and_stays_there_when_clips_come(clips, tmp_path):
+    rows = index(clips, tmp_path)
+    place = {row.clip_id: s for s in range(7) for row in shard_rows(rows, s, 7)}
+    assert sorted(place) == ["a", "b"]
+    fewer = {row.clip_id: s for s in range(7) for row in shard_rows(rows[1:], s, 7)}
+    assert fewer == {"b": place["b"]}
