@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 from workflow_runner import Workflow
 
+CORPUS = {"root": "corpus", "actors": 4, "plain": [], "neutral": [], "size_px": 128, "fps": 5, "seconds": 0.8}
 TINY = {"width": 8, "heads": 2, "layers": 1}
 
 
 def tiny_config() -> dict:
     return {
         "run": "tiny",
-        "corpus": {"name": "demo", "shards": 2, "config": {"root": "corpus", "actors": 4, "size_px": 128}},
+        "corpus": {"name": "demo", "shards": 2, "config": CORPUS},
         "features": {
             "audio": {"extractor": "compare_lld"},
             "visual": {"extractor": "efficientnet_b2", "config": {"weights": "random-seed-0"}},

@@ -18,6 +18,8 @@ checkpoint index:
         cfg=as_json(corpus_part(RUN)),
         listing=LISTING,
         hashes=str(LAYOUT.hashes),
+    message:
+        "clip table of {LAYOUT.corpus}"
     shell:
         "avemo corpus index --cfg {params.cfg:q} --hashes {params.hashes:q}"
         " --out {output:q} > {log:q} 2>&1"
@@ -34,6 +36,8 @@ rule labels:
         ENVIRONMENT
     params:
         cfg=as_json(corpus_part(RUN, labels=True)),
+    message:
+        "labels"
     shell:
         "avemo corpus labels --cfg {params.cfg:q} --index {input:q} --out {output:q} > {log:q} 2>&1"
 
@@ -49,5 +53,7 @@ rule splits:
         ENVIRONMENT
     params:
         cfg=as_json(RUN["splits"]),
+    message:
+        "speaker-independent splits"
     shell:
         "avemo splits --cfg {params.cfg:q} --labels {input:q} --out {output:q} > {log:q} 2>&1"

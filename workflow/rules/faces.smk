@@ -20,6 +20,8 @@ rule faces:
         shards=len(SHARDS),
         strict="--strict" if RUN["strict"] else "",
         store=str(LAYOUT.store(FACES, "{shard}")),
+    message:
+        "face tracks, shard {wildcards.shard}"
     shell:
         "avemo faces track --cfg {params.cfg:q} --index {input.index:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"

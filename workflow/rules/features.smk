@@ -24,6 +24,8 @@ rule audio_features:
         shards=len(SHARDS),
         strict="--strict" if RUN["strict"] else "",
         store=str(LAYOUT.store(AUDIO, "{shard}")),
+    message:
+        "audio features, shard {wildcards.shard}"
     shell:
         "avemo extract --cfg {params.cfg:q} --index {input.index:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
@@ -52,6 +54,8 @@ rule visual_features:
         shards=len(SHARDS),
         strict="--strict" if RUN["strict"] else "",
         store=str(LAYOUT.store(VISUAL, "{shard}")),
+    message:
+        "visual features, shard {wildcards.shard}"
     shell:
         "avemo extract --cfg {params.cfg:q} --index {input.index:q}"
         " --faces {input.faces:q}"
@@ -68,5 +72,7 @@ rule manifest:
         LAYOUT.logs / "manifest-{component}.log",
     conda:
         ENVIRONMENT
+    message:
+        "manifest of {wildcards.component}"
     shell:
         "avemo cache manifest --component {wildcards.component} --out {output:q} {input:q} > {log:q} 2>&1"

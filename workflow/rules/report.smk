@@ -19,6 +19,8 @@ rule tests:
     params:
         cfg=as_json(RUN["tests"]),
         splits=LAYOUT.splits,
+    message:
+        "significance tests"
     shell:
         "avemo tests --cfg {params.cfg:q} --splits {params.splits:q} --out {output:q} {input:q} > {log:q} 2>&1"
 
@@ -33,6 +35,8 @@ rule contact_sheet:
         LAYOUT.logs / "contact_sheet.log",
     conda:
         ENVIRONMENT
+    message:
+        "contact sheet of faces"
     shell:
         "avemo faces sheet --index {input.index:q} --faces {input.faces:q} --out {output:q} > {log:q} 2>&1"
 
@@ -46,6 +50,8 @@ rule run_config:
         ENVIRONMENT
     params:
         cfg=as_json(report_part(RUN)),
+    message:
+        "the run's config"
     shell:
         "avemo record --cfg {params.cfg:q} --out {output:q} > {log:q} 2>&1"
 
@@ -78,6 +84,8 @@ rule write_tables:
         ENVIRONMENT
     params:
         run=lambda wildcards, input: Path(input.config).parent,
+    message:
+        "tables"
     shell:
         "avemo tables --run {params.run:q} > {log:q} 2>&1"
 
@@ -95,5 +103,7 @@ rule report:
         ENVIRONMENT
     params:
         run=lambda wildcards, input: Path(input.config).parent,
+    message:
+        "report"
     shell:
         "avemo report --run {params.run:q} --out {output:q} > {log:q} 2>&1"

@@ -26,6 +26,8 @@ rule train:
     params:
         cfg=lambda wildcards: as_json(train_part(RUN, wildcards.system)),
         resume=str(LAYOUT.resume("{system}", "{split}")),
+    message:
+        "train {wildcards.system} on {wildcards.split}"
     shell:
         "avemo train --cfg {params.cfg:q} --system {wildcards.system}"
         " --split {wildcards.split} --labels {input.labels:q}"
@@ -51,6 +53,8 @@ rule evaluate:
     conda:
         ENVIRONMENT
     threads: 1
+    message:
+        "evaluate {wildcards.system}"
     shell:
         "avemo evaluate --system {wildcards.system} --labels {input.labels:q} --splits {input.splits:q}"
         " --audio {input.audio:q} --visual {input.visual:q} --predictions {output.predictions:q}"
@@ -67,5 +71,7 @@ rule baselines:
         LAYOUT.logs / "baselines.log",
     conda:
         ENVIRONMENT
+    message:
+        "chance and majority baselines"
     shell:
         "avemo baselines --labels {input.labels:q} --splits {input.splits:q} --out {output:q} > {log:q} 2>&1"
