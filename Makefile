@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 WORKERS ?= 2
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench dag lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -27,6 +27,10 @@ lint: .venv/installed ## ruff, mypy, snakefmt, snakemake --lint
 
 bench: .venv/installed ## speed against what a user would run instead
 	python -m benchmarks $(BENCH)
+
+dag: .venv/installed ## draw docs/dag.svg again (needs graphviz)
+	snakemake --rulegraph 2>/dev/null | sed -n '/^digraph/,$$p' | tred \
+	  | dot -Grankdir=LR -Nheight=0.3 -Nfontsize=11 -Tsvg -o docs/dag.svg
 
 lock: .venv/installed ## make the lock again after a change of dependencies
 	uv pip compile pyproject.toml --extra dev --override envs/overrides.txt --universal --python-version 3.11 \

@@ -26,6 +26,7 @@ rule all:
 rule features:
     input:
         [LAYOUT.manifest(component) for component in COMPONENTS],
+        LAYOUT.sheet,
 
 
 rule tables:

@@ -7,7 +7,7 @@ import runpy
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("faces", "embedding", "lld", "noop")
+BENCHMARKS = ("faces", "embedding", "lld", "memory", "noop")
 
 
 def main() -> None:

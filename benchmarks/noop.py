@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ def timed(*arguments: str) -> tuple[float, str]:
 
 def main() -> None:
     """Print both times beside Snakemake's own start-up."""
+    argparse.ArgumentParser(description=__doc__).parse_known_args()
     floor, _ = timed("--version")
     dry, output = timed("-n")
     if "Nothing to be done" not in output:

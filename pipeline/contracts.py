@@ -111,7 +111,6 @@ class Clip:
     video_path: Path | None = None
     start_s: float = 0.0
     end_s: float | None = None
-    media_sha256: str = ""
 
 
 @dataclass(frozen=True)

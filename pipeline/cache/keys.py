@@ -10,7 +10,7 @@ from pipeline.contracts import AvemoError, digest
 ID_LENGTH = 200
 
 
-def item_key(media_sha256: str, component: str, upstream: Sequence[str] = ()) -> str:
+def item_key(media: str, component: str, upstream: Sequence[str] = ()) -> str:
     """What one stored item depends on, as 32 hex digits: media, component, and keys it was computed from.
 
     ``component`` is `Extractor.key_part()`. The order of ``upstream`` counts.
@@ -18,7 +18,7 @@ def item_key(media_sha256: str, component: str, upstream: Sequence[str] = ()) ->
     >>> item_key("ab", "c") == item_key("a", "bc")
     False
     """
-    return digest([media_sha256, component, list(upstream)])
+    return digest([media, component, list(upstream)])
 
 
 def shard_of(clip_id: str, shards: int) -> int:
