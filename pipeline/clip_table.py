@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipeline.aside import aside
 from pipeline.cache.keys import checked_id, shard_of
 from pipeline.contracts import AvemoError, Clip, ClipFailure, Status, digest
 from pipeline.media import MediaInfo, check_file, probe
@@ -86,9 +86,8 @@ class HashCache:
 
     def save(self) -> None:
         """Write what this run used, aside and renamed."""
-        aside = self.path.with_suffix(".tmp")
-        aside.write_text(json.dumps(self.used))
-        os.replace(aside, self.path)
+        with aside(self.path) as temporary:
+            temporary.write_text(json.dumps(self.used))
 
 
 def index_clips(
@@ -160,9 +159,8 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
 
     kinds = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
     schema = pa.schema([(field.name, kinds[str(field.type).split(" ")[0]]) for field in fields(Row)])
-    aside = path.with_name(path.name + ".tmp")
-    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), aside)
-    os.replace(aside, path)
+    with aside(path) as temporary:
+        pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), temporary)
 
 
 def read_table(path: Path) -> list[Row]:

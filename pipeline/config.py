@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from pipeline.aside import aside
 from pipeline.contracts import AvemoError, ComponentConfig, digest
 from pipeline.corpora import CORPORA
 from pipeline.corpora.base import Corpus
@@ -224,9 +224,8 @@ def resolve_cached(raw: dict[str, Any], folder: Path = Path(".avemo")) -> dict[s
     if done.returncode != 0:
         raise AvemoError(done.stderr.strip())
     folder.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{os.getpid()}.tmp")
-    aside.write_text(done.stdout)
-    os.replace(aside, path)
+    with aside(path) as temporary:
+        temporary.write_text(done.stdout)
     return json.loads(done.stdout)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ORDER = (
-    *("contracts", "registry", "metrics", "corpora", "media", "faces", "features", "extraction"),
+    *("aside", "contracts", "registry", "metrics", "corpora", "media", "faces", "features", "extraction"),
     *("cache", "clip_table", "dataset", "models", "training", "evaluation", "prediction", "report"),
     *("config", "layout", "cli"),
 )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.cache.aside import aside
+from pipeline.aside import aside
 from pipeline.cache.items import Moments
 from pipeline.cache.shard import Entry, Shard
 from pipeline.contracts import AvemoError, FeatureSequence, Status, digest

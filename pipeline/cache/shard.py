@@ -25,7 +25,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pipeline.cache.aside import aside
+from pipeline.aside import aside
 from pipeline.cache.items import DTYPES, Item, Moments, checksum, moments_of, storable
 from pipeline.cache.keys import checked_id
 from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, Status

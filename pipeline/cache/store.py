@@ -24,7 +24,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from pipeline.cache.aside import SUFFIX, aside, leftovers
+from pipeline.aside import SUFFIX, aside, leftovers
 from pipeline.cache.items import Item
 from pipeline.cache.lock import Lock
 from pipeline.cache.shard import Entry, Shard, write_shard

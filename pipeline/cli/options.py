@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.aside import aside
+
 Cfg = Annotated[str, typer.Option("--cfg", help="JSON, or a JSON file; see `avemo config show --part`.")]
 Speed = Annotated[
     str,
@@ -42,9 +44,8 @@ def use_threads(threads: int) -> None:
 def write_aside(path: Path, write: Callable[[Path], Any]) -> None:
     """Let ``write`` make a file beside ``path``, then rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    write(aside)
-    os.replace(aside, path)
+    with aside(path) as temporary:
+        write(temporary)
 
 
 class Counter:

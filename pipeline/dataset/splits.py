@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from pipeline.cache.aside import aside
+from pipeline.aside import aside
 from pipeline.contracts import AvemoError, ComponentConfig
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from pipeline.aside import aside
 from pipeline.metrics import confusion_matrix
 from pipeline.report.scores import BASELINES, METRICS, MODALITIES, by_split, check, rows_of
 from pipeline.report.writers import Notes, note_label, with_note
@@ -59,9 +59,8 @@ def palette(order: Sequence[str]) -> dict[str, str]:
 
 def save_svg(chart: Chart, path: Path) -> None:
     """Write the chart's SVG by rename, so that no reader sees half a file."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(chart.svg)
-    aside.replace(path)
+    with aside(path) as temporary:
+        temporary.write_bytes(chart.svg)
 
 
 def systems_comparison(scores: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Chart:

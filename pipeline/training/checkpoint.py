@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pipeline.aside import aside
 from pipeline.contracts import AvemoError
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -75,24 +75,9 @@ def load_model(path: Path, model: nn.Module) -> dict[str, Any]:
 def _write(path: Path, tensors: Mapping[str, Tensor], meta: dict[str, Any]) -> None:
     # Clones, because the format refuses tensors that share memory, as tied weights do.
     own = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with aside(path) as temporary:
         # One key: the format writes several in random order, and equal runs should give equal bytes.
-        save_file(own, aside, metadata={"meta": json.dumps(meta, sort_keys=True)})
-        _flush(aside)
-        os.replace(aside, path)
-        _flush(path.parent)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        save_file(own, temporary, metadata={"meta": json.dumps(meta, sort_keys=True)})
 
 
 def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -14,27 +11,17 @@ import av
 import numpy as np
 from scipy.signal import resample_poly
 
-SUFFIX = ".tmp"
+from pipeline.aside import aside
+
 CODECS = {"flv": ("flv1", "libmp3lame", 22_050), "mp4": ("libx264", "aac", 16_000)}
 """Per container: picture, sound and the sound's rate (FLV holds MP3 at 11.025, 22.05 or 44.1 kHz only)."""
 BIT_RATE = 500_000
 OPTIONS = {"libx264": {"preset": "veryfast", "crf": "20"}, "flv1": {"qmin": "2", "qmax": "8"}}
 
 
-@contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` for the block to write to; it becomes ``path`` if the block ends well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_wav(path: Path, signal: np.ndarray, rate_hz: int) -> None:
     """``signal (samples,)`` in [-1, 1] as 16-bit PCM."""
-    with written_aside(path) as temporary, wave.open(str(temporary), "wb") as file:
+    with aside(path) as temporary, wave.open(str(temporary), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate_hz)
@@ -45,7 +32,7 @@ def write_clip(path: Path, frames: np.ndarray, fps: int, signal: np.ndarray, rat
     """``frames (n, height, width, 3)`` uint8 RGB with ``signal (samples,)``; the suffix names the container."""
     container_format = path.suffix[1:]
     picture_codec, sound_codec, sound_hz = CODECS[container_format]
-    with written_aside(path) as temporary, av.open(str(temporary), "w", format=container_format) as container:
+    with aside(path) as temporary, av.open(str(temporary), "w", format=container_format) as container:
         picture = cast(av.VideoStream, container.add_stream(picture_codec, fps, OPTIONS[picture_codec]))
         picture.height, picture.width = frames.shape[1:3]
         picture.pix_fmt, picture.bit_rate = "yuv420p", BIT_RATE

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.aside import SUFFIX, aside
 from pipeline.contracts import AvemoError, digest
 from pipeline.corpora.demo.config import DemoConfig
-from pipeline.corpora.demo.encode import SUFFIX, write_clip, write_wav, written_aside
+from pipeline.corpora.demo.encode import write_clip, write_wav
 from pipeline.corpora.demo.face import draw_face
 from pipeline.corpora.demo.motion import poses
 from pipeline.corpora.demo.syllables import timeline
@@ -83,7 +84,7 @@ def _prepare(root: Path, config: DemoConfig) -> None:
         (root / "VideoDemographics.csv").unlink(missing_ok=True)
         record.unlink()
     root.mkdir(parents=True, exist_ok=True)
-    with written_aside(record) as temporary:
+    with aside(record) as temporary:
         content = {"digest": key, "version": VERSION, "config": config.numbers(), "synthetic": True}
         temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     for folder in FOLDERS:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.aside import aside
 from pipeline.corpora.demo.config import DemoConfig
-from pipeline.corpora.demo.encode import written_aside
 from pipeline.corpora.demo.prototypes import EMOTIONS, at_intensity, face_prototypes, voice_prototypes
 from pipeline.corpora.demo.takes import Take
 
@@ -89,7 +89,7 @@ def _rating_columns(ratings: np.ndarray, chosen: np.ndarray) -> list[float]:
 
 
 def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    with written_aside(path) as temporary, temporary.open("w", newline="") as file:
+    with aside(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
