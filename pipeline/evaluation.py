@@ -13,7 +13,7 @@ import torch
 from pipeline.contracts import AvemoError
 from pipeline.dataset.loading import ClipData
 from pipeline.dataset.normalise import Normaliser
-from pipeline.metrics import classification_scores
+from pipeline.metrics import classification_scores, per_class
 from pipeline.models import build_model
 from pipeline.models.base import System
 from pipeline.training.checkpoint import load_model, model_meta
@@ -97,7 +97,7 @@ def score(predictions: pd.DataFrame, n_classes: int) -> dict[str, float]:
 def baselines(
     train_targets: Sequence[int], test_targets: Sequence[int], n_classes: int, seed: int
 ) -> dict[str, dict[str, float]]:
-    """Scores on the test clips of two predictors that look at nothing.
+    """Scores on the test clips of two predictors that look at nothing; also each class' F1, as ``f1_<class>``.
 
     ``majority`` always says the class most frequent in train (the first of
     equals). ``chance`` says any class with equal probability; its scores are
@@ -107,10 +107,16 @@ def baselines(
     most_frequent = np.bincount(train_targets, minlength=n_classes).argmax()
     rng = np.random.default_rng(seed)
     draws = [
-        classification_scores(targets, rng.integers(n_classes, size=len(targets)), n_classes)
+        _all_scores(targets, rng.integers(n_classes, size=len(targets)), n_classes)
         for _ in range(CHANCE_DRAWS)
     ]
     return {
-        "majority": classification_scores(targets, np.full(len(targets), most_frequent), n_classes),
+        "majority": _all_scores(targets, np.full(len(targets), most_frequent), n_classes),
         "chance": {name: float(np.mean([draw[name] for draw in draws])) for name in draws[0]},
     }
+
+
+def _all_scores(targets: np.ndarray, predictions: np.ndarray, n_classes: int) -> dict[str, float]:
+    by_class = per_class(targets, predictions, n_classes).f1
+    scores = classification_scores(targets, predictions, n_classes)
+    return scores | {f"f1_{number}": float(f1) for number, f1 in enumerate(by_class)}

@@ -185,7 +185,7 @@ def sheet(
     clips: Annotated[int, typer.Option(min=1, help="How many clips to show.")] = 12,
     columns: Annotated[int, typer.Option(min=1, help="How many crops of each.")] = 8,
 ) -> None:
-    """Draw a contact sheet of face crops, the clips with the fewest faces found first.
+    """Draw a contact sheet of face crops, the clips with the fewest and least certain faces first.
 
     Example: avemo faces sheet --index index.parquet --faces manifest.json --out sheet.png
     """
@@ -193,7 +193,7 @@ def sheet(
 
     from pipeline.cache.manifest import FeatureSet
     from pipeline.clip_table import read_table
-    from pipeline.contracts import AvemoError
+    from pipeline.contracts import TRACK_COLUMNS, AvemoError
     from pipeline.extraction import has_face, sample_crops
     from pipeline.faces.crop import CropPolicy
     from pipeline.faces.sheet import contact_sheet
@@ -201,8 +201,9 @@ def sheet(
     with FeatureSet(faces) as tracks:
         found = {name: tracks.read(name) for name in tracks.clip_ids}
     share = {name: float(has_face(track).mean()) for name, track in found.items()}
+    doubt = {name: float(track.x[:, TRACK_COLUMNS.index("score")].min()) for name, track in found.items()}
     rows = {row.clip_id: row for row in read_table(index)}
-    worst = sorted(share, key=lambda name: (share[name], name))[:clips]
+    worst = sorted(share, key=lambda name: (share[name], doubt[name], name))[:clips]
     cells = [
         (
             f"{name}\n{share[name]:.0%} of {len(found[name].x)} frames",

@@ -177,6 +177,7 @@ class _Run:
 
     @cached_property
     def costs(self) -> pd.DataFrame:
+        """Parameters, and means over splits of training time and memory."""
         import pandas as pd
 
         rows = [
@@ -238,7 +239,7 @@ def _tables(run: _Run) -> list[Table]:
         make.main_table(run.scores, run.tests, run.order, run.notes),
         make.tests_table(run.tests, run.order, run.notes),
         make.missing_modality_table(run.scores, run.order, run.notes),
-        make.per_class_table(run.predictions, run.labels.classes, run.order, run.notes),
+        make.per_class_table(run.predictions, run.scores, run.labels.classes, run.order, run.notes),
         make.costs_table(run.costs, run.order, run.notes),
         make.clip_status_table(run.clips, run.notes),
         make.failed_clips_table(run.clips, run.notes),

@@ -102,25 +102,19 @@ def train(
             progress=_print_epoch,
         )
         statistics = {name: normaliser.to_dict() for name, normaliser in data.normalisers.items()}
-    meta = {
-        "system": system,
-        "split": split,
+    place = {"system": system, "split": split, "best_epoch": result.best_epoch}
+    meta = place | {
         "model": part["model"],
         "config": part["config"],
         "dims": dims,
         "classes": list(known.classes),
         "normalisers": statistics,
         "inputs": inputs,
-        "best_epoch": result.best_epoch,
         "batch_size": config.batch_size,
     }
-    record = run_record(part, seed=config.seed, inputs=inputs, started=started) | {
-        "system": system,
-        "split": split,
-        "parameters": sum(weights.numel() for weights in model.parameters()),
-        "best_epoch": result.best_epoch,
-        "left_out": left_train | left_dev,
-    }
+    record = place | run_record(part, seed=config.seed, inputs=inputs, started=started)
+    record["parameters"] = sum(weights.numel() for weights in model.parameters())
+    record["left_out"] = left_train | left_dev
     history = pd.DataFrame(result.history)
     write_aside(out.with_name("history.csv"), lambda path: history.to_csv(path, index=False))
     write_aside(out.with_name("run.json"), lambda path: path.write_text(json.dumps(record, indent=1)))
@@ -207,12 +201,14 @@ def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:
 def tests(
     cfg: Cfg,
     splits: SplitFile,
+    baselines: Annotated[Path, typer.Option(help="Scores of chance and majority; a family of their own.")],
     out: Out,
     scores: Annotated[list[Path], typer.Argument(help="Scores of each system, the reference first.")],
 ) -> None:
     """Matched-pair t-tests of the first system against each other one, over the splits.
 
-    Example: avemo tests --cfg '{"tail": "greater"}' --splits splits.json --out tests.csv a.csv b.csv
+    Example: avemo tests --cfg '{"tail": "greater"}' --splits splits.json --baselines baselines.csv
+    --out tests.csv a.csv b.csv
     """
     import pandas as pd
 
@@ -221,7 +217,10 @@ def tests(
 
     made = load_splits(splits)
     ratio = sum(len(split.test) / len(split.train) for split in made) / len(made)
-    table = compare([pd.read_csv(path) for path in scores], ratio, as_mapping(cfg)["tail"])
+    systems, tail = [pd.read_csv(path) for path in scores], as_mapping(cfg)["tail"]
+    blind = [frame for _, frame in pd.read_csv(baselines).groupby("system", sort=False)]
+    families = [compare(systems, ratio, tail), compare([systems[0], *blind], ratio, tail)]
+    table = pd.concat(families, ignore_index=True)
     write_aside(out, lambda path: table.to_csv(path, index=False))
     typer.echo(table.to_string(index=False))
 

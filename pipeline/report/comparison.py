@@ -15,8 +15,9 @@ def compare(scores: Sequence[pd.DataFrame], test_train_ratio: float, tail: Tail)
     """Rows ``reference, system, modality, metric`` with every field of `PairedTest`, ``p_holm`` and ``tail``.
 
     ``scores``: a frame a system (system, split, modality, metric, value), the
-    reference first. Holm's family is the rivals within one modality and metric.
-    Raises `AvemoError` if two systems were not scored on the same splits.
+    reference first. A rival without scores of a modality is not tested on it.
+    Holm's family is the rivals within one modality and metric. Raises
+    `AvemoError` if two systems were not scored on the same splits.
     """
     reference, *rivals = [frame.sort_values("split") for frame in scores]
     rows = []
@@ -24,6 +25,8 @@ def compare(scores: Sequence[pd.DataFrame], test_train_ratio: float, tail: Tail)
         family = []
         for rival in rivals:
             other = rival[(rival.modality == modality) & (rival.metric == metric)]
+            if other.empty:
+                continue
             _check_pairs(ours, other)
             result = asdict(
                 paired_test(ours.value.to_numpy(), other.value.to_numpy(), tail, test_train_ratio)

@@ -54,7 +54,7 @@ def main_table(scores: pd.DataFrame, tests: pd.DataFrame, order: Sequence[str], 
         f"{_legend(tests)}With one label a clip, micro precision and recall equal micro-F1."
     )
     raw = stats.reset_index()
-    raw = raw[raw["system"].isin([*order, *BASELINES])]
+    raw = raw[raw["system"].isin([*order, *BASELINES]) & raw["metric"].isin(METRICS)]
     return _table("main", "Scores", caption, rows, header, raw, notes, rule_before=len(order))
 
 
@@ -73,20 +73,23 @@ def missing_modality_table(
             cells += [_mean_sd(alone), _mean_sd(change, signed=True)]
             raw.append(_change_row(system, modality, metric, both, alone, change))
         rows.append([system, *cells])
+    blind = [[title, _mean_sd(by_split(scores, name, "av", metric))] for name, title in BASELINES.items()]
+    rows += [[*row, *[ABSENT] * 4] for row in blind]
     pairs = [(MODALITIES[m], name) for m in ("audio", "visual") for name in (METRICS[metric], "change")]
     header = [("", "system"), (MODALITIES["av"], METRICS[metric]), *pairs]
     caption = (
         "Percent, and change against both modalities in points; mean ± sample standard deviation over splits. "
         "The same trained system, with one modality withheld at test time."
     )
-    return _table("missing_modality", "Missing modality", caption, rows, header, pd.DataFrame(raw), notes)
+    frame = pd.DataFrame(raw)
+    return _table("missing_modality", "Missing modality", caption, rows, header, frame, notes, len(order))
 
 
 def tests_table(tests: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Table:  # noqa: PT028 (no test)
     """Every paired test of the first system on the two F1 scores; ``raw`` has all metrics."""
     columns = ["compared with", "input", "score", "difference", "95 % interval", "t (df)", "p", "p Holm"]
     columns += ["p corrected", "d_z", "verdict"]
-    rank = {name: i for i, name in enumerate([*order, *BASELINES])}
+    rank = {name: i for i, name in enumerate([*order, *BASELINES.values()])}
     shown = tests[tests["metric"].isin(["macro_f1", "micro_f1"])] if len(tests) else tests
     rows = [_test_row(t) for t in rows_of(shown)]
     rows.sort(key=lambda row: rank.get(row[0], len(rank)))
@@ -102,21 +105,34 @@ def tests_table(tests: pd.DataFrame, order: Sequence[str], notes: Notes = ()) ->
 
 
 def per_class_table(
-    predictions: pd.DataFrame, class_names: Sequence[str], order: Sequence[str], notes: Notes = ()
+    predictions: pd.DataFrame,
+    scores: pd.DataFrame,
+    class_names: Sequence[str],
+    order: Sequence[str],
+    notes: Notes = (),
 ) -> Table:
-    """F1 of each class with both modalities; ``raw`` has precision and recall too."""
+    """F1 of each class with both modalities, the baselines' from ``scores``; ``raw`` has precision and recall too."""
     raw = _class_scores(predictions, class_names, order)
     clips = raw.groupby("class", sort=False)["support"].mean()
     rows = []
-    for name in class_names:
+    for number, name in enumerate(class_names):
         of_class = raw[raw["class"] == name]
         f1 = [_mean_sd(of_class.loc[of_class["system"] == system, "f1"]) for system in order]
+        f1 += [_mean_sd(by_split(scores, blind, "av", f"f1_{number}")) for blind in BASELINES]
         rows.append([name, f"{clips[name]:.1f}", *f1])
     caption = (
         "F1 of each class in percent, audio-visual; mean ± sample standard deviation over splits. "
         "Clips: test clips of the class, mean over splits. The CSV file has each split's precision and recall."
     )
-    return _table("per_class", "Scores by class", caption, rows, ["class", "clips", *order], raw, notes)
+    return _table(
+        "per_class",
+        "Scores by class",
+        caption,
+        rows,
+        ["class", "clips", *order, *BASELINES.values()],
+        raw,
+        notes,
+    )
 
 
 def costs_table(costs: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Table:
@@ -246,7 +262,13 @@ def _test_row(t: Any) -> list[str]:
         *(f"{_signed(t.t, 2)} ({t.df:.0f})", _p(t.p), _p(t.p_holm), _p(t.p_corrected)),
         _signed(t.effect_size, 2),
     ]
-    return [t.system, MODALITIES[t.modality], METRICS[t.metric], *numbers, outcome[verdict(t)]]
+    return [
+        BASELINES.get(t.system, t.system),
+        MODALITIES[t.modality],
+        METRICS[t.metric],
+        *numbers,
+        outcome[verdict(t)],
+    ]
 
 
 def _p(p: float) -> str:

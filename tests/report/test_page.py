@@ -61,7 +61,7 @@ def context(
         tables.main_table(scores, tests, ORDER, NOTES),
         tables.missing_modality_table(scores, ORDER, NOTES),
         tables.tests_table(tests, ORDER, NOTES),
-        tables.per_class_table(predictions, CLASSES, ORDER, NOTES),
+        tables.per_class_table(predictions, scores, CLASSES, ORDER, NOTES),
         tables.costs_table(costs, ORDER, NOTES),
         tables.clip_status_table(hostile, NOTES),
         tables.failed_clips_table(hostile, NOTES),

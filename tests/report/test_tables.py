@@ -104,8 +104,8 @@ def test_untestable_pair_is_blank() -> None:
     assert shown[["p", "p Holm", "p corrected", "d_z", "verdict"]].tolist() == ["–"] * 4 + ["undecided"]
 
 
-def test_per_class_equals_sklearn(predictions: pd.DataFrame) -> None:
-    table = tables.per_class_table(predictions, CLASSES, ORDER)
+def test_per_class_equals_sklearn(predictions: pd.DataFrame, scores: pd.DataFrame) -> None:
+    table = tables.per_class_table(predictions, scores, CLASSES, ORDER)
     part = predictions.query("system=='mult' and modality=='av'")
     of = [
         f1_score(g["target"], g["prediction"], labels=[2], average=None)[0] for _, g in part.groupby("split")
@@ -117,7 +117,7 @@ def test_per_class_equals_sklearn(predictions: pd.DataFrame) -> None:
     expected = precision_score(first["target"], first["prediction"], labels=[2], average=None)[0]
     assert raw["precision"] == pytest.approx(expected)
     with pytest.raises(AvemoError, match="vavl"):
-        tables.per_class_table(predictions, CLASSES, ["vavl"])
+        tables.per_class_table(predictions, scores, CLASSES, ["vavl"])
 
 
 def test_clip_status_counts_and_remedy(clips: pd.DataFrame) -> None:
@@ -158,7 +158,7 @@ def test_every_caption_carries_the_notes(
         tables.main_table(scores, tests, ORDER, NOTES),
         tables.missing_modality_table(scores, ORDER, NOTES),
         tables.tests_table(tests, ORDER, NOTES),
-        tables.per_class_table(predictions, CLASSES, ORDER, NOTES),
+        tables.per_class_table(predictions, scores, CLASSES, ORDER, NOTES),
         tables.costs_table(costs, ORDER, NOTES),
         tables.clip_status_table(clips, NOTES),
         tables.failed_clips_table(clips, NOTES),
@@ -177,3 +177,20 @@ def test_honesty_check_by_hand() -> None:
     assert (found["a"]["passed"], found["a"]["splits_won"]) == (True, 2)
     assert found["b"]["margin"] == pytest.approx(0.06)
     assert (found["b"]["passed"], found["b"]["splits_won"], found["b"]["splits"]) == (False, 1, 2)
+
+
+def test_chance_and_majority_stand_in_every_table_of_scores(
+    scores: pd.DataFrame, tests: pd.DataFrame, predictions: pd.DataFrame
+) -> None:
+    by_class = [
+        {"system": name, "split": split, "modality": "av", "metric": f"f1_{number}", "value": 0.01 * number}
+        for name in ("majority", "chance")
+        for split in scores["split"].unique()
+        for number in range(len(CLASSES))
+    ]
+    known = pd.concat([scores, pd.DataFrame(by_class)], ignore_index=True)
+    for table in (tables.main_table(known, tests, ORDER), tables.missing_modality_table(known, ORDER)):
+        assert table.frame.iloc[-2:, 0].tolist() == ["majority class", "chance"]
+        assert "f1_0" not in set(table.raw.get("metric", []))
+    classes = tables.per_class_table(predictions, known, CLASSES, ORDER).frame
+    assert classes["chance"].tolist() == [f"{number:.1f} ± 0.0" for number in range(len(CLASSES))]

@@ -9,7 +9,9 @@ localrules:
 
 rule tests:
     input:
-        [LAYOUT.scores(system) for system in SYSTEMS],
+        scores=[LAYOUT.scores(system) for system in SYSTEMS],
+        baselines=LAYOUT.scores("baselines"),
+        splits=LAYOUT.splits,
     output:
         LAYOUT.tests,
     log:
@@ -18,11 +20,11 @@ rule tests:
         ENVIRONMENT
     params:
         cfg=as_json(RUN["tests"]),
-        splits=LAYOUT.splits,
     message:
         "significance tests"
     shell:
-        "avemo tests --cfg {params.cfg:q} --splits {params.splits:q} --out {output:q} {input:q} > {log:q} 2>&1"
+        "avemo tests --cfg {params.cfg:q} --splits {input.splits:q}"
+        " --baselines {input.baselines:q} --out {output:q} {input.scores:q} > {log:q} 2>&1"
 
 
 rule contact_sheet:
