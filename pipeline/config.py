@@ -123,7 +123,7 @@ def _explain(model: type[BaseModel], where: str, problem: Any) -> str:
     location = ".".join(str(part) for part in (*([where] if where else []), *problem["loc"]))
     if problem["type"] == "extra_forbidden":
         known = _fields_at(model, problem["loc"][:-1])
-        return f"config: unknown key {location!r}{nearest(str(problem['loc'][-1]), known)}; known: {', '.join(known)}"
+        return f"config: unknown key {location!r}{nearest(str(problem['loc'][-1]), known) or '.'} Known: {', '.join(known)}"
     if problem["type"] == "missing":
         return f"config: {location}: expected a value, found none; add the key"
     return f"config: {location}: {problem['msg']}; found {problem['input']!r}"

@@ -18,7 +18,7 @@ class Registry(dict[str, str]):
 
     >>> Registry("extractor", compare_lld="m:C").load("compare_ld")
     Traceback (most recent call last):
-    pipeline.contracts.AvemoError: unknown extractor 'compare_ld'; did you mean 'compare_lld'? known: compare_lld
+    pipeline.contracts.AvemoError: unknown extractor 'compare_ld'; did you mean 'compare_lld'? Known: compare_lld
     """
 
     def __init__(self, kind: str, **entries: str):
@@ -29,7 +29,7 @@ class Registry(dict[str, str]):
         """The class registered under ``name``; raises `AvemoError` if there is none."""
         if name not in self:
             raise AvemoError(
-                f"unknown {self.kind} {name!r}{nearest(name, self)}; known: {', '.join(sorted(self))}"
+                f"unknown {self.kind} {name!r}{nearest(name, self) or '.'} Known: {', '.join(sorted(self))}"
             )
         module, attribute = self[name].split(":")
         return getattr(import_module(module), attribute)
