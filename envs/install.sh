@@ -8,7 +8,7 @@ python=${PYTHON:-python3}
   exit 1
 }
 echo "building .venv from envs/requirements.lock (about 6 GB on disk; minutes on a slow line)"
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+.venv/bin/python -m pip --version > /dev/null 2>&1 || "$python" -m venv --clear .venv
 installer=$(mktemp)
 trap 'rm -f "$installer"' EXIT
 awk '/^uv==/ {on = 1} on {print} on && !/\\$/ {exit}' envs/requirements.lock > "$installer"

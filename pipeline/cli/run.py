@@ -27,7 +27,16 @@ def demo(
 
     layout = Layout(resolve_cached(read_config(config)))
     command = [sys.executable, "-m", "snakemake", "--cores", cores, "--configfile", str(config)]
-    done = subprocess.run(command)
-    if done.returncode == 0:
+    code = _wait(subprocess.Popen(command))
+    if code == 0:
         typer.echo(f"report: {layout.report.resolve()}")
-    raise typer.Exit(done.returncode)
+    raise typer.Exit(code)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """The process' exit code. Ctrl-C reaches it by itself, and it needs time to stop its jobs and unlock."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
