@@ -52,10 +52,11 @@ def predict_clip(clip: Clip, config: dict[str, Any], model_path: Path) -> Predic
     ``config`` is the run's resolved config. Raises `AvemoError` when both fail.
     """
     notes: list[str] = []
-    sound = _attempt(_audio_features, clip, config, notes)
-    faces = _attempt(_visual_features, clip, config, notes)
+    failures: list[str] = []
+    sound = _attempt(_audio_features, clip, config, notes, failures)
+    faces = _attempt(_visual_features, clip, config, notes, failures)
     if sound is None and faces is None:
-        raise AvemoError("; ".join(notes))
+        raise AvemoError("\n".join(dict.fromkeys(failures)))
     dims = {name: EXTRACTORS.load(feature["extractor"]).dim for name, feature in config["features"].items()}
     data = ClipData(
         OneClip(clip.clip_id, sound, dims["audio"]),
@@ -69,14 +70,16 @@ def predict_clip(clip: Clip, config: dict[str, Any], model_path: Path) -> Predic
         probabilities = model(batch).prediction.softmax(-1)[0].double().numpy()
     if not np.isfinite(probabilities).all():
         raise AvemoError(f"{clip.clip_id}: expected finite probabilities, found {probabilities.tolist()}")
-    return Prediction(dict(zip(meta["classes"], probabilities.tolist(), strict=True)), notes)
+    return Prediction(dict(zip(meta["classes"], probabilities.tolist(), strict=True)), notes + failures)
 
 
-def _attempt(extract: Any, clip: Clip, config: dict[str, Any], notes: list[str]) -> FeatureSequence | None:
+def _attempt(
+    extract: Any, clip: Clip, config: dict[str, Any], notes: list[str], failures: list[str]
+) -> FeatureSequence | None:
     try:
         return extract(clip, config, notes)
     except ClipFailure as failure:
-        notes.append(str(failure))
+        failures.append(str(failure))
         return None
 
 

@@ -23,8 +23,8 @@ def tiny_config() -> dict:
         "splits": {"n": 2, "dev": 0.25, "test": 0.25},
         "training": {"epochs": 1},
         "systems": {
-            "auxformer": {"model": "auxformer", "config": TINY},
             "mult": {"model": "mult", "config": TINY},
+            "auxformer": {"model": "auxformer", "config": TINY},
         },
     }
 
@@ -52,6 +52,12 @@ def test_a_run_record_names_config_versions_and_features(finished):
     assert record["config"]["config"]["width"] == 8
     assert record["parameters"] > 1000
     assert set(record["inputs"]) == {"audio", "visual"}
+
+
+def test_the_first_system_of_the_config_is_the_one_compared(finished):
+    assert set(pd.read_csv(finished.folder / "results/tiny/scores/tests.csv").reference) == {"mult"}
+    page = (finished.folder / "results/tiny/report.html").read_text()
+    assert page.index("<h3>mult</h3>") < page.index("<h3>auxformer</h3>")
 
 
 def test_a_second_run_has_nothing_to_do(finished):
@@ -107,3 +113,8 @@ def test_predict_gives_probabilities_for_any_clip(finished):
 
 def test_the_cache_verifies(finished):
     assert "no problems" in finished.avemo("cache", "verify", "cache")
+
+
+def test_predict_names_a_file_that_is_not_there(finished):
+    output = finished.avemo("predict", "nothing.mp4", "--run", "results/tiny", succeeds=False)
+    assert output.count("nothing.mp4: missing_file") == 1

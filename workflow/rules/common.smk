@@ -53,7 +53,8 @@ wildcard_constraints:
 
 
 def as_json(part):
-    return json.dumps(part, sort_keys=True)
+    # Not sorted: the order of systems means something, all other order is the schema's.
+    return json.dumps(part)
 
 
 @lru_cache(maxsize=2)
