@@ -25,7 +25,8 @@ def write_long(source: Path, path: Path, frames: int) -> None:
         stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
         pictures = chain.from_iterable(iter_frames(clip) for _ in repeat(None))
         for _, picture in islice(pictures, frames):
-            stream.height, stream.width = picture.shape[:2]
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = picture.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
 
