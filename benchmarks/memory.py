@@ -10,7 +10,9 @@ import tempfile
 from itertools import chain, islice, repeat
 from pathlib import Path
 
-FRAMES = (250, 1250)
+from pipeline.cli.options import use_threads
+
+FRAMES = (250, 1000, 4000)
 
 
 def write_long(source: Path, path: Path, frames: int) -> None:
@@ -33,6 +35,7 @@ def write_long(source: Path, path: Path, frames: int) -> None:
 
 def extract(path: Path) -> None:
     """Track and embed one clip, and print this process' peak memory in MB."""
+    use_threads(2)
     from pipeline.contracts import Clip
     from pipeline.extraction import extract_visual, track_clip
     from pipeline.faces.track import FaceTracker

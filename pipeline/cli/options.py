@@ -37,6 +37,8 @@ def as_mapping(text: str) -> dict[str, Any]:
 
 def use_threads(threads: int) -> None:
     """Bound every numerical library; call before they are imported."""
+    # Detectors see a new shape in every batch, and oneDNN keeps what it prepared for a thousand of them.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
 

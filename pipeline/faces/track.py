@@ -183,7 +183,7 @@ def link(faces: list[np.ndarray | None]) -> list[Track]:
         if found is None or len(found) == 0:
             continue
         free = set(range(len(found)))
-        overlaps = [iou(list(track.values())[-1][:4], found[:, :4]) for track in tracks]
+        overlaps = [iou(next(reversed(track.values()))[:4], found[:, :4]) for track in tracks]
         pairs = [(row[i], t, i) for t, row in enumerate(overlaps) for i in free if row[i] > LINK_IOU]
         taken: set[int] = set()
         for _, t, i in sorted(pairs, key=lambda pair: -pair[0]):
