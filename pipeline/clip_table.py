@@ -53,6 +53,13 @@ class Row:
             self.end_s,
         )
 
+    @property
+    def problem(self) -> ClipFailure | None:
+        """What is wrong with the media, with its remedy; None if nothing is."""
+        return (
+            ClipFailure(Status(self.status), self.clip_id, self.detail) if self.status != Status.ok else None
+        )
+
     def media_key(self, modality: str) -> str:
         """What identifies the signal of ``modality``: the bytes of its file, the interval, any failure."""
         sha = (self.audio_sha256 or self.video_sha256) if modality == "audio" else self.video_sha256
@@ -148,7 +155,7 @@ def _make_row(clip: Clip, shas: dict[str, str], info: MediaInfo | None, problem:
         fps=info.fps if info else None,
         n_frames=info.n_frames if info else None,
         status=str(problem.status if problem else Status.ok),
-        detail=str(problem) if problem else "",
+        detail=problem.detail if problem else "",
     )
 
 

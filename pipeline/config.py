@@ -150,8 +150,10 @@ def resolve(raw: dict[str, Any]) -> dict[str, Any]:
     """
     from pipeline.dataset.splits import SplitConfig
     from pipeline.faces.track import FaceTracker
+    from pipeline.training.config import TrainingConfig
 
     run = parse(RunConfig, raw, "")
+    parse(TrainingConfig, run.training, "training")
     resolved = run.model_dump(mode="json")
     corpus = CORPORA.load(run.corpus.name)
     resolved["corpus"] |= {

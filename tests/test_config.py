@@ -31,7 +31,7 @@ def test_the_default_config_resolves_with_defaults_filled_in(demo):
         (("corpus", "labels"), "rules", r"unknown key 'corpus.labels.rules'; did you mean 'rule'\?"),
         (("features", "audio"), "extracter", r"'features.audio.extracter'; did you mean 'extractor'\?"),
         (("systems", "mult", "config"), "widht", r"'systems.mult.config.widht'; did you mean 'width'\?"),
-        (("training",), "epoch", r"training.epoch'; did you mean 'epochs'\?"),
+        (("training",), "epoch", r"unknown key 'training.epoch'; did you mean 'epochs'\?"),
         (("splits",), "sead", r"'splits.sead'; did you mean 'seed'\?"),
     ],
 )

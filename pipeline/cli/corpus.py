@@ -41,8 +41,8 @@ def index(
     write_table(out, rows)
     typer.echo(f"{len(rows)} clips: {_statuses(rows)}")
     for row in rows:
-        if row.status != "ok":
-            typer.echo(row.detail)
+        if row.problem:
+            typer.echo(str(row.problem))
 
 
 def _statuses(rows: list[Any]) -> str:
@@ -87,7 +87,7 @@ def check(
     corpus = corpus_of(resolve_cached(read_config(config)))
     rows = index_clips(corpus.clips(), _NoHashes(), Counter("checked clips"))
     given = corpus.labels([row.clip for row in rows])
-    bad = [row for row in rows if row.status != "ok"]
+    problems = [str(row.problem) for row in rows if row.problem]
     summary = {
         "corpus": corpus.name,
         "clips": len(rows),
@@ -95,7 +95,7 @@ def check(
         "statuses": dict(Tally(row.status for row in rows)),
         "labels": dict(Tally(label.label or "none" for label in given)),
         "hours": round(sum(row.duration_s or 0 for row in rows) / 3600, 2),
-        "problems": [row.detail for row in bad],
+        "problems": problems,
     }
     if as_json:
         typer.echo(json.dumps(summary, indent=1))
@@ -103,11 +103,11 @@ def check(
         for name, value in summary.items():
             if name != "problems":
                 typer.echo(f"{name:10} {value}")
-        for row in bad[:20]:
-            typer.echo(row.detail)
-        if len(bad) > 20:
-            typer.echo(f"... and {len(bad) - 20} more; --json lists all")
-    raise typer.Exit(3 if bad else 0)
+        for problem in problems[:20]:
+            typer.echo(problem)
+        if len(problems) > 20:
+            typer.echo(f"... and {len(problems) - 20} more; --json lists all")
+    raise typer.Exit(3 if problems else 0)
 
 
 class _NoHashes:

@@ -169,7 +169,8 @@ def _fill(
     with ShardStore(store, info) as held:
         summary = fill(held, wanted, compute_clip, progress=lambda p: counter(p.done, p.total))
         for clip_id, reason in summary.failed.items():
-            print(f"failed: {clip_id}: {reason}", file=sys.stderr)
+            status, _, detail = reason.partition(": ")
+            print(f"failed: {ClipFailure(Status(status), clip_id, detail)}", file=sys.stderr)
         if strict and summary.failed:
             raise AvemoError(f"{len(summary.failed)} clips failed (listed above) and strict is true")
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -118,9 +118,16 @@ def test_sound_is_extracted_wherever_there_is_sound(run):
 def test_the_clip_table_lists_what_a_look_at_the_file_tells(run):
     rows = {row.clip_id: row for row in read_table(run.folder / "cache/table/index.parquet")}
     assert rows["pointer"].status == "lfs_pointer"
-    assert "git lfs pull" in rows["pointer"].detail
+    assert "git lfs pull" in str(rows["pointer"].problem)
     assert rows["twice"].status == "duplicate_id"
     assert rows["several"].status == "ok"
+
+
+def test_the_logs_name_each_clip_with_its_remedy(run):
+    logs = "".join(path.read_text() for path in (run.folder / "results/bad/logs/faces").iterdir())
+    assert "failed: blank: no_face: no face in any of 8 frames; look at the clip" in logs
+    assert "failed: twice: duplicate_id: 2 rows share this id" in logs
+    assert logs.count("failed: ") == sum(status != "ok" for status, _ in VISUAL.values())
 
 
 def test_a_label_outside_the_class_list_is_left_out_with_its_reason(run):
