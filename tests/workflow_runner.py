@@ -21,7 +21,7 @@ class Workflow:
     def snakemake(self, config: dict, *arguments: str, succeeds: bool = True) -> str:
         """Run, and return all that was printed."""
         file = self.folder / "config.yaml"
-        file.write_text(yaml.safe_dump(config))
+        file.write_text(yaml.safe_dump(config, sort_keys=False))
         snakefile = ("--snakefile", str(self.repository / "Snakefile"), "--directory", str(self.folder))
         command = [sys.executable, "-m", "snakemake", *snakefile, "--configfile", str(file), "--cores", "2"]
         return self._run([*command, *arguments], succeeds)
