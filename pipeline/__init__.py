@@ -13,6 +13,7 @@ Data flows one way, and so do imports (a package may import those before it):
     dataset      splits, train-only statistics, padded batches
     models       one system per file
     training     losses, steps, the loop, checkpoints
+    finetuning   networks behind the extractors, tuned on corpora of their own
     evaluation   checkpoint to predictions and scores
     prediction   class probabilities for one clip
     report       significance tests, tables, figures, the HTML page

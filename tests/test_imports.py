@@ -9,7 +9,17 @@ import pytest
 
 ORDER = (
     *("aside", "contracts", "registry", "metrics", "corpora", "media", "faces", "features", "extraction"),
-    *("cache", "clip_table", "dataset", "models", "training", "evaluation", "prediction", "report"),
+    *(
+        "cache",
+        "clip_table",
+        "dataset",
+        "models",
+        "training",
+        "finetuning",
+        "evaluation",
+        "prediction",
+        "report",
+    ),
     *("config", "layout", "cli"),
 )
 LIGHT = ("pipeline.config", "pipeline.layout", "pipeline.clip_table", "pipeline.cli.app")
