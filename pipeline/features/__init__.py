@@ -5,5 +5,6 @@ from pipeline.registry import Registry
 EXTRACTORS = Registry(
     "extractor",
     compare_lld="pipeline.features.opensmile_lld:CompareLLD",
+    logmel="pipeline.features.logmel:LogMel",
     efficientnet_b2="pipeline.features.efficientnet:EfficientNetB2",
 )

@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.contracts import ComponentConfig, FeatureSequence, digest
 from pipeline.faces.crop import CropPolicy
+from pipeline.media import resampler
 
 
 class Extractor(ABC):
@@ -46,6 +47,10 @@ class AudioExtractor(Extractor):
 
     modality = "audio"
     rate_hz: ClassVar[int] = 16_000
+
+    def provenance(self) -> dict[str, Any]:
+        """What turns sound of any rate into this extractor's."""
+        return {"resampler": resampler()}
 
     @abstractmethod
     def extract(self, signal: np.ndarray) -> FeatureSequence:

@@ -89,8 +89,8 @@ class CompareLLD(AudioExtractor):
             )
 
     def provenance(self) -> dict[str, Any]:
-        """The version of openSMILE."""
-        return {"opensmile": _version()}
+        """Versions of the resampler and of openSMILE."""
+        return super().provenance() | {"opensmile": _version()}
 
     def extract(self, signal: np.ndarray) -> FeatureSequence:
         """``signal (samples,)`` in [-1, 1] at 16 kHz to ``x (frames, 130)`` float32.
