@@ -1,7 +1,8 @@
 """The HDF5 shard: ragged clips packed end to end, readable by any HDF5 tool.
 
-Datasets, each contiguous on disk (frames are read in whole clips, and a
-contiguous dataset needs no chunk index, no chunk cache and no decompression)::
+Datasets, each contiguous on disk (frames are read in whole clips, and the bytes
+of a contiguous dataset go straight from the file to where they are wanted);
+``data`` is in chunks if compressed::
 
     data (total_frames, dim)      all clips' frames
     times_s (total_frames,)       their times, float64
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +33,10 @@ from pipeline.cache.keys import checked_id
 from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, Status
 
 LAYOUT = "avemo-shard/1"
+COMPRESSIONS = ("none", "lzf", "gzip")
+CHUNK_BYTES = 2**18
+MOST_COMPRESSED = 1100
+"""Deflate and LZF shrink nothing further; a dataset that claims more was not written by us."""
 FIELDS = {
     "clip_id": "S",
     "key": "S",
@@ -57,12 +63,17 @@ class Entry:
     checksum: int
 
 
+class NewerShard(AvemoError):
+    """A file that a newer avemo has written: whole, but not for this one to read or replace."""
+
+
 def write_shard(
     path: Path,
     items: Iterable[Item],
     info: Mapping[str, Any],
     dtype: str = "float32",
     shape: tuple[int, int] | None = None,
+    compression: str = "none",
 ) -> None:
     """Write ``items`` in their order to a new shard, which appears at ``path`` whole, synced and verified.
 
@@ -72,6 +83,8 @@ def write_shard(
     """
     if dtype not in DTYPES:
         raise AvemoError(f"{path}: expected a dtype of {', '.join(DTYPES)}, found {dtype!r}")
+    if compression not in COMPRESSIONS:
+        raise AvemoError(f"{path}: expected one of {', '.join(COMPRESSIONS)}, found {compression!r}")
     if shape is None:
         items = list(items)
         frames = [item.x for item in items if item.x is not None and item.x.ndim == 2]
@@ -81,7 +94,7 @@ def write_shard(
         with h5py.File(temporary, "w", libver=("v110", "v110"), locking=False) as file:
             _write_text(file, "layout", LAYOUT)
             _write_text(file, "info", json.dumps(dict(info), sort_keys=True))
-            _write_items(file, items, dtype, shape)
+            _write_items(file, items, dtype, shape, compression)
         with Shard(temporary) as written:
             bad = written.verify()
         if bad:
@@ -95,8 +108,10 @@ def _write_text(file: h5py.File, name: str, text: str) -> None:
     file.attrs.create(name, text.encode(), dtype=h5py.string_dtype(length=max(1, len(text.encode()))))
 
 
-def _write_items(file: h5py.File, items: Iterable[Item], dtype: str, shape: tuple[int, int]) -> None:
-    data = _dataset(file, "data", shape, np.dtype(dtype).newbyteorder("<"))
+def _write_items(
+    file: h5py.File, items: Iterable[Item], dtype: str, shape: tuple[int, int], compression: str
+) -> None:
+    data = _data_dataset(file, shape, np.dtype(dtype).newbyteorder("<"), compression)
     times_s = _dataset(file, "times_s", shape[:1], "<f8")
     entries: dict[str, Entry] = {}
     sums, squares, offset = [], [], 0
@@ -147,6 +162,21 @@ def _dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> 
     return file.create_dataset(name, shape, dtype, track_times=False)
 
 
+def _data_dataset(file: h5py.File, shape: tuple[int, int], dtype: np.dtype, compression: str) -> h5py.Dataset:
+    if compression == "none" or 0 in shape:
+        return _dataset(file, "data", shape, dtype)
+    frames = max(1, min(shape[0], CHUNK_BYTES // (shape[1] * dtype.itemsize)))
+    options = {"compression_opts": 1} if compression == "gzip" else {}
+    return file.create_dataset(
+        *("data", shape, dtype),
+        **options,
+        chunks=(frames, shape[1]),
+        compression=compression,
+        shuffle=True,
+        track_times=False,
+    )
+
+
 def _index_array(entries: list[Entry]) -> np.ndarray:
     columns: dict[str, list[Any]] = {}
     for name, kind in FIELDS.items():
@@ -178,6 +208,7 @@ class Shard:
         except AvemoError:
             self.close()
             raise
+        self._descriptor: int = self._file.id.get_vfd_handle()
         self.dim: int = self._datasets["data"].shape[1]
         self.dtype: str = self._datasets["data"].dtype.name
 
@@ -199,12 +230,42 @@ class Shard:
 
     def read(self, clip_id: str) -> FeatureSequence:
         """A clip's frames as stored; raises `ClipFailure` for a clip that has failed."""
+        entry = self._ok_entry(clip_id)
+        x = np.empty((entry.length, self.dim), self._datasets["data"].dtype)
+        times_s = np.empty(entry.length, "<f8")
+        self._read_frames("data", entry, x)
+        self._read_frames("times_s", entry, times_s)
+        return FeatureSequence(x, times_s)
+
+    def read_into(self, clip_id: str, out: np.ndarray) -> None:
+        """Write a clip's frames to ``out (frames, dim)``, C-ordered, of any float type."""
+        entry = self._ok_entry(clip_id)
+        if out.dtype == self._datasets["data"].dtype:
+            self._read_frames("data", entry, out)
+        else:
+            out[...] = self.read(clip_id).x
+
+    def _ok_entry(self, clip_id: str) -> Entry:
         entry = self.entry(clip_id)
         if entry.status is not Status.ok:
             raise ClipFailure(entry.status, clip_id, entry.detail)
-        frames = slice(entry.offset, entry.offset + entry.length)
+        return entry
+
+    def _read_frames(self, name: str, entry: Entry, out: np.ndarray) -> None:
+        """A clip's part of a dataset, from the page cache in one copy where it is not compressed."""
+        dataset = self._datasets[name]
+        begin = dataset.id.get_offset()
         with _explained(self.path):
-            return FeatureSequence(self._datasets["data"][frames], self._datasets["times_s"][frames])
+            if begin is None:
+                dataset.read_direct(out, np.s_[entry.offset : entry.offset + entry.length])
+                return
+            position = begin + entry.offset * out.itemsize * math.prod(out.shape[1:])
+            rest = memoryview(out.data).cast("B")
+            while rest:
+                found = os.preadv(self._descriptor, [rest], position)
+                if found == 0:
+                    raise AvemoError(f"the file's end inside clip {entry.clip_id}")
+                rest, position = rest[found:], position + found
 
     def item(self, clip_id: str) -> Item:
         """A clip's item, failed or not, as it was given to `write_shard`."""
@@ -224,7 +285,12 @@ class Shard:
 
     def is_whole(self, clip_id: str) -> bool:
         """Whether every byte stored of a clip is as it was written."""
-        item, entry = self.item(clip_id), self.index[clip_id]
+        entry = self.index[clip_id]
+        try:
+            item = self.item(clip_id)
+        except AvemoError:
+            # A compressed chunk that does not open; other clips may lie in others.
+            return False
         with _explained(self.path):
             sums, squares = self._datasets["sum"][entry.row], self._datasets["squares"][entry.row]
         return entry.checksum == checksum(item, Moments(entry.length, sums, squares))
@@ -239,6 +305,8 @@ def _explained(path: Path) -> Iterator[None]:
     """Whatever h5py or a check says of a bad file becomes an `AvemoError` that names it."""
     try:
         yield
+    except NewerShard:
+        raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, AvemoError) as error:
         raise AvemoError(
             f"{path}: expected a whole feature shard ({LAYOUT}), found: {error}; "
@@ -256,6 +324,13 @@ def _text(file: h5py.File, name: str) -> str:
 def _checked_datasets(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
     """The five datasets, held inside this file and no larger than it, with shapes that agree."""
     layout = _text(file, "layout")
+    name, _, version = layout.partition("/")
+    ours, _, newest = LAYOUT.partition("/")
+    if name == ours and version.isdecimal() and int(version) > int(newest):
+        raise NewerShard(
+            f"{path}: expected layout {LAYOUT} or older, found {layout}, which a newer avemo has written; "
+            "install that, or give this one a cache of its own"
+        )
     if layout != LAYOUT:
         raise AvemoError(f"layout {layout!r}")
     found = {name: _checked_dataset(file, name, path.stat().st_size) for name in DATASETS}
@@ -277,11 +352,14 @@ def _checked_dataset(file: h5py.File, name: str, file_bytes: int) -> h5py.Datase
     ):
         raise AvemoError(f"no dataset {name} of its own")
     dataset = file[name]
-    if dataset.chunks is not None or dataset.external or dataset.is_virtual or dataset.shape is None:
+    chunked = dataset.chunks is not None
+    if (chunked and name != "data") or dataset.external or dataset.is_virtual or dataset.shape is None:
         raise AvemoError(f"{name} not contiguous")
     needed = math.prod(dataset.shape) * dataset.dtype.itemsize
-    if needed > file_bytes:
+    if needed > file_bytes * (MOST_COMPRESSED if chunked else 1):
         raise AvemoError(f"{name} of {needed} bytes in a file of {file_bytes}")
+    if chunked and math.prod(dataset.chunks) * dataset.dtype.itemsize > max(CHUNK_BYTES, needed):
+        raise AvemoError(f"{name} in chunks of {dataset.chunks}")
     return dataset
 
 

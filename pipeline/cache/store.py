@@ -2,14 +2,16 @@
 
 ::
 
-    lock                   held while a `ShardStore` is open
+    lock-000003            the owner's lease while a `ShardStore` is open
     part-000007.h5         items appended in one go
     packed-<digest>.h5     exactly what was once published; published files are hard links to it
-    *.corrupt              files set aside because their bytes had changed
+    rest-<digest>.h5       replaced items of a file whose other items were copies
+    *.corrupt              unreadable files, set aside until the shard is whole again
 
 Snakemake deletes a job's outputs before it runs and when it fails; the store
-keeps names of its own for the bytes, so nothing computed is lost. Items of
-older keys stay, so changing a parameter back computes nothing.
+keeps names of its own for the bytes, so nothing computed is lost. Replaced
+items, i.e. those of older keys, stay as long as they take less room than the
+wanted ones, so changing a parameter back computes nothing.
 """
 
 from __future__ import annotations
@@ -27,11 +29,14 @@ from typing import Any
 from pipeline.aside import SUFFIX, aside, leftovers
 from pipeline.cache.items import Item
 from pipeline.cache.lock import Lock
-from pipeline.cache.shard import Entry, Shard, write_shard
+from pipeline.cache.shard import Entry, NewerShard, Shard, write_shard
 from pipeline.contracts import AvemoError, Status, digest
 
 Wanted = Mapping[str, str]
 """Clip id to the key its item must have."""
+
+REPLACED = 1.0
+"""Replaced items are kept up to so many frames for each wanted one; the oldest go first."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +48,23 @@ class Held:
     entry: Entry
 
 
+Pair = tuple[str, str]
+
+
 class ShardStore:
     """One component's store for one shard, locked until closed.
 
     ``info`` goes into every file; ``dtype`` is what ``x`` is stored as (files
     of another dtype are kept but do not count). Raises `AvemoError` if another
-    process holds the folder.
+    process holds the folder, or if a newer avemo has written to it.
     """
 
     def __init__(self, folder: Path, info: Mapping[str, Any], dtype: str = "float32"):
         self.folder, self.info, self.dtype = Path(folder), dict(info), dtype
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = Lock(self.folder / "lock")
-        self._held: dict[tuple[str, str], Held] = {}
-        self._files: dict[Path, set[tuple[str, str]]] = {}
+        self._lock = Lock(self.folder)
+        self._files: dict[Path, dict[Pair, Held]] = {}
+        self._damaged: set[Path] = set()
         try:
             self._load()
         except BaseException:
@@ -73,18 +81,25 @@ class ShardStore:
         """Let other processes in."""
         self._lock.release()
 
+    @property
+    def _held(self) -> dict[Pair, Held]:
+        return {pair: held for items in self._files.values() for pair, held in items.items()}
+
     def missing(self, wanted: Wanted) -> list[str]:
         """Sorted ids of clips not held with their key. Recorded failures are held; new media retry them."""
-        return sorted(clip_id for clip_id, key in wanted.items() if (clip_id, key) not in self._held)
+        held = self._held
+        return sorted(clip_id for clip_id, key in wanted.items() if (clip_id, key) not in held)
 
     def failures(self, wanted: Wanted) -> dict[str, str]:
         """``"status: detail"`` of each wanted clip that is held as failed, by sorted clip id."""
-        entries = [self._held[pair].entry for pair in sorted(wanted.items()) if pair in self._held]
+        held = self._held
+        entries = [held[pair].entry for pair in sorted(wanted.items()) if pair in held]
         return {e.clip_id: f"{e.status}: {e.detail}" for e in entries if e.status is not Status.ok}
 
     def append(self, items: Sequence[Item]) -> None:
         """Keep ``items`` for good, as one new part."""
         if items:
+            self._lock.check()
             numbers = [int(n) for f in self.folder.iterdir() for n in re.findall(r"^part-(\d+)\.h5", f.name)]
             path = self.folder / f"part-{max(numbers, default=0) + 1:06d}.h5"
             write_shard(path, items, self.info, self.dtype)
@@ -102,58 +117,89 @@ class ShardStore:
                 f"{output}: expected {len(wanted)} clips, found {len(missing)} not computed yet "
                 f"({', '.join(missing[:3])}, ...); fill the store first"
             )
+        self._lock.check()
         packed = self.folder / f"packed-{digest([self.info, self.dtype, sorted(wanted.items())])}.h5"
-        if self._files.get(packed) != set(wanted.items()):
+        if packed not in self._files or self._files[packed].keys() != set(wanted.items()):
             self._pack(wanted, packed)
         self._register(packed)
         _link(packed, Path(output))
-        self._drop_superseded(packed)
+        self._compact(packed)
+        for corrupt in self.folder.glob("*.corrupt"):
+            corrupt.unlink()
 
     def _load(self) -> None:
-        """Read every file's index after checking every byte; what is not whole is set aside."""
+        """Read every file's index and check every byte: damaged items do not count, unreadable files leave."""
         for leftover in self.folder.glob(f".*{SUFFIX}"):
             leftover.unlink()
         for path in sorted(self.folder.glob("*.h5")):
             try:
-                _check_whole(path)
-                self._register(path)
+                bad = self._register(path, verify=True)
+            except NewerShard:
+                raise
             except AvemoError as error:
                 os.replace(path, path.with_name(path.name + ".corrupt"))
                 warnings.warn(
                     f"{error}; set aside as {path.name}.corrupt, its clips count as missing", stacklevel=4
                 )
+                continue
+            if bad:
+                self._damaged.add(path)
+                warnings.warn(
+                    f"{path}: expected the bytes that were written, found others in {', '.join(bad)}; "
+                    "these clips count as missing",
+                    stacklevel=4,
+                )
 
-    def _register(self, path: Path) -> None:
+    def _register(self, path: Path, *, verify: bool = False) -> list[str]:
+        """Take note of a file's items, and return the ids of those that are damaged."""
         with Shard(path) as shard:
-            if shard.dtype != self.dtype:
-                return
-            held = {(e.clip_id, e.key): Held(path, shard.dim, e) for e in shard.index.values()}
-        self._held |= held
-        self._files[path] = set(held)
+            bad = shard.verify() if verify else []
+            if shard.dtype == self.dtype:
+                entries = [entry for clip_id, entry in shard.index.items() if clip_id not in set(bad)]
+                self._files[path] = {(e.clip_id, e.key): Held(path, shard.dim, e) for e in entries}
+        return bad
 
     def _pack(self, wanted: Wanted, packed: Path) -> None:
-        held = [self._held[pair] for pair in sorted(wanted.items())]
+        everything = self._held
+        held = [everything[pair] for pair in sorted(wanted.items())]
         dims = {item.dim for item in held if item.entry.status is Status.ok}
         if len(dims) > 1:
             raise AvemoError(
                 f"{packed.parent}: expected items of one dimension, found {sorted(dims)}; "
                 "raise the version of the extractor whose dim has changed"
             )
-        frames = sum(item.entry.length for item in held)
-        write_shard(packed, _stored_items(held), self.info, self.dtype, (frames, max(dims, default=0)))
+        self._write(packed, held)
+        self._damaged.discard(packed)
 
-    def _drop_superseded(self, packed: Path) -> None:
-        """Delete files that hold nothing which ``packed`` lacks."""
-        for path in [p for p, pairs in self._files.items() if p != packed and pairs <= self._files[packed]]:
+    def _write(self, path: Path, held: Sequence[Held]) -> None:
+        frames = sum(item.entry.length for item in held)
+        dim = max((item.dim for item in held if item.entry.length), default=0)
+        write_shard(path, _stored_items(held), self.info, self.dtype, (frames, dim))
+
+    def _compact(self, packed: Path) -> None:
+        """Leave one copy of each item, and of replaced ones the newest that `REPLACED` has room for."""
+        files, pairs = {packed}, set(self._files[packed])
+        room = REPLACED * sum(held.entry.length for held in self._files[packed].values())
+        others = [path for path in self._files if path != packed]
+        for path in sorted(others, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+            own = {pair: held for pair, held in self._files[path].items() if pair not in pairs}
+            room -= sum(held.entry.length for held in own.values())
+            if own and room >= 0:
+                pairs |= own.keys()
+                files.add(self._only(path, own))
+        for path in self._files.keys() - files:
             path.unlink()
             del self._files[path]
 
-
-def _check_whole(path: Path) -> None:
-    with Shard(path) as shard:
-        bad = shard.verify()
-    if bad:
-        raise AvemoError(f"{path}: expected the bytes that were written, found others in {', '.join(bad)}")
+    def _only(self, path: Path, own: Mapping[Pair, Held]) -> Path:
+        """A file of just these items of ``path``: itself, or a new one of another name."""
+        if own.keys() == self._files[path].keys() and path not in self._damaged:
+            return path
+        rest = path.with_name(f"rest-{digest(sorted(own))}.h5")
+        self._write(rest, [own[pair] for pair in sorted(own)])
+        shutil.copystat(path, rest)
+        self._register(rest)
+        return rest
 
 
 def _stored_items(held: Sequence[Held]) -> Iterator[Item]:

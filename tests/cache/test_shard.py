@@ -80,6 +80,57 @@ def test_streaming_makes_the_same_bytes(path: Path, tmp_path: Path) -> None:
     assert (tmp_path / "streamed.h5").read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("compression", ["lzf", "gzip"])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_compression_changes_no_number(compression: str, dtype: str, path: Path, tmp_path: Path) -> None:
+    items = [item_of(clip_id) for clip_id in ids(6)]
+    write_shard(tmp_path / "a.h5", items, INFO, dtype, compression=compression)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["data"].compression == compression
+    with Shard(tmp_path / "a.h5") as shard:
+        assert shard.verify() == []
+    for stored, item in zip(items_in(tmp_path / "a.h5"), items, strict=True):
+        assert_same(stored, storable(item, dtype))
+
+
+def test_repetitive_frames_shrink(tmp_path: Path) -> None:
+    frames = np.zeros((5000, 64), np.float32)
+    item = Item("a", "k", Status.ok, "", frames, np.arange(5000.0))
+    sizes = {}
+    for compression in ("none", "gzip"):
+        path = tmp_path / f"{compression}.h5"
+        write_shard(path, [item], INFO, compression=compression)
+        sizes[compression] = path.stat().st_size
+        with Shard(path) as shard:
+            assert shard.verify() == []
+    assert sizes["gzip"] < 0.1 * sizes["none"]
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_a_flipped_byte_of_a_compressed_shard_is_named(compression: str, tmp_path: Path) -> None:
+    write_shard(tmp_path / "a.h5", [item_of(clip_id) for clip_id in ids(6)], INFO, compression=compression)
+    with h5py.File(tmp_path / "a.h5") as file:
+        data = file["data"].id
+        position = data.get_offset() if compression == "none" else data.get_chunk_info(0).byte_offset
+    flip_byte(tmp_path / "a.h5", position + 12)
+    with Shard(tmp_path / "a.h5") as shard:
+        assert 0 < len(shard.verify()) < 6
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_frames_can_be_read_into_a_part_of_an_array(dtype: str, tmp_path: Path) -> None:
+    write_shard(tmp_path / "a.h5", [item_of(clip_id) for clip_id in ids(6)], INFO, dtype)
+    with Shard(tmp_path / "a.h5") as shard:
+        stored = shard.read("clip04").x
+        batch = np.full((3, len(stored) + 2, 4), 7, np.float32)
+        shard.read_into("clip04", batch[1, : len(stored)])
+        np.testing.assert_array_equal(batch[1, : len(stored)], stored)
+        assert (batch[[0, 2]] == 7).all()
+        assert (batch[1, len(stored) :] == 7).all()
+        with pytest.raises(ClipFailure, match="no face"):
+            shard.read_into(FAILING, batch[0, :1])
+
+
 def test_layout_is_contiguous_and_plain(path: Path) -> None:
     with h5py.File(path) as file:
         assert sorted(file) == ["data", "index", "squares", "sum", "times_s"]
@@ -184,7 +235,8 @@ HOSTILE: dict[str, tuple[Callable[[h5py.File], object], str]] = {
     "same id twice": (set_index(0, "clip_id", b"clip01"), "clip clip01"),
     "unknown status": (set_index(0, "status", b"fine"), "'fine' is not a valid Status"),
     "not UTF-8": (set_index(0, "key", b"\xff\xfe"), "can't decode"),
-    "other layout": (set_text("layout", b"avemo-shard/99"), "layout 'avemo-shard/99'"),
+    "other layout": (set_text("layout", b"avemo-shard/0"), "layout 'avemo-shard/0'"),
+    "newer layout": (set_text("layout", b"avemo-shard/99"), "which a newer avemo has written"),
     "no layout": (lambda f: f.attrs.__delitem__("layout"), "'layout'"),
     "info no JSON": (set_text("info", b"{"), "Expecting property name"),
     "layout in the heap": (
@@ -200,6 +252,16 @@ HOSTILE: dict[str, tuple[Callable[[h5py.File], object], str]] = {
     ),
     "group": (replaced("data", lambda f, n: f.create_group(n)), "no dataset data"),
     "bytes of another file": (replaced("times_s", external_bytes), "times_s not contiguous"),
+    "tiny file, huge chunks": (
+        replaced("data", lambda f, n: f.create_dataset(n, (2**40, 4), "<f4", chunks=(2**20, 4))),
+        "in a file of",
+    ),
+    "large chunks": (
+        replaced(
+            "data", lambda f, n: f.create_dataset(n, (24, 4), "<f4", chunks=(2**20, 4), maxshape=(None, 4))
+        ),
+        "in chunks of",
+    ),
     "chunked": (
         replaced("sum", lambda f, n: f.create_dataset(n, data=np.zeros((6, 4)), chunks=(1, 4))),
         "sum not contiguous",

@@ -146,14 +146,90 @@ def test_items_of_two_dimensions_are_not_packed_together(folder: Path, tmp_path:
         publish(folder, tmp_path / "0000.h5", wanted_of(ids(9)))
 
 
-def test_a_part_with_a_flipped_byte_is_set_aside(folder: Path) -> None:
+def test_a_flipped_byte_costs_its_clip_alone(folder: Path, tmp_path: Path) -> None:
     flip_frame(folder / "part-000002.h5", "clip01")
-    with pytest.warns(UserWarning, match=r"found others in clip01; set aside as part-000002.h5.corrupt"):
+    with pytest.warns(UserWarning, match=r"part-000002.h5: .* found others in clip01; .* count as missing"):
         store = ShardStore(folder, INFO)
     with store:
-        assert store.missing(WANTED) == ids(3)
-        store.append([item_of(clip_id) for clip_id in ids(3)])
-    assert [path.name for path in folder.glob("*.corrupt")] == ["part-000002.h5.corrupt"]
+        assert store.missing(WANTED) == ["clip01"]
+        store.append([item_of("clip01")])
+        store.publish(WANTED, tmp_path / "0000.h5")
+    assert names(folder) == ["packed"]
+    for item in items_in(tmp_path / "0000.h5"):
+        assert_same(item, item_of(item.clip_id))
+
+
+def test_damage_among_replaced_items_goes_at_the_next_publication(folder: Path, tmp_path: Path) -> None:
+    changed = WANTED | {"clip01": "k2-clip01"}
+    with ShardStore(folder, INFO) as store:
+        store.append([item_of("clip01", key="k2")])
+    flip_frame(folder / "part-000002.h5", "clip01")
+    with pytest.warns(UserWarning, match="found others in clip01"):
+        publish(folder, tmp_path / "0000.h5", changed)
+    with ShardStore(folder, INFO) as store:
+        assert store.missing(WANTED) == ["clip01"]
+    assert names(folder) == ["packed"]
+
+
+def test_replaced_items_keep_no_copies_of_others(folder: Path, tmp_path: Path) -> None:
+    publish(folder, tmp_path / "0000.h5")
+    changed = WANTED | {"clip01": "k2-clip01"}
+    with ShardStore(folder, INFO) as store:
+        store.append([item_of("clip01", key="k2")])
+    publish(folder, tmp_path / "0000.h5", changed)
+    assert names(folder) == ["packed", "rest"]
+    assert [item.key for item in items_in(next(folder.glob("rest-*")))] == ["k1-clip01"]
+    with ShardStore(folder, INFO) as store:
+        assert store.missing(WANTED) == []
+
+
+def test_replaced_items_beyond_their_room_go_the_oldest_first(folder: Path, tmp_path: Path) -> None:
+    publish(folder, tmp_path / "0000.h5")
+    for number, key in enumerate(("k2", "k3"), start=1):
+        os.utime(
+            next(p for p in folder.glob("packed-*") if items_in(p)[0].key[:2] == f"k{number}"),
+            (number, number),
+        )
+        with ShardStore(folder, INFO) as store:
+            store.append([item_of(clip_id, key=key) for clip_id in ids(8)])
+        publish(folder, tmp_path / "0000.h5", wanted_of(ids(8), key))
+    with ShardStore(folder, INFO) as store:
+        assert store.missing(wanted_of(ids(8), "k2")) == []
+        # A failed clip takes no room, but goes with the file it was in.
+        assert store.missing(WANTED) == ids(8)
+
+
+def test_a_kill_amid_compaction_loses_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(folder, tmp_path / "0000.h5")
+    changed = WANTED | {"clip01": "k2-clip01"}
+    unlink = Path.unlink
+
+    def stop_at_packed(path: Path, missing_ok: bool = False) -> None:
+        if path.name.startswith("packed"):
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    with ShardStore(folder, INFO) as store, monkeypatch.context() as patch:
+        store.append([item_of("clip01", key="k2")])
+        patch.setattr(Path, "unlink", stop_at_packed)
+        with pytest.raises(KeyboardInterrupt):
+            store.publish(changed, tmp_path / "0000.h5")
+    assert names(folder) == ["packed", "packed", "rest"]
+    with ShardStore(folder, INFO) as store:
+        assert store.missing(WANTED) == store.missing(changed) == []
+    publish(folder, tmp_path / "0000.h5", changed)
+    assert names(folder) == ["packed", "rest"]
+
+
+def test_a_store_that_a_newer_avemo_wrote_is_left_alone(folder: Path) -> None:
+    with h5py.File(folder / "part-000001.h5", "r+") as file:
+        file.attrs["layout"] = np.bytes_(b"avemo-shard/9")
+    before = sorted(folder.glob("*.h5"))
+    with pytest.raises(AvemoError, match="a newer avemo has written"):
+        ShardStore(folder, INFO)
+    assert sorted(folder.glob("*.h5")) == before
 
 
 def test_a_truncated_part_is_set_aside(folder: Path) -> None:
