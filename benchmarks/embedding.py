@@ -14,7 +14,9 @@ import numpy as np
 
 from pipeline.contracts import Clip
 from pipeline.faces.crop import cut
-from pipeline.features.efficientnet import IMAGENET_MEAN, IMAGENET_STD, EfficientNetB2, load_model
+from pipeline.features.efficientnet import EfficientNetB2, load_model
+from pipeline.features.known_weights import IMAGENET_MEAN, IMAGENET_STD
+from pipeline.features.weights import find
 from pipeline.media import iter_frames
 
 
@@ -66,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     ours = EfficientNetB2(EfficientNetB2.Config(weights="random-seed-0", device="cpu"))
-    model = load_model("random-seed-0")
+    model = load_model(find("random-seed-0"))
     paths = sorted(options.clips.glob("*.mp4"))
     if not paths:
         parser.error(f"no .mp4 clips in {options.clips}")

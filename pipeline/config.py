@@ -25,6 +25,7 @@ from pipeline.contracts import AvemoError, ComponentConfig, digest
 from pipeline.corpora import CORPORA
 from pipeline.corpora.base import Corpus
 from pipeline.features import EXTRACTORS
+from pipeline.features.weights import quick_identity
 from pipeline.models import MODELS
 from pipeline.registry import nearest
 
@@ -184,7 +185,7 @@ def _resolve_feature(modality: str, feature: dict[str, Any], faces: dict[str, An
     feature |= _fields(extractor.Config, feature["config"], f"features.{modality}.config")
     feature["version"] = extractor.version
     upstream = [faces["id"]] if modality == "visual" else []
-    feature["id"] = _variant(feature["extractor"], feature, *upstream)
+    feature["id"] = _variant(feature["extractor"], feature, *upstream, *weights_of(feature))
 
 
 def _resolve_system(name: str, system: dict[str, Any], shared: dict[str, Any]) -> None:
@@ -205,9 +206,10 @@ def _resolve_system(name: str, system: dict[str, Any], shared: dict[str, Any]) -
 def _fields(model: type[ComponentConfig], values: dict[str, Any], where: str) -> dict[str, Any]:
     """A component's fields, checked: those that change numbers, and those that only change speed."""
     checked = parse(model, values, where)
-    numbers = checked.numbers()
-    speed = {key: value for key, value in checked.model_dump(mode="json").items() if key not in numbers}
-    return {"config": numbers, "speed": speed}
+    numbers, places = checked.numbers(), checked.places()
+    dumped = checked.model_dump(mode="json")
+    speed = {key: value for key, value in dumped.items() if key not in {*numbers, *places}}
+    return {"config": numbers, "speed": speed} | ({"places": places} if places else {})
 
 
 def _variant(name: str, component: dict[str, Any], *upstream: str) -> str:
@@ -217,7 +219,7 @@ def _variant(name: str, component: dict[str, Any], *upstream: str) -> str:
 
 def resolve_cached(raw: dict[str, Any], folder: Path = Path(".avemo")) -> dict[str, Any]:
     """`resolve`, remembered by content of config and package, so that a workflow parses without torch."""
-    path = folder / f"config-{digest([raw, source_digest()])}.json"
+    path = folder / f"config-{digest([raw, source_digest(), _weights_in(raw)])}.json"
     if path.is_file():
         return json.loads(path.read_text())
     done = subprocess.run(
@@ -229,6 +231,15 @@ def resolve_cached(raw: dict[str, Any], folder: Path = Path(".avemo")) -> dict[s
     with aside(path) as temporary:
         temporary.write_text(done.stdout)
     return json.loads(done.stdout)
+
+
+def _weights_in(raw: dict[str, Any]) -> list[str]:
+    """What the weights are that an unchecked config names."""
+    features = raw.get("features")
+    sections = features.values() if isinstance(features, dict) else ()
+    configs = [section.get("config") for section in sections if isinstance(section, dict)]
+    named = [config.get("weights") for config in configs if isinstance(config, dict)]
+    return [quick_identity(weights) for weights in named if isinstance(weights, str)]
 
 
 def corpus_of(resolved: dict[str, Any]) -> Corpus:
@@ -246,20 +257,19 @@ def corpus_part(resolved: dict[str, Any], *, labels: bool = False) -> dict[str, 
 
 
 def feature_part(resolved: dict[str, Any], stage: str) -> dict[str, Any]:
-    """What the shards of ``faces``, ``audio`` or ``visual`` depend on, weight files included."""
+    """What the shards of ``faces``, ``audio`` or ``visual`` depend on; of weights what they are, not where."""
     if stage == "faces":
         return {key: resolved["faces"][key] for key in ("id", "version", "config")}
     section = resolved["features"][stage]
     part = {key: section[key] for key in ("id", "extractor", "version", "config")}
     if stage == "visual":
         part["faces"] = resolved["faces"]["id"]
-    return part | {"weights": weights_stamp(section["config"].get("weights"))}
+    return part | {"weights": weights_of(section)}
 
 
-def weights_stamp(weights: str | None) -> list[int] | None:
-    """Bytes and time of change of a weight file, cheap enough for every parse; the item keys hash it."""
-    path = Path(weights or "")
-    return [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else None
+def weights_of(feature: dict[str, Any]) -> list[str]:
+    """What a feature's weights are, wherever they lie."""
+    return [quick_identity(place) for place in feature.get("places", {}).values()]
 
 
 def train_part(resolved: dict[str, Any], system: str) -> dict[str, Any]:
@@ -269,10 +279,11 @@ def train_part(resolved: dict[str, Any], system: str) -> dict[str, Any]:
 
 
 def speed_part(resolved: dict[str, Any]) -> dict[str, Any]:
-    """Settings that change no number, by stage; those of ``training`` by system."""
+    """Settings that change no number, and where weights lie, by stage; those of ``training`` by system."""
     stages = {"corpus": resolved["corpus"], "faces": resolved["faces"], **resolved["features"]}
     training = {system: section["speed"] for system, section in resolved["systems"].items()}
-    return {name: section["speed"] for name, section in stages.items()} | {"training": training}
+    apart = {name: section["speed"] | section.get("places", {}) for name, section in stages.items()}
+    return apart | {"training": training}
 
 
 def report_part(resolved: dict[str, Any]) -> dict[str, Any]:

@@ -65,12 +65,19 @@ class ComponentConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def numbers(self) -> dict[str, Any]:
-        """The fields that change numbers, i.e. all but those declared with `speed`."""
+        """The fields that change numbers, i.e. all but those declared with `speed` or `located`."""
+        apart = {*self._declared("speed"), *self._declared("located")}
+        return {name: value for name, value in self.model_dump(mode="json").items() if name not in apart}
+
+    def places(self) -> dict[str, Any]:
+        """The fields declared with `located`."""
+        return self._declared("located")
+
+    def _declared(self, kind: str) -> dict[str, Any]:
+        extras = {name: field.json_schema_extra for name, field in type(self).model_fields.items()}
         dumped = self.model_dump(mode="json")
         return {
-            name: dumped[name]
-            for name, field in type(self).model_fields.items()
-            if not (isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("speed"))
+            name: dumped[name] for name, extra in extras.items() if isinstance(extra, dict) and kind in extra
         }
 
 
@@ -84,6 +91,17 @@ def speed(default: Any, **kwargs: Any) -> Any:
     {'size': 224}
     """
     return Field(default, json_schema_extra={"speed": True}, **kwargs)
+
+
+def located(**kwargs: Any) -> Any:
+    """A required pydantic field that says where weights lie. What they are, their hash, enters keys instead.
+
+    >>> class Config(ComponentConfig):
+    ...     weights: str = located()
+    >>> Config(weights="here.pt").numbers(), Config(weights="here.pt").places()
+    ({}, {'weights': 'here.pt'})
+    """
+    return Field(json_schema_extra={"located": True}, **kwargs)
 
 
 def digest(value: Any) -> str:

@@ -85,7 +85,7 @@ def _attempt(
 
 def _extractor(feature: dict[str, Any], notes: list[str]) -> Any:
     found = EXTRACTORS.load(feature["extractor"])
-    extractor = found(found.Config(**feature["config"]))
+    extractor = found(found.Config(**feature["config"], **feature.get("places", {})))
     if extractor.provenance().get("random_weights"):
         notes.append(f"{feature['extractor']}: random weights")
     return extractor

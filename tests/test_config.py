@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import read_config, report_part, resolve, resolve_cached, speed_part, train_part
+from pipeline.config import (
+    feature_part,
+    read_config,
+    report_part,
+    resolve,
+    resolve_cached,
+    speed_part,
+    train_part,
+)
 from pipeline.contracts import AvemoError
 
 
@@ -81,6 +89,31 @@ def test_a_number_of_the_faces_moves_the_visual_features_but_not_the_audio(demo)
     after = resolve(demo)
     assert before["features"]["visual"]["id"] != after["features"]["visual"]["id"]
     assert before["features"]["audio"]["id"] == after["features"]["audio"]["id"]
+
+
+def test_weights_that_move_change_nothing_that_triggers_and_new_ones_do(demo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = demo["features"]["visual"]["config"]
+    config["weights"] = "a.pt"
+    (tmp_path / "a.pt").write_bytes(b"abc")
+    before = feature_part(resolve(demo), "visual")
+    config["weights"] = "b.pt"
+    (tmp_path / "a.pt").rename("b.pt")
+    moved = resolve(demo)
+    assert feature_part(moved, "visual") == before
+    assert speed_part(moved)["visual"]["weights"] == "b.pt"
+    (tmp_path / "b.pt").write_bytes(b"abcd")
+    assert feature_part(resolve(demo), "visual")["id"] != before["id"]
+
+
+def test_the_cached_resolution_follows_the_weights_bytes(demo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    demo["features"]["visual"]["config"]["weights"] = "a.pt"
+    ids = []
+    for content in (b"abc", b"abcd", b"abc"):
+        (tmp_path / "a.pt").write_bytes(content)
+        ids.append(resolve_cached(demo)["features"]["visual"]["id"])
+    assert ids[0] == ids[2] != ids[1]
 
 
 def test_the_cached_resolution_is_the_same_and_is_made_once(demo, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli import cache, config, corpus, extraction, predict, report, run, training
+from pipeline.cli import cache, config, corpus, extraction, predict, report, run, training, weights
 
 app = typer.Typer(
     name="avemo",
@@ -14,5 +14,5 @@ app = typer.Typer(
     rich_markup_mode="rich",
     add_completion=False,
 )
-for module in (run, config, corpus, extraction, cache, training, report, predict):
+for module in (run, config, corpus, extraction, cache, training, report, predict, weights):
     module.register(app)

@@ -36,7 +36,11 @@ def show(
         "all": resolved,
         "corpus": corpus_part(resolved),
         "labels": corpus_part(resolved, labels=True),
-        **{stage: feature_part(resolved, stage) for stage in ("faces", "audio", "visual")},
+        "faces": feature_part(resolved, "faces"),
+        **{
+            stage: feature_part(resolved, stage) | {"places": resolved["features"][stage].get("places", {})}
+            for stage in ("audio", "visual")
+        },
         **{system: train_part(resolved, system) for system in resolved["systems"]},
     }
     if part not in parts:

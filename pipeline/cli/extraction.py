@@ -91,7 +91,7 @@ def extract(
     part = as_mapping(cfg)
     extractor_class = EXTRACTORS.load(part["extractor"])
     fast = as_mapping(speed).get(extractor_class.modality, {})
-    extractor = extractor_class(extractor_class.Config(**part["config"], **fast))
+    extractor = extractor_class(extractor_class.Config(**part["config"], **(part.get("places", {}) | fast)))
     rows = _rows(index, shard, shards)
     wanted, compute = (
         _visual_work(extractor, rows, faces)

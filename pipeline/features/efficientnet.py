@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from pipeline.contracts import AvemoError, ComponentConfig, FeatureSequence, speed
+from pipeline.contracts import AvemoError, ComponentConfig, FeatureSequence, located, speed
 from pipeline.faces.crop import CropPolicy
 from pipeline.features.base import VisualExtractor, batched
-from pipeline.features.weights import load_state_dict, random_seed, sha256_file
+from pipeline.features.known_weights import IMAGENET_MEAN, IMAGENET_STD
+from pipeline.features.weights import Weights, find, load_state_dict
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 CALIBRATION_IMAGES = 8
 CALIBRATION_PX = 224
 RESIDUAL_GAIN = 0.2
@@ -38,8 +37,9 @@ class EfficientNetB2(VisualExtractor):
     class Config(ComponentConfig):
         """Weights have no default: random ones are used only when asked for by name."""
 
-        weights: str
-        """``random-seed-<n>``, or the path of a state dict (.safetensors, .pt, .pth) with timm's names."""
+        weights: str = located()
+        """A registered name (``enet_b2_8``), the path of a state dict (.safetensors, .pt, .pth) with timm's
+        names, or ``random-seed-<n>``."""
         architecture: Literal["tf_efficientnet_b2", "efficientnet_b2"] = "tf_efficientnet_b2"
         """timm's name. Both have the same tensors; the first, EmotiEffLib's, pads as TensorFlow does."""
         input_px: Literal[224, 260] = 224
@@ -64,22 +64,17 @@ class EfficientNetB2(VisualExtractor):
         name = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
         self._device = torch.device(name)
         self._batch_size = config.batch_size or (3 if self._device.type == "cpu" else 64)
-        self._seed = random_seed(config.weights)
-        self._hash = sha256_file(config.weights) if self._seed is None else None
-        model = fold_batch_norm(load_model(config.weights, config.architecture))
+        self._weights = find(config.weights)
+        model = fold_batch_norm(load_model(self._weights, config.architecture))
         self._model = model.to(memory_format=torch.channels_last).to(self._device)  # type: ignore[call-overload]
         self._mean = torch.tensor(IMAGENET_MEAN, device=self._device).view(3, 1, 1) * 255
         self._std = torch.tensor(IMAGENET_STD, device=self._device).view(3, 1, 1) * 255
 
     def provenance(self) -> dict[str, Any]:
-        """Name of the random weights or sha-256 of the file, whether random, version of timm."""
+        """Sha-256 of the weights or the name of random ones, whether random, version of timm."""
         from importlib.metadata import version
 
-        return {
-            "weights": self._hash or self.config.weights,
-            "random_weights": self._seed is not None,
-            "timm": version("timm"),
-        }
+        return self._weights.provenance() | {"timm": version("timm")}
 
     def extract(self, crops: Iterable[tuple[float, np.ndarray]]) -> FeatureSequence:
         """Crops ``(input_px, input_px, 3)`` uint8 RGB with their times to ``x (frames, 1408)``.
@@ -113,25 +108,26 @@ class EfficientNetB2(VisualExtractor):
         return crop
 
 
-def load_model(weights: str, architecture: str = "tf_efficientnet_b2") -> nn.Module:
+def load_model(weights: Weights, architecture: str = "tf_efficientnet_b2") -> nn.Module:
     """timm's network without its classifier, in evaluation mode on the CPU.
 
     A file must hold exactly timm's tensors; ``classifier.*`` is ignored.
     Raises `AvemoError` naming the tensors that are missing, surplus or misshapen.
     """
-    seed = random_seed(weights)
-    if seed is not None:
-        return random_model(seed, architecture)
+    if weights.path is None:
+        return random_model(weights.seed or 0, architecture)
     model = _create(architecture)
     state = {
-        name: value for name, value in load_state_dict(weights).items() if not name.startswith("classifier.")
+        name: value
+        for name, value in load_state_dict(weights.path).items()
+        if not name.startswith("classifier.")
     }
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
         detail = " ".join(str(error).split())[:600]
         raise AvemoError(
-            f"weights {weights}: expected exactly the tensors of timm's {architecture}, "
+            f"weights {weights.path}: expected exactly the tensors of timm's {architecture}, "
             f"found others ({detail}); rename them to timm's names"
         ) from error
     return model.eval()

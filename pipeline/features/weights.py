@@ -1,13 +1,19 @@
-"""Weights of extractors: a local file, identified by its hash, or random ones asked for by name."""
+"""Weights of extractors: a registered name, a path, or random ones asked for by name.
+
+Nothing is fetched here, and nothing stands in for a file that is not there.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.contracts import AvemoError
+from pipeline.features.known_weights import KNOWN
+from pipeline.features.weight_hashes import check, remembered_sha256, sha256_path, weights_folder
+from pipeline.registry import nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,14 +21,64 @@ if TYPE_CHECKING:
 SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
-def sha256_file(path: Path | str) -> str:
-    """Sha-256 of a file's bytes, 64 hex digits; raises `AvemoError` if there is no such file."""
-    with _existing(Path(path)).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@dataclass(frozen=True)
+class Weights:
+    """``identity`` is what they are: the sha-256 of their bytes, or their name if they are random.
+
+    ``path`` is None and ``seed`` a number exactly for random ones.
+    """
+
+    name: str
+    identity: str
+    path: Path | None = None
+    seed: int | None = None
+
+    def provenance(self) -> dict[str, str | bool]:
+        """What an extractor's `provenance` says of them."""
+        return {"weights": self.identity, "random_weights": self.seed is not None}
+
+
+def find(weights: str) -> Weights:
+    """The weights that a config asks for, hashed; registered ones are verified.
+
+    Raises `AvemoError` naming file, expected and found, and how to get them.
+    """
+    seed = random_seed(weights)
+    if seed is not None:
+        return Weights(weights, weights, seed=seed)
+    path = locate(weights)
+    if weights not in KNOWN:
+        if not path.exists() and not path.suffix and len(path.parts) == 1:
+            raise AvemoError(
+                f"weights {weights!r}: expected a path or a registered name, found neither"
+                f"{nearest(weights, KNOWN) or '.'} Registered: {', '.join(KNOWN)}; random ones: random-seed-0"
+            )
+        return Weights(weights, sha256_path(path), path)
+    if not path.exists():
+        raise AvemoError(
+            f"weights {weights}: expected {path}, found nothing; run `avemo weights fetch {weights}`, or put "
+            f"the file there by hand ({KNOWN[weights].page}); random ones must be asked for by name, e.g. random-seed-0"
+        )
+    return Weights(weights, check(weights, path, KNOWN[weights].sha256), path)
+
+
+def locate(weights: str) -> Path:
+    """Where a registered name, or a path, points to; it need not exist."""
+    return weights_folder() / KNOWN[weights].file if weights in KNOWN else Path(weights)
+
+
+def quick_identity(weights: str, memory: Path = Path(".avemo/weights.json")) -> str:
+    """`Weights.identity` without loading or verifying, cheap enough for every parse of a workflow.
+
+    Of weights that are not there (yet) it is their name.
+    """
+    if random_seed(weights) is not None:
+        return weights
+    return remembered_sha256(locate(weights), memory) or weights
 
 
 def random_seed(name: str) -> int | None:
-    """The seed in ``random-seed-<n>``, or None when ``name`` is something else, i.e. a path.
+    """The seed in ``random-seed-<n>``, or None when ``name`` is something else.
 
     >>> random_seed("random-seed-7"), random_seed("weights/enet_b2_8.safetensors")
     (7, None)
@@ -44,7 +100,7 @@ def load_state_dict(path: Path | str) -> dict[str, Tensor]:
             f"found {path.suffix or 'no ending'}; save the state dict with safetensors.torch.save_file"
         )
     tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    _require_tensors(path, tensors)
+    require_tensors(path, tensors)
     return tensors
 
 
@@ -52,7 +108,7 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise AvemoError(
-            f"weights {path}: expected a file, found {found}; correct the path or download the weights; "
+            f"weights {path}: expected a file, found {found}; correct the path or fetch the weights; "
             "random ones must be asked for by name, e.g. random-seed-0"
         )
     return path
@@ -67,7 +123,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise AvemoError(
             f"weights {path}: expected a safetensors file, found damaged or other bytes ({error}); "
-            "download it again"
+            "fetch it again"
         ) from error
 
 
@@ -80,12 +136,13 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         raise AvemoError(
             f"weights {path}: expected a state dict of tensors, found a damaged file or a pickled "
             f"Python object ({type(error).__name__}), such as the whole modules that EmotiEffLib publishes; "
-            "download it again, or convert it once, where you trust its source, with safetensors.torch.save_file("
-            "torch.load(path, weights_only=False).state_dict(), 'converted.safetensors')"
+            "fetch it again, or, where you trust its source, convert it once with "
+            f"`avemo weights convert {path} --allow-pickle --out {path.with_suffix('.safetensors')}`"
         ) from error
 
 
-def _require_tensors(path: Path, loaded: object) -> None:
+def require_tensors(path: Path, loaded: object) -> None:
+    """Raise `AvemoError` unless ``loaded`` is a dictionary of names to tensors, and not empty."""
     import torch
 
     if not isinstance(loaded, dict):

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from pipeline.contracts import AvemoError
 from pipeline.features.efficientnet import EfficientNetB2, load_model, random_model
+from pipeline.features.weights import find
 
 RANDOM = "random-seed-3"
 
@@ -136,7 +137,9 @@ def test_a_file_gives_its_weights_and_its_hash(network, published):
 
 
 def test_the_two_paddings_differ(network, published):
-    same, symmetric = (load_model(str(published), name) for name in ("tf_efficientnet_b2", "efficientnet_b2"))
+    same, symmetric = (
+        load_model(find(str(published)), name) for name in ("tf_efficientnet_b2", "efficientnet_b2")
+    )
     crops = faces(1)
     np.testing.assert_array_equal(timm_features(same, crops), timm_features(network, crops))
     assert np.abs(timm_features(symmetric, crops) - timm_features(same, crops)).max() > 1e-3
@@ -153,7 +156,7 @@ def test_other_tensors_are_refused_by_name(network, tmp_path, change):
         state["conv_head.weight"] = torch.zeros(3)
     torch.save(state, tmp_path / "other.pt")
     with pytest.raises(AvemoError, match=r"other\.pt: expected exactly .*(new|conv_head)\.weight"):
-        load_model(str(tmp_path / "other.pt"))
+        load_model(find(str(tmp_path / "other.pt")))
 
 
 def test_a_pickled_module_is_refused(tmp_path):
