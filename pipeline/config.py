@@ -194,6 +194,12 @@ def _resolve_system(name: str, system: dict[str, Any], shared: dict[str, Any]) -
     model = MODELS.load(system["model"])
     where = f"systems.{name}"
     training = _fields(TrainingConfig, {**shared, **system["training"]}, f"{where}.training")
+    procedure = training["config"]["procedure"]
+    if procedure not in model.procedures:
+        raise AvemoError(
+            f"config: {where}.training.procedure: expected one that fits {system['model']!r} "
+            f"({', '.join(model.procedures)}), found {procedure!r}"
+        )
     system |= {
         "title": system["title"] or name,
         "config": _fields(model.Config, system["config"], f"{where}.config")["config"],

@@ -65,7 +65,7 @@ def predict(
         )
     model.to(device)
     frames = [
-        _table(batch.clip_ids, batch.target_B.cpu().numpy(), outputs.prediction)
+        _table(batch.clip_ids, batch.targets.cpu().numpy(), outputs.prediction)
         for batch, outputs in infer(
             model, data, clip_ids, batch_size=batch_size, device=device, without=ABSENT[modality]
         )

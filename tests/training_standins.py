@@ -48,6 +48,48 @@ class TinySystem(System):
         return Outputs(logits, torch.stack(list(logits.values())).mean(0), losses)
 
 
+class Towers(System):
+    """A tower a modality, a shared part and three heads, each trained apart; batch norm over frames."""
+
+    Config = TinyConfig
+    procedures = ("joint", "alternating", "sampled")
+
+    def __init__(self) -> None:
+        super().__init__(TinyConfig(), audio_dim=AUDIO_DIM, visual_dim=VISUAL_DIM, outputs=CLASSES)
+        self.audio, self.visual, self.shared = (_layer(dim) for dim in (AUDIO_DIM, VISUAL_DIM, 6))
+        self.heads = nn.ModuleDict({"audio": nn.Linear(6, CLASSES), "visual": nn.Linear(6, CLASSES)})
+        self.fusion = nn.Sequential(nn.Linear(12, 6), nn.ReLU(), nn.Dropout(0.2), nn.Linear(6, CLASSES))
+
+    def parts(self) -> dict[str, Sequence[nn.Module]]:
+        return {
+            "audio": (self.audio, self.shared, self.heads["audio"]),
+            "visual": (self.visual, self.shared, self.heads["visual"]),
+            "av": (self.fusion,),
+        }
+
+    def represent(self, name: str, batch: Batch) -> Tensor:
+        x_BTD = getattr(batch, f"{name}_BTD")
+        frames = self.shared(getattr(self, name)(x_BTD.flatten(0, 1)))
+        return frames.unflatten(0, x_BTD.shape[:2]).mean(1)
+
+    def forward_only(self, head: str, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
+        if head == "av":
+            both = torch.cat([self.represent("audio", batch), self.represent("visual", batch)], dim=1)
+            logits = self.fusion(both)
+            return Outputs({"av": logits}, logits)
+        logits = self.heads[head](self.represent(head, batch))
+        losses = {"size": 0.01 * self.heads[head].weight.square().mean()}
+        return Outputs({head: logits}, logits, losses)
+
+    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
+        each = [self.forward_only(head, batch, generator) for head in self.parts()]
+        return Outputs({k: v for one in each for k, v in one.logits.items()}, each[-1].prediction)
+
+
+def _layer(dim: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(dim, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Dropout(0.2))
+
+
 def masked_mean(x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
     weights = mask_BT.unsqueeze(-1).float()
     return (x_BTD * weights).sum(1) / weights.sum(1).clamp(min=1)
@@ -110,11 +152,15 @@ SHORT = TrainingConfig(epochs=5, batch_size=8, lr=0.05, plateau_patience=0, moda
 
 
 def run_tiny(
-    folder: Path, config: TrainingConfig = SHORT, data: ToyData | None = None, **kwargs
-) -> tuple[TinySystem, TrainingResult]:
+    folder: Path,
+    config: TrainingConfig = SHORT,
+    data: ToyData | None = None,
+    system: type[System] = TinySystem,
+    **kwargs,
+) -> tuple[System, TrainingResult]:
     """Train the tiny system from its seeded start."""
     split = ToySplit()
-    model = build_seeded(TinySystem, config.seed, split.name)
+    model = build_seeded(system, config.seed, split.name)
     result = train(model, data or ToyData(), split, config, run_id="tiny", folder=folder, **kwargs)
     return model, result
 

@@ -15,21 +15,45 @@ class Batch:
 
     A clip that lacks a modality has one zero frame there, which its mask counts
     as real: that is what zeroing the input of an absent modality means in the
-    papers, and every sequence has a frame to attend to.
+    papers, and every sequence has a frame to attend to. ``has_audio_B`` and
+    ``has_visual_B`` (default: all True) say which clips these are.
+
+    ``targets``: class numbers ``(B,)``, int64; or ``(B, C)`` float32: attributes,
+    emotion bits, or shares of the classes.
     """
 
     audio_BTD: Tensor
     visual_BTD: Tensor
     audio_mask_BT: Tensor
     visual_mask_BT: Tensor
-    target_B: Tensor
+    targets: Tensor
     clip_ids: list[str] = field(default_factory=list)
+    has_audio_B: Tensor = None  # type: ignore[assignment]
+    has_visual_B: Tensor = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        everyone = torch.ones(len(self), dtype=torch.bool, device=self.targets.device)
+        self.has_audio_B = everyone if self.has_audio_B is None else self.has_audio_B
+        self.has_visual_B = everyone if self.has_visual_B is None else self.has_visual_B
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.targets)
 
     def without(self, modality: str) -> Batch:
-        """The same batch with ``"audio"`` or ``"visual"`` input set to zero."""
-        name = f"{modality}_BTD"
-        zeroed: dict[str, Any] = {name: torch.zeros_like(getattr(self, name))}
+        """The same batch with ``"audio"`` or ``"visual"`` input set to zero, and no clip that has it."""
+        zeroed: dict[str, Any] = {
+            name: torch.zeros_like(getattr(self, name)) for name in (f"{modality}_BTD", f"has_{modality}_B")
+        }
         return replace(self, **zeroed)
+
+    def select(self, keep_B: Tensor) -> Batch:
+        """The clips where ``keep_B`` is True, padded as they were."""
+        if bool(keep_B.all()):
+            return self
+        kept: dict[str, Any] = {k: v[keep_B] for k, v in vars(self).items() if isinstance(v, Tensor)}
+        ids = [clip_id for clip_id, keep in zip(self.clip_ids, keep_B.tolist(), strict=False) if keep]
+        return replace(self, **kept, clip_ids=ids)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on ``device``."""

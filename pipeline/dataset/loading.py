@@ -149,7 +149,12 @@ class ClipData:
         audio, audio_mask = _pad([self._sequence("audio", c) for c in clip_ids], self.audio_dim)
         visual, visual_mask = _pad([self._sequence("visual", c) for c in clip_ids], self.visual_dim)
         target = torch.tensor([self.targets[c] for c in clip_ids], dtype=torch.long)
-        return Batch(audio, visual, audio_mask, visual_mask, target, list(clip_ids))
+        has = {name: torch.tensor([self._present(name, c) for c in clip_ids]) for name in MODALITIES}
+        return Batch(
+            *(audio, visual, audio_mask, visual_mask, target, list(clip_ids)),
+            has_audio_B=has["audio"],
+            has_visual_B=has["visual"],
+        )
 
     def _dim(self, modality: str) -> int:
         return self.sources[modality].dim if modality in self.sources else 1

@@ -6,13 +6,14 @@ Dimension letters: B batch, T time, D feature or model width, C outputs.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.contracts import ComponentConfig
+from pipeline.contracts import AvemoError, ComponentConfig
 from pipeline.dataset.batch import Batch
 
 
@@ -21,18 +22,29 @@ class Outputs:
     """``logits``: supervised heads by name (``av``, ``audio``, ``visual``), each ``(B, C)``;
     the supervised loss is their mean. ``prediction (B, C)``: logits used at test time.
     ``losses``: further named scalar terms, already weighted, added to the supervised one.
+    ``representations``: vectors ``(B, D)`` by name, for analyses; they train nothing.
+
+    A logit is what the task reads it as: of a class, of an emotion bit, or an attribute's value itself.
     """
 
     logits: dict[str, Tensor]
     prediction: Tensor
     losses: dict[str, Tensor] = field(default_factory=dict)
+    representations: dict[str, Tensor] = field(default_factory=dict)
 
 
 class System(nn.Module):
-    """Base of every system."""
+    """Base of every system.
+
+    A system trained by ``joint`` needs `forward` alone. One whose heads are trained
+    apart (``alternating``, ``sampled``) also names them in `parts` and computes one
+    of them in `forward_only`.
+    """
 
     version: ClassVar[int] = 1
     Config: ClassVar[type[ComponentConfig]]
+    procedures: ClassVar[tuple[str, ...]] = ("joint",)
+    """Training procedures (`pipeline.training.STEPS`) that fit this system."""
 
     def __init__(self, config: ComponentConfig, *, audio_dim: int, visual_dim: int, outputs: int):
         super().__init__()
@@ -41,4 +53,23 @@ class System(nn.Module):
 
     @abstractmethod
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
-        """One pass. ``generator`` feeds the model's own noise, so that a run resumes exactly."""
+        """One pass. ``generator`` feeds the model's own noise, so that a run resumes exactly.
+
+        ``prediction`` uses what a clip has: `Batch.has_audio_B`, `Batch.has_visual_B`.
+        """
+
+    def parts(self) -> dict[str, Sequence[nn.Module]]:
+        """Heads that can be trained apart, in order, and the modules that the step of each trains.
+
+        The names are ``audio``, ``visual``, ``av``; a head's name says which modalities a clip must have
+        for its step. Modules may stand under several heads, as shared ones do.
+        """
+        return {}
+
+    def forward_only(self, head: str, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
+        """A pass through what ``head`` (a key of `parts`) needs and no more.
+
+        ``logits`` holds that head alone, ``prediction`` its logits, ``losses`` the terms
+        that belong to it. Every clip of ``batch`` has the head's modalities.
+        """
+        raise AvemoError(f"{type(self).__name__}: no head {head!r} to train apart; use the procedure 'joint'")

@@ -2,4 +2,9 @@
 
 from pipeline.registry import Registry
 
-STEPS = Registry("procedure", joint="pipeline.training.steps:joint")
+STEPS = Registry(
+    "procedure",
+    joint="pipeline.training.steps:joint",
+    alternating="pipeline.training.steps:alternating",
+    sampled="pipeline.training.steps:sampled",
+)

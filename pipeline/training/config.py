@@ -19,16 +19,22 @@ class TrainingConfig(ComponentConfig):
     epochs: int = Field(20, ge=1)
     batch_size: int = Field(32, ge=1)
     """Clips a mini-batch."""
-    optimizer: Literal["adam"] = "adam"
+    optimizer: Literal["adam", "adamw", "radam"] = "adam"
     lr: float = Field(7.25e-4, gt=0)
     """Learning rate of the first epoch."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the optimiser's two moments; VAVL's code uses 0.95 and 0.999."""
     weight_decay: float = Field(0.0, ge=0)
-    clip_norm: float = Field(0.8, gt=0)
-    """Largest global gradient norm of an update."""
+    clip_norm: float | None = Field(0.8, gt=0)
+    """Largest global gradient norm of an update; None: no clipping."""
+    schedule: Literal["plateau", "step", "none"] = "plateau"
+    """When the rate falls: on a plateau of the dev loss, every ``step_epochs``, or never."""
     plateau_patience: int = Field(5, ge=0)
     """Epochs without a lower dev loss that the rate survives; it falls after one more."""
     plateau_factor: float = Field(0.1, gt=0, lt=1)
-    """What the rate is multiplied by on a plateau."""
+    """What the rate is multiplied by when it falls."""
+    step_epochs: int = Field(5, ge=1)
+    """Epochs between two falls of the ``step`` schedule."""
     modality_drop: float = Field(0.0, ge=0, le=0.5)
     """Probability that a mini-batch loses its sound, and again that it loses its faces; never both.
     AuxFormer's optimized training uses 0.2."""
@@ -36,6 +42,10 @@ class TrainingConfig(ComponentConfig):
     """Stop after so many epochs without a lower dev loss. None: all epochs, best checkpoint."""
     dev_loss: Literal["prediction", "heads"] = "prediction"
     """What selects the epoch: cross-entropy of the prediction's logits, or the mean over the heads'."""
+    visual_first: bool = False
+    """``alternating`` starts with the visual step, as VAVL's released code does; its paper starts with audio."""
+    sampling: Literal["batch", "clip"] = "batch"
+    """``sampled`` draws one head for a whole mini-batch, or one for each clip."""
     seed: int = Field(0, ge=0)
     """With the split's name, the source of every random number of the run."""
     device: str = speed("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")

@@ -25,6 +25,7 @@ from pipeline.training.config import TrainingConfig
 from pipeline.training.inference import Data, infer
 from pipeline.training.losses import DEV_LOSSES
 from pipeline.training.state import RunState
+from pipeline.training.steps import drop_modality
 
 log = logging.getLogger(__name__)
 
@@ -94,23 +95,21 @@ def train(
 def train_epoch(
     run: RunState, data: Data, clip_ids: Sequence[str], config: TrainingConfig, place: str
 ) -> dict[str, float]:
-    """One pass over the clips in random order; returns the mean over clips of each loss term."""
+    """One pass in random order; each loss term's mean over the clips of the batches that have it."""
     step = STEPS.load(config.procedure)
     run.model.train()
     sums: dict[str, float] = {}
-    clips = 0
+    clips: dict[str, int] = {}
     for number, batch in enumerate(
         data.batches(clip_ids, config.batch_size, run.generators.shuffle), start=1
     ):
-        where = f"{place}, batch {number}"
-        terms = step(run.model, batch.to(run.device), run.optimizer, config, run.generators, where)
-        size = len(batch.target_B)
-        clips += size
-        for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + size * value
-    if not clips:
+        seen = drop_modality(batch, config.modality_drop, run.generators.drop).to(run.device)
+        for name, value in step(run, seen, f"{place}, batch {number}").items():
+            sums[name] = sums.get(name, 0.0) + len(batch) * value
+            clips[name] = clips.get(name, 0) + len(batch)
+    if not sums:
         raise AvemoError(f"{place}: expected clips to train on, found none; check the split and the features")
-    return {f"train_{name}": value / clips for name, value in sums.items()}
+    return {f"train_{name}": value / clips[name] for name, value in sums.items()}
 
 
 def assess(
@@ -120,8 +119,8 @@ def assess(
     loss_sum = 0.0
     targets, predictions = [], []
     for batch, outputs in infer(run.model, data, clip_ids, batch_size=config.batch_size, device=run.device):
-        loss_sum += float(DEV_LOSSES[config.dev_loss](outputs, batch)) * len(batch.target_B)
-        targets.append(batch.target_B.cpu())
+        loss_sum += float(DEV_LOSSES[config.dev_loss](outputs, batch)) * len(batch)
+        targets.append(batch.targets.cpu())
         predictions.append(outputs.prediction.argmax(-1).cpu())
     if not targets:
         raise AvemoError(f"{place}: expected dev clips, found none; check the split and the features")

@@ -15,13 +15,13 @@ from pipeline.models.base import Outputs
 
 def supervised(outputs: Outputs, batch: Batch) -> Tensor:
     """Mean over the heads of their cross-entropies: ⅓(CE_av + CE_a + CE_v) in AuxFormer and AV-Ladder."""
-    heads = [functional.cross_entropy(logits_BC, batch.target_B) for logits_BC in outputs.logits.values()]
+    heads = [functional.cross_entropy(logits_BC, batch.targets) for logits_BC in outputs.logits.values()]
     return torch.stack(heads).mean()
 
 
 def prediction(outputs: Outputs, batch: Batch) -> Tensor:
     """Cross-entropy of the logits used at test time, by default the mean over the heads."""
-    return functional.cross_entropy(outputs.prediction, batch.target_B)
+    return functional.cross_entropy(outputs.prediction, batch.targets)
 
 
 def total(outputs: Outputs, batch: Batch) -> dict[str, Tensor]:

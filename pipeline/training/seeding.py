@@ -32,7 +32,7 @@ def build_seeded(build: Callable[[], Built], seed: int, split: str) -> Built:
 
 @dataclass
 class Generators:
-    """``shuffle`` orders the clips, ``drop`` drops modalities, ``noise`` is the model's own."""
+    """``shuffle`` orders the clips, ``drop`` drops modalities and draws heads, ``noise`` is the model's own."""
 
     shuffle: torch.Generator
     drop: torch.Generator

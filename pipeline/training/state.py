@@ -7,14 +7,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 
 from pipeline.models.base import System
 from pipeline.training.config import TrainingConfig
 from pipeline.training.seeding import Generators, rng_state, seed_global, set_rng_state
 
 SCHEDULER_NUMBERS = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")
-"""What changes in the scheduler; the rest of it is config."""
+"""What changes in a scheduler; the rest of it is config."""
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "radam": torch.optim.RAdam,
+}
 
 
 @dataclass
@@ -22,8 +28,9 @@ class RunState:
     """A run after ``len(history)`` epochs."""
 
     model: System
+    config: TrainingConfig
     optimizer: torch.optim.Optimizer
-    scheduler: ReduceLROnPlateau
+    scheduler: LRScheduler | None
     generators: Generators
     device: torch.device
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -34,12 +41,16 @@ class RunState:
     def fresh(cls, model: System, config: TrainingConfig, split: str, device: torch.device) -> RunState:
         """A run before its first epoch; also seeds the global RNG."""
         model.to(device)
-        optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-        scheduler = ReduceLROnPlateau(
-            optimizer, factor=config.plateau_factor, patience=config.plateau_patience
+        optimizer = OPTIMIZERS[config.optimizer](
+            model.parameters(),
+            lr=config.lr,  # type: ignore[call-arg]
+            betas=config.betas,
+            weight_decay=config.weight_decay,
         )
+        scheduler = _scheduler(optimizer, config)
         seed_global(config.seed, split)
-        return cls(model, optimizer, scheduler, Generators.of(config.seed, split, device), device)
+        generators = Generators.of(config.seed, split, device)
+        return cls(model, config, optimizer, scheduler, generators, device)
 
     @property
     def lr(self) -> float:
@@ -54,12 +65,15 @@ class RunState:
             self.best_state = {
                 name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()
             }
-        self.scheduler.step(row["dev_loss"])
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(row["dev_loss"])
+        elif self.scheduler:
+            self.scheduler.step()
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """``(tensors, meta)`` for `pipeline.training.checkpoint.save_checkpoint`."""
         optimizer = self.optimizer.state_dict()
-        scheduler = self.scheduler.state_dict()
+        scheduler = self.scheduler.state_dict() if self.scheduler else {}
         tensors = {
             "model": self.model.state_dict(),
             "best": self.best_state,
@@ -68,7 +82,7 @@ class RunState:
         }
         meta = {
             "optimizer": optimizer["param_groups"],
-            "scheduler": {name: scheduler[name] for name in SCHEDULER_NUMBERS},
+            "scheduler": {name: scheduler[name] for name in SCHEDULER_NUMBERS if name in scheduler},
             "history": self.history,
             "best_epoch": self.best_epoch,
         }
@@ -79,7 +93,16 @@ class RunState:
         self.model.load_state_dict(tensors["model"])
         moments = {int(index): value for index, value in tensors.get("optimizer", {}).items()}
         self.optimizer.load_state_dict({"state": moments, "param_groups": meta["optimizer"]})
-        self.scheduler.load_state_dict(meta["scheduler"])
+        if self.scheduler:
+            self.scheduler.load_state_dict(meta["scheduler"])
         set_rng_state(tensors["rng"], self.generators, self.device)
         self.history, self.best_epoch = meta["history"], meta["best_epoch"]
         self.best_state = tensors.get("best", {})
+
+
+def _scheduler(optimizer: torch.optim.Optimizer, config: TrainingConfig) -> LRScheduler | None:
+    if config.schedule == "plateau":
+        return ReduceLROnPlateau(optimizer, factor=config.plateau_factor, patience=config.plateau_patience)
+    if config.schedule == "step":
+        return StepLR(optimizer, config.step_epochs, gamma=config.plateau_factor)
+    return None

@@ -1,41 +1,103 @@
-"""What one mini-batch does to the weights. Names stand in `pipeline.training.STEPS`."""
+"""What one mini-batch does to the weights. Names stand in `pipeline.training.STEPS`.
+
+A step takes the run, a batch and where the run is (for error messages); it
+updates the weights and returns the loss terms, the sum of all it trained on
+as ``total``. A batch that holds nothing to train on changes nothing and
+returns no terms. A loss or gradient that is not finite raises `AvemoError`
+before the update, so the weights stay good.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from pipeline.contracts import AvemoError
 from pipeline.dataset.batch import Batch
 from pipeline.models.base import System
-from pipeline.training.config import TrainingConfig
 from pipeline.training.losses import total
-from pipeline.training.seeding import Generators
+from pipeline.training.state import RunState
 
 
-def joint(
-    model: System,
-    batch: Batch,
-    optimizer: torch.optim.Optimizer,
-    config: TrainingConfig,
-    generators: Generators,
-    place: str,
-) -> dict[str, float]:
-    """One update of all weights from all losses; returns the loss terms.
-
-    ``place`` says where the run is. A loss or gradient that is not finite
-    raises `AvemoError` before the update, so the weights stay good.
-    """
-    batch = drop_modality(batch, config.modality_drop, generators.drop)
-    optimizer.zero_grad(set_to_none=True)
-    terms = total(model(batch, generators.noise), batch)
-    _require_finite(terms["total"], "loss", batch, place)
-    terms["total"].backward()
-    norm = clip_grad_norm_(model.parameters(), config.clip_norm)
-    _require_finite(norm, "gradient norm", batch, place)
-    optimizer.step()
+def joint(run: RunState, batch: Batch, place: str) -> dict[str, float]:
+    """One update of all weights from all losses."""
+    terms = total(run.model(batch, run.generators.noise), batch)
+    _update(run, terms["total"], batch, place)
     return {name: float(term.detach()) for name, term in terms.items()}
+
+
+def alternating(run: RunState, batch: Batch, place: str) -> dict[str, float]:
+    """One update a head, each of its own part of the model (VAVL, section 3.3).
+
+    Audio updates its own modules and the shared ones, then the visual head likewise, then the
+    audio-visual head updates its own with all others frozen and in evaluation mode. Adam keeps
+    moments and step counts per weight and skips weights without gradient, so one optimiser does
+    what the released code's one per module does. A head is trained on the batch's clips that
+    have its modalities, and skipped if there are none.
+    """
+    parts = run.model.parts()
+    order = sorted(parts, key=["visual", "audio", "av"].index) if run.config.visual_first else parts
+    found: dict[str, float] = {}
+    for head in order:
+        own = batch.select(having(batch, head))
+        if not len(own):
+            continue
+        with training_only(run.model, parts[head]):
+            terms = total(run.model.forward_only(head, own, run.generators.noise), own)
+            _update(run, terms.pop("total"), own, f"{place}, {head} step")
+        found |= {_term(head, name): float(term.detach()) for name, term in terms.items()}
+    return found | ({"total": sum(found.values())} if found else {})
+
+
+def sampled(run: RunState, batch: Batch, place: str) -> dict[str, float]:
+    """One update from heads drawn uniformly: one for the mini-batch (co-learning, UAVM), or one a clip.
+
+    Drawn by clip, a head's loss counts by its share of the clips. Clips that lack the modalities of
+    the head drawn for them are left out.
+    """
+    heads = list(run.model.parts())
+    draws = len(batch) if run.config.sampling == "clip" else 1
+    drawn_B = torch.randint(len(heads), (draws,), generator=run.generators.drop).expand(len(batch))
+    own = {head: having(batch, head) & (drawn_B == i).to(run.device) for i, head in enumerate(heads)}
+    clips = sum(int(keep_B.sum()) for keep_B in own.values())
+    losses: dict[str, Tensor] = {}
+    for head, keep_B in own.items():
+        if part := batch.select(keep_B) if keep_B.any() else None:
+            terms = total(run.model.forward_only(head, part, run.generators.noise), part)
+            losses |= {_term(head, n): len(part) / clips * t for n, t in terms.items() if n != "total"}
+    if not losses:
+        return {}
+    losses["total"] = torch.stack(list(losses.values())).sum()
+    _update(run, losses["total"], batch, place)
+    return {name: float(term.detach()) for name, term in losses.items()}
+
+
+def having(batch: Batch, head: str) -> Tensor:
+    """Which clips ``(B,)`` have the modalities that ``head`` needs."""
+    needed = {"audio": batch.has_audio_B, "visual": batch.has_visual_B}
+    return needed.get(head, batch.has_audio_B & batch.has_visual_B)
+
+
+@contextmanager
+def training_only(model: System, modules: Sequence[nn.Module]) -> Iterator[None]:
+    """``modules`` in training mode; all else in evaluation mode (no dropout, buffers fixed) and frozen."""
+    chosen = {id(weights) for module in modules for weights in module.parameters()}
+    frozen = [w for w in model.parameters() if w.requires_grad and id(w) not in chosen]
+    model.eval()
+    for module in modules:
+        module.train()
+    for weights in frozen:
+        weights.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weights in frozen:
+            weights.requires_grad_(True)
+        model.train()
 
 
 def drop_modality(batch: Batch, probability: float, generator: torch.Generator) -> Batch:
@@ -46,6 +108,19 @@ def drop_modality(batch: Batch, probability: float, generator: torch.Generator) 
     if draw < 2 * probability:
         return batch.without("visual")
     return batch
+
+
+def _term(head: str, name: str) -> str:
+    return head if name == "supervised" else f"{head}_{name}"
+
+
+def _update(run: RunState, loss: Tensor, batch: Batch, place: str) -> None:
+    run.optimizer.zero_grad(set_to_none=True)
+    _require_finite(loss, "loss", batch, place)
+    loss.backward()
+    norm = clip_grad_norm_(run.model.parameters(), run.config.clip_norm or torch.inf)
+    _require_finite(norm, "gradient norm", batch, place)
+    run.optimizer.step()
 
 
 def _require_finite(value: Tensor, what: str, batch: Batch, place: str) -> None:

@@ -67,8 +67,8 @@ def test_batch_holds_normalised_frames_zeros_at_the_right_and_masks():
     data = fitted()
     (batch,) = data.batches(CLIPS, 5)
     assert batch.clip_ids == CLIPS
-    assert batch.target_B.tolist() == [0, 1, 2, 3, 4]
-    assert batch.target_B.dtype == torch.int64
+    assert batch.targets.tolist() == [0, 1, 2, 3, 4]
+    assert batch.targets.dtype == torch.int64
     assert batch.audio_BTD.shape == (5, 7, 2)
     assert batch.visual_BTD.shape == (5, 6, 3)
     assert batch.audio_mask_BT.sum(dim=1).tolist() == [3, 7, 5, 1, 4]

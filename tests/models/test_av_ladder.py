@@ -107,7 +107,7 @@ def test_evaluation_is_clean(batch):
 
 def test_zero_weights_leave_the_supervised_loss(batch):
     model = small(reconstruction_weights=(0.0, 0.0, 0.0))
-    supervised, unsupervised = total_loss(model(batch, generator()), batch.target_B)
+    supervised, unsupervised = total_loss(model(batch, generator()), batch.targets)
     total = supervised + unsupervised
     assert torch.equal(total, supervised)
     total.backward()
@@ -160,7 +160,7 @@ def test_swapping_the_modalities_changes_no_loss(batch):
     def losses():
         noisy = model.climb(noisy_x, lambda z: z)
         logits = {name: encoding.logits_BC for name, encoding in noisy.items()}
-        supervised = sum(torch.nn.functional.cross_entropy(x, batch.target_B) for x in logits.values()) / 3
+        supervised = sum(torch.nn.functional.cross_entropy(x, batch.targets) for x in logits.values()) / 3
         return supervised + model.reconstruction(noisy, model.climb(clean_x))
 
     before = losses()
@@ -182,7 +182,7 @@ def test_ablations_train(batch, ladders, heads):
     model = small(ladders=ladders)
     outputs = model(batch, generator())
     assert list(outputs.logits) == heads
-    sum(total_loss(outputs, batch.target_B)).backward()
+    sum(total_loss(outputs, batch.targets)).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
 

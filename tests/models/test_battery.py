@@ -64,14 +64,14 @@ def random_batch(seed=0, clips=CLIPS, audio=20, visual=9):
         visual_BTD=torch.randn(clips, visual, VISUAL_DIM, generator=draw) * visual_mask[:, :, None],
         audio_mask_BT=audio_mask,
         visual_mask_BT=visual_mask,
-        target_B=torch.randint(0, OUTPUTS, (clips,), generator=draw),
+        targets=torch.randint(0, OUTPUTS, (clips,), generator=draw),
         clip_ids=[f"clip{row}" for row in range(clips)],
     )
 
 
 def pad(batch, frames):
     """``batch`` with ``frames`` more frames, marked unreal; rubbish there proves that nobody looks."""
-    empty = torch.zeros(len(batch.target_B), frames, dtype=torch.bool)
+    empty = torch.zeros(len(batch.targets), frames, dtype=torch.bool)
 
     def longer(x):
         return torch.cat([x, torch.full((len(x), frames, x.shape[2]), 7.0)], dim=1)
@@ -93,7 +93,7 @@ def row(batch, index):
         visual_BTD=batch.visual_BTD[index : index + 1, :visual],
         audio_mask_BT=batch.audio_mask_BT[index : index + 1, :audio],
         visual_mask_BT=batch.visual_mask_BT[index : index + 1, :visual],
-        target_B=batch.target_B[index : index + 1],
+        targets=batch.targets[index : index + 1],
         clip_ids=batch.clip_ids[index : index + 1],
     )
 
@@ -122,7 +122,7 @@ def test_shapes_and_finite(name, training):
 @every_system
 def test_every_parameter_learns(name):
     model, batch = small(name).train(), random_batch()
-    total_loss(model(batch, torch.Generator().manual_seed(1)), batch.target_B).backward()
+    total_loss(model(batch, torch.Generator().manual_seed(1)), batch.targets).backward()
     idle = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert idle == []
 
@@ -166,7 +166,7 @@ def test_deterministic(name):
     for _ in range(2):
         torch.manual_seed(3)
         model = small(name).train()
-        losses.append(total_loss(model(batch, torch.Generator().manual_seed(1)), batch.target_B))
+        losses.append(total_loss(model(batch, torch.Generator().manual_seed(1)), batch.targets))
     assert torch.equal(*losses)
 
 
@@ -183,7 +183,7 @@ def test_weights_reload_strictly(name):
 @every_system
 def test_a_batch_of_one_trains(name):
     batch = row(random_batch(), 0)
-    loss = total_loss(small(name).train()(batch, torch.Generator().manual_seed(1)), batch.target_B)
+    loss = total_loss(small(name).train()(batch, torch.Generator().manual_seed(1)), batch.targets)
     assert torch.isfinite(loss)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_standins import SHORT, TinySystem, ToyData, ToySplit, run_tiny
+from training_standins import SHORT, TinySystem, Towers, ToyData, ToySplit, run_tiny
 
 from pipeline.contracts import AvemoError
 from pipeline.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
@@ -104,6 +104,45 @@ def test_run_killed_inside_an_epoch_goes_on_to_the_same_bytes(whole, tmp_path):
     assert_same_run(*whole, run_tiny(tmp_path), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"procedure": "alternating", "betas": (0.95, 0.999), "clip_norm": None, "schedule": "none"},
+        {
+            "procedure": "alternating",
+            "visual_first": True,
+            "optimizer": "adamw",
+            "schedule": "step",
+            "step_epochs": 2,
+        },
+        {"procedure": "sampled", "optimizer": "radam"},
+        {"procedure": "sampled", "sampling": "clip", "weight_decay": 1e-3},
+    ],
+)
+def test_each_procedure_goes_on_to_the_same_bytes(tmp_path, change):
+    config = SHORT.model_copy(update=change)
+
+    def stop(epoch, epochs, row):
+        if epoch == 3:
+            raise Killed
+
+    uninterrupted = run_tiny(tmp_path / "whole", config, system=Towers)
+    with pytest.raises(Killed):
+        run_tiny(tmp_path / "killed", config, system=Towers, progress=stop)
+    resumed = run_tiny(tmp_path / "killed", config, system=Towers)
+    assert_same_run(*(uninterrupted, tmp_path / "whole"), *(resumed, tmp_path / "killed"))
+    assert not same_bytes(uninterrupted[0].state_dict(), build_seeded(Towers, 0, "split00").state_dict())
+
+
+def test_rate_falls_every_few_epochs_or_never(tmp_path):
+    rates = {}
+    for schedule in ("step", "none"):
+        config = SHORT.model_copy(update={"schedule": schedule, "step_epochs": 2})
+        rates[schedule] = [row["lr"] for row in run_tiny(tmp_path / schedule, config)[1].history]
+    assert rates["step"] == pytest.approx([0.05, 0.05, 0.005, 0.005, 0.0005])
+    assert rates["none"] == [0.05] * 5
+
+
 def test_crash_while_saving_leaves_the_last_checkpoint_whole(whole, tmp_path, monkeypatch):
     replace, calls = os.replace, []
 
@@ -170,7 +209,7 @@ def test_best_state_is_that_of_the_lowest_dev_loss(whole):
     model.eval()
     batch = ToyData().batch(list(ToySplit().dev))
     with torch.no_grad():
-        loss = torch.nn.functional.cross_entropy(model(batch).prediction, batch.target_B).item()
+        loss = torch.nn.functional.cross_entropy(model(batch).prediction, batch.targets).item()
     assert loss == pytest.approx(min(losses), rel=1e-6)
 
 
@@ -199,7 +238,7 @@ class Scripted(TinySystem):
             wanted = torch.tensor(self.losses[self.epoch])
             self.epoch += 1
             margin = torch.log(2 / (wanted.exp() - 1))
-            outputs.prediction = margin * torch.nn.functional.one_hot(batch.target_B, 3)
+            outputs.prediction = margin * torch.nn.functional.one_hot(batch.targets, 3)
         return outputs
 
 
@@ -249,7 +288,7 @@ def test_dev_loss_of_heads_is_their_mean(tmp_path):
     batch = ToyData().batch(list(ToySplit().dev))
     with torch.no_grad():
         logits = model(batch).logits.values()
-        expected = sum(torch.nn.functional.cross_entropy(x, batch.target_B).item() for x in logits) / 2
+        expected = sum(torch.nn.functional.cross_entropy(x, batch.targets).item() for x in logits) / 2
     assert result.history[0]["dev_loss"] == pytest.approx(expected, rel=1e-6)
 
 

@@ -18,7 +18,7 @@ BATCH = ToyData().batch([f"clip{i}" for i in range(6)])
 
 
 def cross_entropy(logits):
-    return -log_softmax(logits, axis=1)[np.arange(len(logits)), BATCH.target_B.numpy()].mean()
+    return -log_softmax(logits, axis=1)[np.arange(len(logits)), BATCH.targets.numpy()].mean()
 
 
 def random_outputs(heads, seed, scale=1.0):

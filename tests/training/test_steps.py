@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
-from training_standins import TinySystem, ToyData, ToySplit
+from training_standins import TinySystem, Towers, ToyData, ToySplit
 
 from pipeline.contracts import AvemoError
 from pipeline.training import STEPS
 from pipeline.training.config import TrainingConfig
-from pipeline.training.seeding import Generators
-from pipeline.training.steps import drop_modality, joint
+from pipeline.training.state import RunState
+from pipeline.training.steps import alternating, drop_modality, joint, sampled
 
 IDS = list(ToySplit().train[:8])
 CPU = torch.device("cpu")
 
 
-def update(model, batch, config, optimizer=None):
-    optimizer = optimizer or torch.optim.Adam(model.parameters(), lr=config.lr)
-    return joint(model, batch, optimizer, config, Generators.of(0, "split00", CPU), "run, batch 3")
+def update(model, batch, config):
+    return joint(RunState.fresh(model, config, "split00", CPU), batch, "run, batch 3")
 
 
 def test_every_procedure_loads():
@@ -103,3 +102,147 @@ def test_gradient_that_is_not_finite_stops_before_the_update():
     with pytest.raises(AvemoError, match="expected a finite gradient norm"):
         update(model, ToyData().batch(IDS), TrainingConfig())
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
+
+
+def moved(model, before):
+    """Names of the parameters and buffers that changed, step counters of batch norm included."""
+    return {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def copy_of(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def names_of(model, *prefixes):
+    return {name for name in model.state_dict() if name.startswith(prefixes)}
+
+
+def lacking(batch, audio=(), visual=()):
+    """``batch`` where the clips at these positions lack sound or faces."""
+    batch.has_audio_B = torch.tensor([i not in audio for i in range(len(batch))])
+    batch.has_visual_B = torch.tensor([i not in visual for i in range(len(batch))])
+    return batch
+
+
+EVERYONE = range(len(IDS))
+
+
+@pytest.mark.parametrize(
+    ("lacks", "trained"),
+    [
+        ({"visual": EVERYONE}, ("audio.", "shared.", "heads.audio.")),
+        ({"audio": EVERYONE}, ("visual.", "shared.", "heads.visual.")),
+        ({}, ("audio.", "visual.", "shared.", "heads.", "fusion.")),
+    ],
+)
+def test_alternating_trains_the_parts_of_the_modalities_at_hand(lacks, trained):
+    torch.manual_seed(0)
+    model = Towers().train()
+    before = copy_of(model)
+    run = RunState.fresh(model, TrainingConfig(procedure="alternating"), "split00", CPU)
+    terms = alternating(run, lacking(ToyData().batch(IDS), **lacks), "here")
+    assert moved(model, before) == names_of(model, *trained)
+    assert terms["total"] == pytest.approx(sum(v for name, v in terms.items() if name != "total"))
+
+
+def test_audiovisual_step_moves_its_own_part_and_no_buffer_of_the_others(monkeypatch):
+    torch.manual_seed(0)
+    model = Towers().train()
+    monkeypatch.setattr(model, "parts", lambda: {"av": (model.fusion,)})
+    before = copy_of(model)
+    run = RunState.fresh(model, TrainingConfig(procedure="alternating"), "split00", CPU)
+    terms = alternating(run, ToyData().batch(IDS), "here")
+    assert moved(model, before) == names_of(model, "fusion.")
+    assert terms.keys() == {"av", "total"}
+    assert all(p.requires_grad for p in model.parameters())
+    assert all(module.training for module in model.modules())
+
+
+def test_frozen_parts_are_in_evaluation_mode_and_own_ones_are_not():
+    model, seen = Towers().train(), {}
+    for name, module in model.named_children():
+        module.register_forward_hook(
+            lambda module, *_, name=name: seen.setdefault(name, []).append(module.training)
+        )
+    alternating(RunState.fresh(model, TrainingConfig(), "split00", CPU), ToyData().batch(IDS), "here")
+    assert seen == {
+        **{"audio": [True, False], "visual": [True, False], "shared": [True, True, False, False]},
+        "fusion": [True],
+    }
+
+
+@pytest.mark.parametrize(
+    ("visual_first", "expected"), [(False, ["audio", "visual", "av"]), (True, ["visual", "audio", "av"])]
+)
+def test_order_of_the_steps_is_a_switch(monkeypatch, visual_first, expected):
+    model, order = Towers(), []
+    whole = model.forward_only
+    monkeypatch.setattr(model, "forward_only", lambda head, *rest: order.append(head) or whole(head, *rest))
+    config = TrainingConfig(visual_first=visual_first)
+    alternating(RunState.fresh(model, config, "split00", CPU), ToyData().batch(IDS), "here")
+    assert order == expected
+
+
+def test_unpaired_clips_train_only_what_they_show(monkeypatch):
+    model, seen = Towers(), {}
+    whole = model.forward_only
+    monkeypatch.setattr(
+        model,
+        "forward_only",
+        lambda head, batch, g: seen.update({head: batch.clip_ids}) or whole(head, batch, g),
+    )
+    batch = lacking(ToyData().batch(IDS), audio=(0, 1), visual=(2,))
+    alternating(RunState.fresh(model, TrainingConfig(), "split00", CPU), batch, "here")
+    assert seen == {"audio": IDS[2:], "visual": [*IDS[:2], *IDS[3:]], "av": IDS[3:]}
+
+
+@pytest.mark.parametrize("sampling", ["batch", "clip"])
+def test_heads_are_drawn_equally_often(monkeypatch, sampling):
+    """A third of 3,000 draws each; the binomial standard deviation is 26."""
+    model, counts, batches = Towers(), dict.fromkeys(("audio", "visual", "av"), 0), []
+    whole = model.forward_only
+
+    def count(head, batch, generator):
+        counts[head] += len(batch)
+        batches.append(len(batch))
+        return whole(head, batch, generator)
+
+    monkeypatch.setattr(model, "forward_only", count)
+    draws = 3000 if sampling == "batch" else 3000 // len(IDS)
+    clips = 2 if sampling == "batch" else len(IDS)
+    run = RunState.fresh(model.eval(), TrainingConfig(sampling=sampling), "split00", CPU)
+    batch = ToyData().batch(IDS[:clips])
+    for _ in range(draws):
+        sampled(run, batch, "here")
+    whole_batches = {"batch": clips}.get(sampling)
+    assert [n / sum(counts.values()) for n in counts.values()] == pytest.approx([1 / 3] * 3, abs=0.03)
+    assert whole_batches is None or set(batches) == {whole_batches}
+
+
+def test_loss_sampled_by_clip_is_the_mean_over_clips():
+    """With no dropout and fixed batch norm, the mean of each clip's own loss under its own head."""
+    torch.manual_seed(0)
+    model = Towers().eval()
+    run = RunState.fresh(model, TrainingConfig(sampling="clip", lr=1e-12), "split00", CPU)
+    batch = ToyData().batch(IDS)
+    drawn = torch.randint(
+        3, (len(IDS),), generator=RunState.fresh(model, run.config, "split00", CPU).generators.drop
+    )
+    terms = sampled(run, batch, "here")
+    heads = list(model.parts())
+    own = [model.forward_only(heads[k], batch).logits[heads[k]][i] for i, k in enumerate(drawn)]
+    expected = torch.nn.functional.cross_entropy(torch.stack(own), batch.targets)
+    assert sum(terms[head] for head in heads) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_batch_without_the_drawn_modality_changes_nothing():
+    model = Towers().train()
+    before = copy_of(model)
+    run = RunState.fresh(model, TrainingConfig(), "split00", CPU)
+    batch = lacking(ToyData().batch(IDS), audio=EVERYONE)
+    found = [sampled(run, batch, "here") for _ in range(12)]
+    assert {frozenset(terms) for terms in found} == {
+        frozenset(),
+        frozenset({"visual", "visual_size", "total"}),
+    }
+    assert moved(model, before) == names_of(model, "visual.", "shared.", "heads.visual.")

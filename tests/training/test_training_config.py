@@ -33,7 +33,7 @@ def test_wrong_values_are_refused(wrong):
 
 
 def test_unknown_procedure_answers_with_the_known_ones():
-    with pytest.raises(ValidationError, match=r"did you mean 'joint'.*known: joint"):
+    with pytest.raises(ValidationError, match=r"did you mean 'joint'.*known: alternating, joint, sampled"):
         TrainingConfig(procedure="joined")
 
 
