@@ -162,8 +162,8 @@ def resolve(raw: dict[str, Any]) -> dict[str, Any]:
         **_fields(corpus.Config, run.corpus.config, "corpus.config"),
         "labels": _fields(corpus.Labels, run.corpus.labels, "corpus.labels")["config"],
         "version": corpus.version,
-        "synthetic": corpus.synthetic,
     }
+    resolved["corpus"]["synthetic"] = corpus_of(resolved).synthetic
     faces = _fields(FaceTracker.Config, run.faces, "faces") | {"version": FaceTracker.version}
     resolved["faces"] = faces | {"id": _variant(FaceTracker.name, faces)}
     for modality, feature in resolved["features"].items():

@@ -11,6 +11,11 @@ from typing import ClassVar
 
 from pipeline.contracts import Clip, ComponentConfig, digest
 
+MARKER = "SYNTHETIC.txt"
+"""A file in a corpus' folder that says: generated, nobody was recorded."""
+Progress = Callable[[int, int], None]
+"""Called with what is done and what there is in all."""
+
 
 @dataclass(frozen=True)
 class Label:
@@ -26,12 +31,21 @@ class Corpus(ABC):
 
     name: ClassVar[str]
     version: ClassVar[int]
-    synthetic: ClassVar[bool] = False
     Config: ClassVar[type[ComponentConfig]]
     Labels: ClassVar[type[ComponentConfig]]
 
     def __init__(self, config: ComponentConfig, labels: ComponentConfig):
         self.config, self.label_rule = config, labels
+
+    @property
+    def root(self) -> Path:
+        """The corpus' folder."""
+        return Path(self.config.root)  # type: ignore[attr-defined]
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the clips are generated; reports say so wherever results appear."""
+        return (self.root / MARKER).is_file()
 
     @property
     @abstractmethod
@@ -50,12 +64,13 @@ class Corpus(ABC):
     def media_files(self) -> Iterable[Path]:
         """The files that `clips` depends on: media and tables."""
 
-    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+    def prepare(self, progress: Progress | None = None) -> None:
         """Make or unpack what the corpus needs. Most need nothing."""
 
     def fingerprint(self) -> str:
         """A cheap digest of what `clips` would read: names, sizes and times of change."""
-        return digest([self.name, self.version, self.config.numbers(), listing(self.media_files())])
+        files = [self.root / MARKER, *self.media_files()]
+        return digest([self.name, self.version, self.config.numbers(), listing(files)])
 
 
 def listing(paths: Iterable[Path]) -> list[tuple[str, int, int]]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -28,6 +28,8 @@ INTENDED = {"ANG": "A", "DIS": "D", "FEA": "F", "HAP": "H", "NEU": "N", "SAD": "
 MODES = {"voice": "1", "face": "2", "audio-visual": "3"}
 """Rating modes and the first digit of their row ids in ``tabulatedVotes.csv``."""
 
+SOFT_COLUMNS = {"A": "angry", "S": "sad", "D": "disgust", "F": "fear", "N": "neutral", "H": "happy"}
+"""Columns of VAVL's published partitions, which hold soft labels."""
 MEAN_INTENSITY = {
     "A": "meanAngerResp",
     "D": "meanDisgustResp",
@@ -65,11 +67,6 @@ class CremaD(Corpus):
     @property
     def classes(self) -> tuple[str, ...]:
         return tuple(EMOTIONS.values())
-
-    @property
-    def root(self) -> Path:
-        """The corpus' folder."""
-        return Path(self.config.root)
 
     @property
     def votes_path(self) -> Path:
@@ -133,6 +130,12 @@ def leaders(votes: dict[str, str]) -> list[str]:
     """The emotion letters that share the highest count."""
     counts = {letter: int(votes[letter]) for letter in EMOTIONS}
     return [letter for letter, count in counts.items() if count == max(counts.values())]
+
+
+def soft_label(counts: Mapping[str, int]) -> dict[str, float]:
+    """Each emotion's share of the votes, by letter."""
+    total = sum(counts[letter] for letter in EMOTIONS)
+    return {letter: counts[letter] / total for letter in EMOTIONS}
 
 
 def _majority(clip_id: str, votes: dict[str, str]) -> Label:

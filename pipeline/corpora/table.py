@@ -52,6 +52,10 @@ class TableCorpus(Corpus):
         """The CSV file."""
         return Path(self.config.csv)
 
+    @property
+    def root(self) -> Path:
+        return self.path.parent
+
     def rows(self) -> list[dict[str, str]]:
         """The table's rows; raises `AvemoError` naming a missing file or column."""
         if not self.path.is_file():

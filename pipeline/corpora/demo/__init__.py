@@ -7,11 +7,11 @@ fusion has something to win. Names, folders and tables are CREMA-D's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from pipeline.contracts import digest
+from pipeline.corpora.base import Progress
 from pipeline.corpora.crema_d import CremaD
 from pipeline.corpora.demo.config import DemoConfig
 
@@ -21,7 +21,6 @@ class Demo(CremaD):
 
     name = "demo"
     version = 1
-    synthetic = True
 
     class Config(DemoConfig):
         """What to generate, where, and which of its media to use."""
@@ -30,7 +29,11 @@ class Demo(CremaD):
         media: Literal["both", "video", "audio"] = "both"
         """``both``: sound from AudioWAV, faces from VideoFlash; ``video``: both from VideoFlash."""
 
-    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+    @property
+    def synthetic(self) -> bool:
+        return True
+
+    def prepare(self, progress: Progress | None = None) -> None:
         """Generate the clips and tables that are missing."""
         from pipeline.corpora.demo.generate import generate
 

@@ -1,4 +1,4 @@
-"""Writing clips: FLV or MP4 with sound, and 16-bit WAV; a file appears whole or not at all."""
+"""Writing clips: FLV, AVI or MP4 with sound, and 16-bit WAV; a file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ from scipy.signal import resample_poly
 
 from pipeline.aside import aside
 
-CODECS = {"flv": ("flv1", "libmp3lame", 22_050), "mp4": ("libx264", "aac", 16_000)}
+CODECS = {
+    "flv": ("flv1", "libmp3lame", 22_050),
+    "avi": ("mpeg4", "libmp3lame", 16_000),
+    "mp4": ("libx264", "aac", 16_000),
+}
 """Per container: picture, sound and the sound's rate (FLV holds MP3 at 11.025, 22.05 or 44.1 kHz only)."""
 BIT_RATE = 500_000
-OPTIONS = {"libx264": {"preset": "veryfast", "crf": "20"}, "flv1": {"qmin": "2", "qmax": "8"}}
+OPTIONS = {
+    "libx264": {"preset": "veryfast", "crf": "20"},
+    "flv1": {"qmin": "2", "qmax": "8"},
+    "mpeg4": {"qmax": "8"},
+}
 
 
 def write_wav(path: Path, signal: np.ndarray, rate_hz: int) -> None:

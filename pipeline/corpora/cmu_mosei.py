@@ -1,0 +1,183 @@
+"""CMU-MOSEI: some 23,000 segments of 3,228 videos of people talking to a camera, six emotion bits.
+
+Bagher Zadeh, Liang, Poria, Cambria, Morency: Multimodal Language Analysis in
+the Wild: CMU-MOSEI Dataset and Interpretable Dynamic Fusion Graph, ACL 2018.
+The raw archive and the label sequence come from the CMU MultiComp lab's site,
+the folds from its SDK (github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK). The
+videos are from the web under fair use, for research. Expected::
+
+    Raw/Videos/Full/Combined/<video>.mp4
+    Raw/Audio/Full/WAV_16000/<video>.wav
+    CMU_MOSEI_Labels.csd         the SDK's HDF5 sequence "All Labels"
+    cmu_mosei_std_folds.py       the SDK's file with standard_{train,valid,test}_fold
+
+A segment is an interval of a whole video; its id is ``<video>_<number>``,
+numbered by time. Instead of the sequence, ``config.labels`` may name a CSV
+with the columns ``video, start_s, end_s, happy, sad, anger, surprise, disgust,
+fear``. The official folds are used by ``splits: {protocol: published, files:
+[…/cmu_mosei_std_folds.py]}``. The group is the video.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.contracts import AvemoError, Clip, ComponentConfig
+from pipeline.corpora.base import Corpus
+
+EMOTIONS = ("happy", "sad", "anger", "surprise", "disgust", "fear")
+DIMENSIONS = ["sentiment", *EMOTIONS]
+"""Columns of the label sequence, as its metadata must name them."""
+SEQUENCE = "All Labels"
+FOLDS = {
+    "standard_train_fold": "Train",
+    "standard_valid_fold": "Development",
+    "standard_test_fold": "Test",
+}
+
+
+@dataclass(frozen=True)
+class Segment:
+    """An interval of a video in seconds, and intensities (0 to 3) in the order of `EMOTIONS`."""
+
+    clip_id: str
+    video: str
+    start_s: float
+    end_s: float
+    intensities: tuple[float, ...]
+
+
+class CmuMosei(Corpus):
+    """CMU-MOSEI from its raw archive; speaker and group are the source video."""
+
+    name = "cmu_mosei"
+    version = 1
+
+    class Config(ComponentConfig):
+        """Where the corpus lies and which of its media to use."""
+
+        root: Path
+        labels: Path = Path("CMU_MOSEI_Labels.csd")
+        """The SDK's label sequence, or a CSV; relative to the root."""
+        media: Literal["both", "video", "audio"] = "both"
+        """``both``: sound from the wav, faces from the mp4; ``video``: both from the mp4."""
+
+    class Labels(ComponentConfig):
+        """From intensities to bits."""
+
+        above: float = 0.0
+        """A bit is set where the intensity is greater."""
+
+    config: Config
+    label_rule: Labels
+
+    @property
+    def labels_path(self) -> Path:
+        return self.root / self.config.labels
+
+    @cached_property
+    def segments(self) -> dict[str, Segment]:
+        """All segments with an interval, by id."""
+        return {segment.clip_id: segment for segment in numbered(read_segments(self.labels_path))}
+
+    def video_path(self, video: str) -> Path:
+        return self.root / "Raw" / "Videos" / "Full" / "Combined" / f"{video}.mp4"
+
+    def audio_path(self, video: str) -> Path:
+        return self.root / "Raw" / "Audio" / "Full" / "WAV_16000" / f"{video}.wav"
+
+    def media_files(self) -> Iterable[Path]:
+        yield self.labels_path
+        for path in (self.video_path("x").parent, self.audio_path("x").parent):
+            if path.is_dir():
+                yield from path.iterdir()
+
+    def clips(self) -> list[Clip]:
+        return [self._clip(segment) for segment in self.segments.values()]
+
+    def _clip(self, segment: Segment) -> Clip:
+        return Clip(
+            segment.clip_id,
+            speaker=segment.video,
+            group=segment.video,
+            audio_path=self.audio_path(segment.video) if self.config.media != "video" else None,
+            video_path=self.video_path(segment.video) if self.config.media != "audio" else None,
+            start_s=segment.start_s,
+            end_s=segment.end_s,
+        )
+
+
+Row = tuple[str, float, float, tuple[float, ...]]
+"""Video, start and end in seconds, intensities in the order of `EMOTIONS`."""
+
+
+def numbered(rows: Iterable[Row]) -> list[Segment]:
+    """Segments with ids ``<video>_<number>``, numbered from 0 by start within their video."""
+    numbers: dict[str, int] = {}
+    segments = []
+    for video, start_s, end_s, intensities in sorted(rows):
+        number = numbers.get(video, 0)
+        numbers[video] = number + 1
+        segments.append(Segment(f"{video}_{number}", video, start_s, end_s, intensities))
+    return segments
+
+
+def read_segments(path: Path) -> list[Row]:
+    """The rows of a label sequence (``.csd``, HDF5) or of a CSV. Raises `AvemoError`."""
+    if not path.is_file():
+        raise AvemoError(
+            f"{path}: expected CMU-MOSEI's label sequence or a CSV, found no file; "
+            "set corpus.config.root and corpus.config.labels"
+        )
+    rows = list(_sequence_rows(path) if path.suffix == ".csd" else _csv_rows(path))
+    for video, start_s, end_s, intensities in rows:
+        if not (0 <= start_s < end_s < math.inf and all(map(math.isfinite, intensities))):
+            raise AvemoError(
+                f"{path}: {video}: expected an interval and finite intensities, "
+                f"found {start_s} to {end_s} s, {intensities}; correct or drop the row"
+            )
+    return rows
+
+
+def _sequence_rows(path: Path) -> Iterator[Row]:
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            _check_dimensions(path, file[f"{SEQUENCE}/metadata/dimension names"][0])
+            for video, group in file[f"{SEQUENCE}/data"].items():
+                features, intervals = group["features"][()], group["intervals"][()]
+                for values, (start_s, end_s) in zip(features, intervals, strict=True):
+                    yield video, float(start_s), float(end_s), tuple(map(float, values[1:]))
+    except (OSError, KeyError, ValueError) as error:
+        raise AvemoError(
+            f"{path}: expected the sequence {SEQUENCE!r} (HDF5), found {error}; fetch the file again"
+        ) from error
+
+
+def _check_dimensions(path: Path, stored: Any) -> None:
+    """The order of columns decides which emotion is which, so it is never assumed."""
+    found = json.loads(stored)
+    if found != DIMENSIONS:
+        raise AvemoError(f"{path}: expected the columns {DIMENSIONS}, found {found}; use the SDK's own file")
+
+
+def _csv_rows(path: Path) -> Iterator[Row]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = [c for c in ("video", "start_s", "end_s", *EMOTIONS) if c not in (reader.fieldnames or ())]
+        if missing:
+            raise AvemoError(f"{path}: expected columns {missing}, found {reader.fieldnames}; add them")
+        for line, row in enumerate(reader, start=2):
+            try:
+                start_s, end_s, *values = (float(row[c]) for c in ("start_s", "end_s", *EMOTIONS))
+            except (TypeError, ValueError) as error:
+                raise AvemoError(f"{path}, line {line}: expected numbers, found {error}") from error
+            yield row["video"], start_s, end_s, tuple(values)

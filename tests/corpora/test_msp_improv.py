@@ -1,0 +1,90 @@
+"""MSP-IMPROV: names, dyads, consensus; media and notes that do not match."""
+
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.contracts import AvemoError
+from pipeline.corpora.msp_improv import NAME, MspImprov
+
+EVALUATION = """UTD-IMPROV-S01A-F01-P-FM01.avi; A; A:4.0; V:2.0; D:3.0 ; N:4.0;
+rater_1; Angry; Angry,Frustrated; A:4.0; V:2.0; D:3.0; N:4.0;
+
+UTD-IMPROV-S01A-F01-S-MF02.avi; X; A:4.0; V:2.0; D:NaN ; N:4.0;
+UTD-IMPROV-S08H-M02-R-MM01.avi; H; A:4.0; V:2.0; D:3.0 ; N:4.0;
+UTD-IMPROV-S08H-M02-T-MF01.avi; O; A:4.0; V:2.0; D:3.0 ; N:4.0;
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "Evaluation.txt").write_text(EVALUATION)
+    for name in ("session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav", "Video/UTD-IMPROV-S01A-F01-P-FM01.avi"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    return tmp_path
+
+
+def corpus(root: Path, **labels) -> MspImprov:
+    return MspImprov(MspImprov.Config(root=root), MspImprov.Labels(**labels))
+
+
+def test_media_are_found_wherever_they_lie_and_expected_where_they_belong(root):
+    clips = {clip.clip_id: clip for clip in corpus(root).clips()}
+    assert len(clips) == 4
+    there = clips["MSP-IMPROV-S01A-F01-P-FM01"]
+    assert there.video_path == root / "Video" / "UTD-IMPROV-S01A-F01-P-FM01.avi"
+    assert there.audio_path == root / "session1" / "S01A" / "P" / "MSP-IMPROV-S01A-F01-P-FM01.wav"
+    absent = clips["MSP-IMPROV-S08H-M02-T-MF01"]
+    assert absent.video_path == root / "session2" / "S08H" / "T" / "MSP-IMPROV-S08H-M02-T-MF01.avi"
+
+
+def test_the_turn_says_who_talks_and_the_dyad_stays_together(root):
+    clips = {clip.clip_id: clip for clip in corpus(root).clips()}
+    partner = clips["MSP-IMPROV-S01A-F01-S-MF02"]
+    assert (partner.speaker, partner.group) == ("M01", "dyad1")
+    assert clips["MSP-IMPROV-S01A-F01-P-FM01"].speaker == "F01"
+    assert {clip.group for clip in clips.values()} == {"dyad1", "dyad2"}
+
+
+def test_consensus_and_why_there_is_none(root):
+    found = corpus(root)
+    labels = {label.clip_id[11:]: label for label in found.labels(found.clips())}
+    assert labels["S01A-F01-P-FM01"].label == "angry"
+    assert labels["S01A-F01-S-MF02"].reason == "no agreement"
+    assert labels["S08H-M02-T-MF01"].reason == "agreed on another emotion"
+    assert labels["S08H-M02-R-MM01"].reason.startswith("read speech")
+
+
+def test_read_speech_counts_when_asked(root):
+    found = corpus(root, read_speech=True)
+    labels = {label.clip_id[11:]: label.label for label in found.labels(found.clips())}
+    assert labels["S08H-M02-R-MM01"] == "happy"
+
+
+def test_media_without_notes_keep_their_row(root):
+    (root / "session1" / "MSP-IMPROV-S02S-F01-T-FM01.wav").write_bytes(b"x")
+    found = corpus(root)
+    label = next(label for label in found.labels(found.clips()) if "S02S" in label.clip_id)
+    assert (label.label, label.reason) == (None, "not in Evaluation.txt")
+
+
+def test_another_folder_is_an_error_that_names_the_file(tmp_path):
+    with pytest.raises(AvemoError, match=r"expected MSP-IMPROV's Evaluation\.txt, found none"):
+        corpus(tmp_path).clips()
+    (tmp_path / "Evalution.txt").write_text("hello\n")
+    with pytest.raises(AvemoError, match=r"Evalution\.txt: expected lines like"):
+        corpus(tmp_path).clips()
+
+
+def test_all_published_names_are_understood(shared_data):
+    """8,385 turns; recordings as counted by eye; a target sentence is said by the scene's own actor."""
+    table = pd.read_csv(shared_data / "published-partitions" / "msp-improv" / "labels_consensus_1.csv")
+    found = [NAME.fullmatch(name.removesuffix(".wav")) for name in table.FileName]
+    assert all(found)
+    assert len(found) == 8385
+    assert Counter(match[3] for match in found) == {"S": 4347, "P": 2768, "T": 650, "R": 620}
+    assert all(int(match[2]) == dyad for match, dyad in zip(found, table.SpkrID, strict=True))
+    assert all(match[1].split("-")[1][0] == match[4] for match in found if match[3] in "TR")
