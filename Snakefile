@@ -20,18 +20,18 @@ localrules:
 rule all:
     default_target: True
     input:
-        LAYOUT.report,
+        [layout.report for layout in LAYOUTS.values()],
 
 
 rule features:
     input:
-        [LAYOUT.manifest(component) for component in COMPONENTS],
-        LAYOUT.sheet,
+        [manifests(run, *STAGES) for run in RUNS],
+        [sheets(run) for run in RUNS],
 
 
 rule tables:
     input:
-        LAYOUT.table_files,
+        [layout.table_files for layout in LAYOUTS.values()],
 
 
 include: "workflow/rules/corpus.smk"

@@ -9,18 +9,13 @@ command can read nothing that would not also trigger it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from pipeline.aside import aside
 from pipeline.contracts import AvemoError, ComponentConfig, digest
 from pipeline.corpora import CORPORA
 from pipeline.corpora.base import Corpus
@@ -51,10 +46,16 @@ class FeatureSection(ComponentConfig):
 
 
 class FeaturesSection(ComponentConfig):
-    """One feature a modality."""
+    """One feature a modality; one modality may be absent."""
 
-    audio: FeatureSection
-    visual: FeatureSection
+    audio: FeatureSection | None = None
+    visual: FeatureSection | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> FeaturesSection:
+        if self.audio is None and self.visual is None:
+            raise ValueError("expected audio, visual or both; name an extractor")
+        return self
 
 
 class SystemSection(ComponentConfig):
@@ -166,6 +167,7 @@ def resolve(raw: dict[str, Any]) -> dict[str, Any]:
     resolved["corpus"]["synthetic"] = corpus_of(resolved).synthetic
     faces = _fields(FaceTracker.Config, run.faces, "faces") | {"version": FaceTracker.version}
     resolved["faces"] = faces | {"id": _variant(FaceTracker.name, faces)}
+    resolved["features"] = {name: feature for name, feature in resolved["features"].items() if feature}
     for modality, feature in resolved["features"].items():
         _resolve_feature(modality, feature, resolved["faces"])
     resolved["splits"] = _fields(SplitConfig, run.splits, "splits")["config"]
@@ -223,24 +225,8 @@ def _variant(name: str, component: dict[str, Any], *upstream: str) -> str:
     return f"{name}-{digest([component['version'], component['config'], *upstream])[:8]}"
 
 
-def resolve_cached(raw: dict[str, Any], folder: Path = Path(".avemo")) -> dict[str, Any]:
-    """`resolve`, remembered by content of config and package, so that a workflow parses without torch."""
-    path = folder / f"config-{digest([raw, source_digest(), _weights_in(raw)])}.json"
-    if path.is_file():
-        return json.loads(path.read_text())
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.config"], input=json.dumps(raw), capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        raise AvemoError(done.stderr.strip())
-    folder.mkdir(parents=True, exist_ok=True)
-    with aside(path) as temporary:
-        temporary.write_text(done.stdout)
-    return json.loads(done.stdout)
-
-
-def _weights_in(raw: dict[str, Any]) -> list[str]:
-    """What the weights are that an unchecked config names."""
+def weights_named(raw: dict[str, Any]) -> list[str]:
+    """What the weights are that a run's unchecked config names."""
     features = raw.get("features")
     sections = features.values() if isinstance(features, dict) else ()
     configs = [section.get("config") for section in sections if isinstance(section, dict)]
@@ -258,7 +244,7 @@ def corpus_of(resolved: dict[str, Any]) -> Corpus:
 
 def corpus_part(resolved: dict[str, Any], *, labels: bool = False) -> dict[str, Any]:
     """What the clip table depends on, or with ``labels`` what the labels do."""
-    wanted = ("name", "version", "config", *(("labels",) if labels else ()))
+    wanted = ("id", "name", "version", "config", *(("labels",) if labels else ()))
     return {key: resolved["corpus"][key] for key in wanted}
 
 
@@ -282,14 +268,6 @@ def train_part(resolved: dict[str, Any], system: str) -> dict[str, Any]:
     """What training ``system`` depends on, features and splits apart."""
     section = resolved["systems"][system]
     return {key: section[key] for key in ("model", "version", "config", "training")}
-
-
-def speed_part(resolved: dict[str, Any]) -> dict[str, Any]:
-    """Settings that change no number, and where weights lie, by stage; those of ``training`` by system."""
-    stages = {"corpus": resolved["corpus"], "faces": resolved["faces"], **resolved["features"]}
-    training = {system: section["speed"] for system, section in resolved["systems"].items()}
-    apart = {name: section["speed"] | section.get("places", {}) for name, section in stages.items()}
-    return apart | {"training": training}
 
 
 def report_part(resolved: dict[str, Any]) -> dict[str, Any]:
@@ -320,27 +298,3 @@ def schema() -> dict[str, Any]:
             name: found.Config.model_json_schema() for name, found in classes.items()
         }
     return RunConfig.model_json_schema() | {"components": components}
-
-
-def source_digest() -> str:
-    """A hash of the package's source files."""
-    root = Path(__file__).parent
-    hasher = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        hasher.update(str(path.relative_to(root)).encode())
-        hasher.update(path.read_bytes())
-    return hasher.hexdigest()
-
-
-def _main() -> int:
-    """Config as JSON on standard input, resolved config on standard output."""
-    try:
-        print(json.dumps(resolve(json.load(sys.stdin))))
-    except AvemoError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main())

@@ -6,6 +6,7 @@
     cache/<corpus>/<component>/<shard>.h5    published shards: face tracks, features
     cache/<corpus>/<component>/manifest.json their list and fingerprint
     cache/<corpus>/.store/<component>/<shard> what a shard job has computed so far
+    cache/<corpus>/{logs,benchmarks}/...     of the jobs that fill the cache
     results/<run>/...                        labels, splits, trained systems, scores, tables, report
 """
 
@@ -22,7 +23,7 @@ TABLES = (
 
 
 class Layout:
-    """Paths of one resolved config (`pipeline.config.resolve`)."""
+    """Paths of one resolved config (`pipeline.config.resolve`), or patterns where a name is a wildcard."""
 
     def __init__(self, resolved: dict[str, Any]):
         self.corpus = Path(resolved["cache"]) / resolved["corpus"]["id"]
@@ -40,6 +41,8 @@ class Layout:
             for suffix in (".csv", ".tex", ".html")
         ]
         self.report = self.results / "report.html"
+        self.cache_logs = self.corpus / "logs"
+        self.cache_benchmarks = self.corpus / "benchmarks"
         self.logs = self.results / "logs"
         self.benchmarks = self.results / "benchmarks"
 

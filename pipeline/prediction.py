@@ -53,16 +53,15 @@ def predict_clip(clip: Clip, config: dict[str, Any], model_path: Path) -> Predic
     """
     notes: list[str] = []
     failures: list[str] = []
-    sound = _attempt(_audio_features, clip, config, notes, failures)
-    faces = _attempt(_visual_features, clip, config, notes, failures)
+    given = config["features"]
+    sound = _attempt(_audio_features, clip, config, notes, failures) if "audio" in given else None
+    faces = _attempt(_visual_features, clip, config, notes, failures) if "visual" in given else None
     if sound is None and faces is None:
         raise AvemoError("\n".join(dict.fromkeys(failures)))
-    dims = {name: EXTRACTORS.load(feature["extractor"]).dim for name, feature in config["features"].items()}
-    data = ClipData(
-        OneClip(clip.clip_id, sound, dims["audio"]),
-        OneClip(clip.clip_id, faces, dims["visual"]),
-        {clip.clip_id: 0},
-    )
+    dims = {name: EXTRACTORS.load(feature["extractor"]).dim for name, feature in given.items()}
+    found = {"audio": sound, "visual": faces}
+    sources = {name: OneClip(clip.clip_id, found[name], dim) for name, dim in dims.items()}
+    data = ClipData(sources.get("audio"), sources.get("visual"), {clip.clip_id: 0})
     model, meta = load_system(model_path, data)
     model.eval()
     with torch.no_grad():

@@ -1,19 +1,10 @@
 """The run's configuration: checked whole, before anything starts."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from pipeline.config import (
-    feature_part,
-    read_config,
-    report_part,
-    resolve,
-    resolve_cached,
-    speed_part,
-    train_part,
-)
+from pipeline.config import feature_part, read_config, report_part, resolve, train_part
 from pipeline.contracts import AvemoError
 
 
@@ -79,8 +70,8 @@ def test_speed_settings_change_no_part_that_triggers(demo):
     after = resolve(demo)
     assert report_part(before) == report_part(after)
     assert before["faces"]["id"] == after["faces"]["id"]
-    assert speed_part(after)["training"]["mult"]["device"] == "cpu"
-    assert speed_part(after)["faces"]["batch_size"] == 3
+    assert after["systems"]["mult"]["speed"]["device"] == "cpu"
+    assert after["faces"]["speed"]["batch_size"] == 3
 
 
 def test_a_number_of_the_faces_moves_the_visual_features_but_not_the_audio(demo):
@@ -101,34 +92,17 @@ def test_weights_that_move_change_nothing_that_triggers_and_new_ones_do(demo, tm
     (tmp_path / "a.pt").rename("b.pt")
     moved = resolve(demo)
     assert feature_part(moved, "visual") == before
-    assert speed_part(moved)["visual"]["weights"] == "b.pt"
+    assert moved["features"]["visual"]["places"] == {"weights": "b.pt"}
     (tmp_path / "b.pt").write_bytes(b"abcd")
     assert feature_part(resolve(demo), "visual")["id"] != before["id"]
 
 
-def test_the_cached_resolution_follows_the_weights_bytes(demo, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    demo["features"]["visual"]["config"]["weights"] = "a.pt"
-    ids = []
-    for content in (b"abc", b"abcd", b"abc"):
-        (tmp_path / "a.pt").write_bytes(content)
-        ids.append(resolve_cached(demo)["features"]["visual"]["id"])
-    assert ids[0] == ids[2] != ids[1]
-
-
-def test_the_cached_resolution_is_the_same_and_is_made_once(demo, tmp_path):
-    first = resolve_cached(demo, tmp_path)
-    (cached,) = tmp_path.iterdir()
-    assert first == resolve(demo) == json.loads(cached.read_text())
-    cached.write_text('{"from": "cache"}')
-    assert resolve_cached(demo, tmp_path) == {"from": "cache"}
-    assert resolve_cached(demo | {"run": "other"}, tmp_path)["run"] == "other"
-
-
-def test_errors_of_the_child_process_reach_the_caller(demo, tmp_path):
-    with pytest.raises(AvemoError, match="unknown key 'x'"):
-        resolve_cached(demo | {"x": 1}, tmp_path)
-    assert not list(tmp_path.iterdir())
+def test_one_modality_may_be_absent_but_not_both(demo):
+    del demo["features"]["visual"]
+    assert list(resolve(demo)["features"]) == ["audio"]
+    del demo["features"]["audio"]
+    with pytest.raises(AvemoError, match="features: .*expected audio, visual or both"):
+        resolve(demo)
 
 
 def test_a_missing_or_malformed_file_is_named(tmp_path):

@@ -20,9 +20,9 @@ ORDER = (
         "prediction",
         "report",
     ),
-    *("config", "layout", "cli"),
+    *("config", "layout", "study", "cli"),
 )
-LIGHT = ("pipeline.config", "pipeline.layout", "pipeline.clip_table", "pipeline.cli.app")
+LIGHT = ("pipeline.config", "pipeline.layout", "pipeline.study", "pipeline.clip_table", "pipeline.cli.app")
 
 
 def room_of(module: str) -> str:

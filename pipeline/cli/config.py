@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.options import Run
+
 config_app = typer.Typer(help="A run's configuration.", no_args_is_help=True)
 ConfigFile = Annotated[Path, typer.Option("--config", help="A run's YAML.")]
 
@@ -22,25 +24,31 @@ def show(
     part: Annotated[
         str, typer.Option(help="all, corpus, labels, faces, audio, visual, or a system's name.")
     ] = "all",
+    run: Run = "",
 ) -> None:
     """Print the checked config with every default filled in, or the part one stage depends on.
 
     Example: avemo config show --part audio > audio.json
     """
-    from pipeline.config import corpus_part, feature_part, read_config, resolve_cached, train_part
+    from pipeline.config import corpus_part, feature_part, train_part
     from pipeline.contracts import AvemoError
     from pipeline.registry import nearest
+    from pipeline.study import read_study
 
-    resolved = resolve_cached(read_config(config))
+    study = read_study(config)
+    if part == "all" and not run and study.paper:
+        typer.echo(json.dumps({"paper": study.paper, "runs": study.runs}, indent=1))
+        return
+    resolved = study.run(run)
     parts = {
         "all": resolved,
         "corpus": corpus_part(resolved),
         "labels": corpus_part(resolved, labels=True),
-        "faces": feature_part(resolved, "faces"),
         **{
             stage: feature_part(resolved, stage) | {"places": resolved["features"][stage].get("places", {})}
-            for stage in ("audio", "visual")
+            for stage in resolved["features"]
         },
+        **({"faces": feature_part(resolved, "faces")} if "visual" in resolved["features"] else {}),
         **{system: train_part(resolved, system) for system in resolved["systems"]},
     }
     if part not in parts:

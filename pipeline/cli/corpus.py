@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Cfg, Counter, Index, Out, Speed, as_mapping, write_aside
+from pipeline.cli.options import Cfg, Counter, Index, Out, Run, Speed, as_mapping, write_aside
 
 corpus_app = typer.Typer(help="Clip tables and labels.", no_args_is_help=True)
 
@@ -32,7 +32,8 @@ def index(
     from pipeline.clip_table import HashCache, index_clips, write_table
     from pipeline.config import corpus_of
 
-    corpus = corpus_of(as_mapping(cfg) | {"speed": as_mapping(speed).get("corpus", {})})
+    part = as_mapping(cfg)
+    corpus = corpus_of(part | {"speed": as_mapping(speed).get(part["id"], {})})
     out.parent.mkdir(parents=True, exist_ok=True)
     corpus.prepare(Counter("prepared clips"))
     known = HashCache(hashes)
@@ -75,6 +76,7 @@ def labels(cfg: Cfg, index: Index, out: Out) -> None:
 @corpus_app.command()
 def check(
     config: Annotated[Path, typer.Option("--config", help="A run's YAML.")] = Path("config/config.yaml"),
+    run: Run = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say in one screen whether a corpus folder is right, and what is wrong with it.
@@ -82,9 +84,10 @@ def check(
     Example: avemo corpus check --config config/corpora/crema_d.yaml
     """
     from pipeline.clip_table import index_clips
-    from pipeline.config import corpus_of, read_config, resolve_cached
+    from pipeline.config import corpus_of
+    from pipeline.study import read_study
 
-    corpus = corpus_of(resolve_cached(read_config(config)))
+    corpus = corpus_of(read_study(config).run(run))
     rows = index_clips(corpus.clips(), _NoHashes(), Counter("checked clips"))
     given = corpus.labels([row.clip for row in rows])
     problems = [str(row.problem) for row in rows if row.problem]

@@ -61,7 +61,7 @@ def track(
     from pipeline.faces.track import FaceTracker
 
     part = as_mapping(cfg)
-    tracker = FaceTracker(FaceTracker.Config(**part["config"], **as_mapping(speed).get("faces", {})))
+    tracker = FaceTracker(FaceTracker.Config(**part["config"], **as_mapping(speed).get(part["id"], {})))
     rows = _rows(index, shard, shards)
     wanted = {name: item_key(row.media_key("visual"), tracker.key_part()) for name, row in rows.items()}
     info = {"component": part["id"], "config": part["config"]}
@@ -90,7 +90,7 @@ def extract(
 
     part = as_mapping(cfg)
     extractor_class = EXTRACTORS.load(part["extractor"])
-    fast = as_mapping(speed).get(extractor_class.modality, {})
+    fast = as_mapping(speed).get(part["id"], {})
     extractor = extractor_class(extractor_class.Config(**part["config"], **(part.get("places", {}) | fast)))
     rows = _rows(index, shard, shards)
     wanted, compute = (

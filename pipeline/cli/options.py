@@ -17,8 +17,13 @@ from pipeline.aside import aside
 Cfg = Annotated[str, typer.Option("--cfg", help="JSON, or a JSON file; see `avemo config show --part`.")]
 Speed = Annotated[
     str,
-    typer.Option("--speed", envvar="AVEMO_SPEED", help="JSON, by stage, of settings that change no number."),
+    typer.Option(
+        "--speed",
+        envvar="AVEMO_SPEED",
+        help="JSON of settings that change no number, by corpus, component or run/system.",
+    ),
 ]
+Run = Annotated[str, typer.Option("--run", help="Which run, where the config holds several.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")]
 Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]
 Index = Annotated[Path, typer.Option("--index", help="Clip table (Parquet).")]

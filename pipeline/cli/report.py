@@ -205,8 +205,9 @@ class _Run:
         return pd.concat(frames, ignore_index=True)
 
     def _components(self) -> dict[str, str]:
-        features = {name: section["id"] for name, section in self.config["features"].items()}
-        return {"faces": self.config["faces"]["id"], **features}
+        from pipeline.study import components_of
+
+        return components_of(self.config)
 
     @cached_property
     def notes(self) -> list[dict[str, str]]:
@@ -214,6 +215,10 @@ class _Run:
         from pipeline.cache.manifest import FeatureSet
 
         notes = []
+        if len(self.config["features"]) == 1:
+            (only,) = self.config["features"]
+            text = f"this run has {only} features alone; what is called audio-visual is {only} only"
+            notes.append({"kind": f"{only} only", "text": text})
         if self.config["corpus"]["synthetic"]:
             text = f"corpus {self.config['corpus']['name']!r}: generated faces and voices, not people"
             notes.append({"kind": "synthetic corpus", "text": text})

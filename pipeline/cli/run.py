@@ -22,14 +22,14 @@ def demo(
 
     Example: avemo demo --cores 2
     """
-    from pipeline.config import read_config, resolve_cached
-    from pipeline.layout import Layout
+    from pipeline.study import read_study
 
-    layout = Layout(resolve_cached(read_config(config)))
+    layouts = read_study(config).layouts
     command = [sys.executable, "-m", "snakemake", "--cores", cores, "--configfile", str(config)]
     code = _wait(subprocess.Popen(command))
     if code == 0:
-        typer.echo(f"report: {layout.report.resolve()}")
+        for layout in layouts.values():
+            typer.echo(f"report: {layout.report.resolve()}")
     raise typer.Exit(code)
 
 

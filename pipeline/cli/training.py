@@ -6,21 +6,21 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Cfg, Out, Speed, Threads, as_mapping, use_threads, write_aside
+from pipeline.cli.options import Cfg, Out, Run, Speed, Threads, as_mapping, use_threads, write_aside
 
 if TYPE_CHECKING:
     from pipeline.dataset.loading import ClipData
 
 LabelFile = Annotated[Path, typer.Option("--labels", help="Label table.")]
 SplitFile = Annotated[Path, typer.Option("--splits", help="Splits (JSON).")]
-AudioFile = Annotated[Path, typer.Option("--audio", help="Manifest of the acoustic features.")]
-VisualFile = Annotated[Path, typer.Option("--visual", help="Manifest of the visual features.")]
+AudioFile = Annotated[Path | None, typer.Option("--audio", help="Manifest of the acoustic features, if any.")]
+VisualFile = Annotated[Path | None, typer.Option("--visual", help="Manifest of the visual features, if any.")]
 System = Annotated[str, typer.Option("--system", help="The system's name.")]
 
 
@@ -56,10 +56,11 @@ def train(
     split: Annotated[str, typer.Option(help="The split's name.")],
     labels: LabelFile,
     splits: SplitFile,
-    audio: AudioFile,
-    visual: VisualFile,
     resume: Annotated[Path, typer.Option(help="Folder of the checkpoint that survives a kill.")],
     out: Out,
+    audio: AudioFile = None,
+    visual: VisualFile = None,
+    run: Run = "",
     speed: Speed = "{}",
     threads: Threads = 1,
 ) -> None:
@@ -84,7 +85,7 @@ def train(
     from pipeline.training.seeding import build_seeded
 
     started, part, known = time.time(), as_mapping(cfg), load_labels(labels)
-    fast = as_mapping(speed).get("training", {}).get(system, {}) | {"threads": threads}
+    fast = as_mapping(speed).get(f"{run}/{system}", {}) | {"threads": threads}
     config = TrainingConfig(**part["training"], **fast)
     whole = _split(splits, split)
     with _features(audio, visual, known.targets) as (data, inputs):
@@ -102,7 +103,7 @@ def train(
             progress=_print_epoch,
         )
         statistics = {name: normaliser.to_dict() for name, normaliser in data.normalisers.items()}
-    place = {"system": system, "split": split, "best_epoch": result.best_epoch}
+    place = {"run": run, "system": system, "split": split, "best_epoch": result.best_epoch}
     meta = place | {
         "model": part["model"],
         "config": part["config"],
@@ -134,11 +135,11 @@ def evaluate(
     system: System,
     labels: LabelFile,
     splits: SplitFile,
-    audio: AudioFile,
-    visual: VisualFile,
     predictions: Annotated[Path, typer.Option(help="Predictions to write (Parquet).")],
     scores: Annotated[Path, typer.Option(help="Scores to write (CSV).")],
     models: Annotated[list[Path], typer.Argument(help="The system's models, one a split.")],
+    audio: AudioFile = None,
+    visual: VisualFile = None,
     threads: Threads = 1,
 ) -> None:
     """Score a system's kept models on their test clips: both modalities, sound alone, faces alone.
@@ -163,7 +164,7 @@ def evaluate(
             test_ids, left_out = data.usable(_split(splits, meta["split"]).test)
             for clip_id, reason in left_out.items():
                 typer.echo(f"{meta['split']}: {clip_id} not scored: {reason}")
-            for modality in ("av", "audio", "visual"):
+            for modality in ("av", *data.sources) if len(data.sources) > 1 else ("av",):
                 frame = predict(
                     model, data, test_ids, modality=modality, batch_size=meta["batch_size"], device="cpu"
                 )
@@ -237,11 +238,14 @@ def _split(path: Path, name: str) -> Any:
 
 @contextmanager
 def _features(
-    audio: Path, visual: Path, targets: dict[str, int]
+    audio: Path | None, visual: Path | None, targets: dict[str, int]
 ) -> Iterator[tuple[ClipData, dict[str, str]]]:
-    """The data of two manifests and the manifests' fingerprints."""
+    """The data of the manifests there are, and their fingerprints."""
     from pipeline.cache.manifest import FeatureSet
     from pipeline.dataset.loading import ClipData
 
-    with FeatureSet(audio) as sound, FeatureSet(visual) as faces:
-        yield ClipData(sound, faces, targets), {"audio": sound.fingerprint, "visual": faces.fingerprint}
+    given = {"audio": audio, "visual": visual}
+    with ExitStack() as stack:
+        sets = {name: stack.enter_context(FeatureSet(path)) for name, path in given.items() if path}
+        prints = {name: features.fingerprint for name, features in sets.items()}
+        yield ClipData(sets.get("audio"), sets.get("visual"), targets), prints

@@ -124,7 +124,7 @@ def test_the_clip_table_lists_what_a_look_at_the_file_tells(run):
 
 
 def test_the_logs_name_each_clip_with_its_remedy(run):
-    logs = "".join(path.read_text() for path in (run.folder / "results/bad/logs/faces").iterdir())
+    logs = "".join(path.read_text() for path in run.folder.glob("cache/table/logs/mtcnn-*/*.log"))
     assert "failed: blank: no_face: no face in any of 8 frames; look at the clip" in logs
     assert "failed: twice: duplicate_id: 2 rows share this id" in logs
     assert logs.count("failed: ") == sum(status != "ok" for status, _ in VISUAL.values())
@@ -140,5 +140,5 @@ def test_a_corrected_file_is_the_only_clip_computed_again(run, shared_data):
     (run.folder / "empty.mp4").write_bytes((run.folder / "several.mp4").read_bytes())
     run.snakemake(config(), "features")
     assert statuses(run, "efficientnet_b2").status["empty"] == "ok"
-    logs = [path.read_text() for path in (run.folder / "results/bad/logs/faces").iterdir()]
+    logs = [path.read_text() for path in run.folder.glob("cache/table/logs/mtcnn-*/*.log")]
     assert sum("1 computed" in log for log in logs) == 1

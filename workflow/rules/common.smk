@@ -1,42 +1,33 @@
-# What all rules share: the checked config, where things lie, what triggers a rerun.
+# What all rules share: the checked runs, where things lie, what triggers a rerun.
 # Triggers are params (cfg, rows, listing), given explicitly; the config file is never an input.
 import json
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from pipeline.clip_table import read_table, rows_digest, shard_rows
-from pipeline.config import (
-    corpus_of,
-    corpus_part,
-    feature_part,
-    report_part,
-    resolve_cached,
-    speed_part,
-    train_part,
-)
+from pipeline.config import corpus_of, corpus_part, report_part, train_part
 from pipeline.contracts import AvemoError
 from pipeline.layout import Layout
+from pipeline.study import STAGES, components_of, resolve_cached
 
 try:
-    RUN = resolve_cached(config)
-    LISTING = corpus_of(RUN).fingerprint()
+    STUDY = resolve_cached(config)
+    LISTINGS = {
+        name: corpus_of(run).fingerprint() for name, run in STUDY.corpora.items()
+    }
 except AvemoError as error:
     raise WorkflowError(str(error))
 
-LAYOUT = Layout(RUN)
-SHARDS = range(RUN["corpus"]["shards"])
-SPLITS = [f"split{number:02d}" for number in range(RUN["splits"]["n"])]
-SYSTEMS = list(RUN["systems"])
-FACES = RUN["faces"]["id"]
-AUDIO = RUN["features"]["audio"]["id"]
-VISUAL = RUN["features"]["visual"]["id"]
-COMPONENTS = [FACES, AUDIO, VISUAL]
+RUNS = STUDY.runs
+ANY = STUDY.pattern
+LAYOUTS = STUDY.layouts
 os.environ.update(
     # Speed settings reach the commands by environment, so changing them reruns nothing.
-    AVEMO_SPEED=json.dumps(speed_part(RUN)),
+    AVEMO_SPEED=json.dumps(STUDY.speed()),
     # Networks free and take back large buffers at every layer; without these glibc asks the kernel each time.
     MALLOC_TRIM_THRESHOLD_="1000000000",
     MALLOC_MMAP_THRESHOLD_="1000000000",
@@ -45,11 +36,27 @@ os.environ.update(
 ENVIRONMENT = Path(workflow.basedir) / "envs" / "environment.yaml"
 
 
+def one_of(names):
+    """A constraint that admits these names alone; nothing where there are none."""
+    return "|".join(map(re.escape, sorted(names))) or r"(?!)"
+
+
+def components(*stages):
+    """Ids of the components of these stages, in any corpus."""
+    return {
+        component
+        for (_, component), (stage, _) in STUDY.components.items()
+        if stage in stages
+    }
+
+
 wildcard_constraints:
+    corpus=one_of(STUDY.corpora),
+    run=one_of(RUNS),
     shard=r"\d{4}",
     split=r"split\d+",
-    system="|".join(SYSTEMS),
-    component="|".join(COMPONENTS),
+    system=one_of({name for run in RUNS.values() for name in run["systems"]}),
+    component=one_of(components(*STAGES)),
 
 
 def as_json(part):
@@ -57,22 +64,68 @@ def as_json(part):
     return json.dumps(part)
 
 
-@lru_cache(maxsize=2)
-def rows_by_shard(mtime_ns):
-    rows = read_table(LAYOUT.index)
-    return [rows_digest(shard_rows(rows, shard, len(SHARDS))) for shard in SHARDS]
+def shards(wildcards):
+    """Into how many shards the corpus is cut."""
+    return STUDY.corpora[wildcards.corpus]["corpus"]["shards"]
+
+
+def component_cfg(wildcards):
+    """What the shards of a component depend on."""
+    try:
+        return as_json(STUDY.component_part(wildcards.corpus, wildcards.component))
+    except AvemoError as error:
+        raise WorkflowError(str(error))
+
+
+def strict(wildcards):
+    return "--strict" if STUDY.strict(wildcards.corpus) else ""
+
+
+@lru_cache(maxsize=None)
+def rows_by_shard(index, shards, mtime_ns):
+    rows = read_table(index)
+    return [rows_digest(shard_rows(rows, shard, shards)) for shard in range(shards)]
 
 
 def rows(wildcards):
     """Digest of the shard's own clips: what a shard job must be run again for."""
-    if not LAYOUT.index.exists():
+    index = Layout(STUDY.corpora[wildcards.corpus]).index
+    if not index.exists():
         return "not indexed yet"
-    return rows_by_shard(LAYOUT.index.stat().st_mtime_ns)[int(wildcards.shard)]
+    mtime_ns = index.stat().st_mtime_ns
+    return rows_by_shard(index, shards(wildcards), mtime_ns)[int(wildcards.shard)]
 
 
 def clip_index(wildcards):
-    return ancient(checkpoints.index.get().output[0])
+    return ancient(checkpoints.index.get(corpus=wildcards.corpus).output[0])
 
 
-def shards_of(component):
-    return [LAYOUT.shard(component, shard) for shard in SHARDS]
+def splits(run):
+    return [f"split{number:02d}" for number in range(RUNS[run]["splits"]["n"])]
+
+
+def systems(run):
+    """A run's systems, the one that is compared with all others first."""
+    return list(RUNS[run]["systems"])
+
+
+def manifests(run, *stages):
+    """Manifests of a run's components of these stages, as far as it has them."""
+    found = components_of(RUNS[run])
+    return [LAYOUTS[run].manifest(found[stage]) for stage in stages if stage in found]
+
+
+def sheets(run):
+    """A run's contact sheet, where it tracks faces."""
+    return [LAYOUTS[run].sheet] if manifests(run, "faces") else []
+
+
+def feature_options(wildcards):
+    """The features a run's systems see, as options."""
+    given = [(stage, manifests(wildcards.run, stage)) for stage in ("audio", "visual")]
+    return [
+        word
+        for stage, found in given
+        for path in found
+        for word in (f"--{stage}", str(path))
+    ]

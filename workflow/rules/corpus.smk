@@ -1,4 +1,4 @@
-# The clip table, its labels, the splits.
+# The clip table of each corpus; labels and splits of each run.
 localrules:
     labels,
     splits,
@@ -6,20 +6,20 @@ localrules:
 
 checkpoint index:
     output:
-        LAYOUT.index,
+        ANY.index,
     log:
-        LAYOUT.logs / "index.log",
+        ANY.cache_logs / "index.log",
     benchmark:
-        LAYOUT.benchmarks / "index.tsv"
+        ANY.cache_benchmarks / "index.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     params:
-        cfg=as_json(corpus_part(RUN)),
-        listing=LISTING,
-        hashes=str(LAYOUT.hashes),
+        cfg=lambda wildcards: as_json(corpus_part(STUDY.corpora[wildcards.corpus])),
+        listing=lambda wildcards: LISTINGS[wildcards.corpus],
+        hashes=str(ANY.hashes),
     message:
-        "clip table of {LAYOUT.corpus}"
+        "clip table of {wildcards.corpus}"
     shell:
         "avemo corpus index --cfg {params.cfg:q} --hashes {params.hashes:q}"
         " --out {output:q} > {log:q} 2>&1"
@@ -27,33 +27,33 @@ checkpoint index:
 
 rule labels:
     input:
-        LAYOUT.index,
+        lambda wildcards: LAYOUTS[wildcards.run].index,
     output:
-        LAYOUT.labels,
+        ANY.labels,
     log:
-        LAYOUT.logs / "labels.log",
+        ANY.logs / "labels.log",
     conda:
         ENVIRONMENT
     params:
-        cfg=as_json(corpus_part(RUN, labels=True)),
+        cfg=lambda wildcards: as_json(corpus_part(RUNS[wildcards.run], labels=True)),
     message:
-        "labels"
+        "labels of {wildcards.run}"
     shell:
         "avemo corpus labels --cfg {params.cfg:q} --index {input:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule splits:
     input:
-        LAYOUT.labels,
+        ANY.labels,
     output:
-        LAYOUT.splits,
+        ANY.splits,
     log:
-        LAYOUT.logs / "splits.log",
+        ANY.logs / "splits.log",
     conda:
         ENVIRONMENT
     params:
-        cfg=as_json(RUN["splits"]),
+        cfg=lambda wildcards: as_json(RUNS[wildcards.run]["splits"]),
     message:
-        "speaker-independent splits"
+        "speaker-independent splits of {wildcards.run}"
     shell:
         "avemo splits --cfg {params.cfg:q} --labels {input:q} --out {output:q} > {log:q} 2>&1"

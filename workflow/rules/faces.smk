@@ -3,11 +3,13 @@ rule faces:
     input:
         index=clip_index,
     output:
-        LAYOUT.shard(FACES, "{shard}"),
+        ANY.shard("{component}", "{shard}"),
     log:
-        LAYOUT.logs / "faces" / "{shard}.log",
+        ANY.cache_logs / "{component}" / "{shard}.log",
     benchmark:
-        LAYOUT.benchmarks / "faces" / "{shard}.tsv"
+        ANY.cache_benchmarks / "{component}" / "{shard}.tsv"
+    wildcard_constraints:
+        component=one_of(components("faces")),
     conda:
         ENVIRONMENT
     threads: 1
@@ -15,13 +17,13 @@ rule faces:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
-        cfg=as_json(feature_part(RUN, "faces")),
+        cfg=component_cfg,
         rows=rows,
-        shards=len(SHARDS),
-        strict="--strict" if RUN["strict"] else "",
-        store=str(LAYOUT.store(FACES, "{shard}")),
+        shards=shards,
+        strict=strict,
+        store=str(ANY.store("{component}", "{shard}")),
     message:
-        "face tracks, shard {wildcards.shard}"
+        "face tracks of {wildcards.corpus}, shard {wildcards.shard}"
     shell:
         "avemo faces track --cfg {params.cfg:q} --index {input.index:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"

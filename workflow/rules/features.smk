@@ -3,15 +3,30 @@ localrules:
     manifest,
 
 
+def face_shard(wildcards):
+    """The face tracks of the shard's clips."""
+    corpus = STUDY.corpora[wildcards.corpus]
+    faces = json.loads(component_cfg(wildcards))["faces"]
+    return Layout(corpus).shard(faces, wildcards.shard)
+
+
+def component_shards(wildcards):
+    """All shards of a component."""
+    layout = Layout(STUDY.corpora[wildcards.corpus])
+    return [layout.shard(wildcards.component, n) for n in range(shards(wildcards))]
+
+
 rule audio_features:
     input:
         index=clip_index,
     output:
-        LAYOUT.shard(AUDIO, "{shard}"),
+        ANY.shard("{component}", "{shard}"),
     log:
-        LAYOUT.logs / "audio" / "{shard}.log",
+        ANY.cache_logs / "{component}" / "{shard}.log",
     benchmark:
-        LAYOUT.benchmarks / "audio" / "{shard}.tsv"
+        ANY.cache_benchmarks / "{component}" / "{shard}.tsv"
+    wildcard_constraints:
+        component=one_of(components("audio")),
     conda:
         ENVIRONMENT
     threads: 1
@@ -19,13 +34,13 @@ rule audio_features:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        cfg=as_json(feature_part(RUN, "audio")),
+        cfg=component_cfg,
         rows=rows,
-        shards=len(SHARDS),
-        strict="--strict" if RUN["strict"] else "",
-        store=str(LAYOUT.store(AUDIO, "{shard}")),
+        shards=shards,
+        strict=strict,
+        store=str(ANY.store("{component}", "{shard}")),
     message:
-        "audio features, shard {wildcards.shard}"
+        "{wildcards.component} of {wildcards.corpus}, shard {wildcards.shard}"
     shell:
         "avemo extract --cfg {params.cfg:q} --index {input.index:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
@@ -35,13 +50,15 @@ rule audio_features:
 rule visual_features:
     input:
         index=clip_index,
-        faces=LAYOUT.shard(FACES, "{shard}"),
+        faces=face_shard,
     output:
-        LAYOUT.shard(VISUAL, "{shard}"),
+        ANY.shard("{component}", "{shard}"),
     log:
-        LAYOUT.logs / "visual" / "{shard}.log",
+        ANY.cache_logs / "{component}" / "{shard}.log",
     benchmark:
-        LAYOUT.benchmarks / "visual" / "{shard}.tsv"
+        ANY.cache_benchmarks / "{component}" / "{shard}.tsv"
+    wildcard_constraints:
+        component=one_of(components("visual")),
     conda:
         ENVIRONMENT
     threads: 1
@@ -49,13 +66,13 @@ rule visual_features:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
-        cfg=as_json(feature_part(RUN, "visual")),
+        cfg=component_cfg,
         rows=rows,
-        shards=len(SHARDS),
-        strict="--strict" if RUN["strict"] else "",
-        store=str(LAYOUT.store(VISUAL, "{shard}")),
+        shards=shards,
+        strict=strict,
+        store=str(ANY.store("{component}", "{shard}")),
     message:
-        "visual features, shard {wildcards.shard}"
+        "{wildcards.component} of {wildcards.corpus}, shard {wildcards.shard}"
     shell:
         "avemo extract --cfg {params.cfg:q} --index {input.index:q}"
         " --faces {input.faces:q}"
@@ -65,14 +82,14 @@ rule visual_features:
 
 rule manifest:
     input:
-        lambda wildcards: shards_of(wildcards.component),
+        component_shards,
     output:
-        LAYOUT.manifest("{component}"),
+        ANY.manifest("{component}"),
     log:
-        LAYOUT.logs / "manifest-{component}.log",
+        ANY.cache_logs / "{component}" / "manifest.log",
     conda:
         ENVIRONMENT
     message:
-        "manifest of {wildcards.component}"
+        "manifest of {wildcards.corpus}/{wildcards.component}"
     shell:
         "avemo cache manifest --component {wildcards.component} --out {output:q} {input:q} > {log:q} 2>&1"

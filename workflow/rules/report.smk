@@ -9,19 +9,21 @@ localrules:
 
 rule tests:
     input:
-        scores=[LAYOUT.scores(system) for system in SYSTEMS],
-        baselines=LAYOUT.scores("baselines"),
-        splits=LAYOUT.splits,
+        scores=lambda wildcards: [
+            LAYOUTS[wildcards.run].scores(system) for system in systems(wildcards.run)
+        ],
+        baselines=ANY.scores("baselines"),
+        splits=ANY.splits,
     output:
-        LAYOUT.tests,
+        ANY.tests,
     log:
-        LAYOUT.logs / "tests.log",
+        ANY.logs / "tests.log",
     conda:
         ENVIRONMENT
     params:
-        cfg=as_json(RUN["tests"]),
+        cfg=lambda wildcards: as_json(RUNS[wildcards.run]["tests"]),
     message:
-        "significance tests"
+        "significance tests of {wildcards.run}"
     shell:
         "avemo tests --cfg {params.cfg:q} --splits {input.splits:q}"
         " --baselines {input.baselines:q} --out {output:q} {input.scores:q} > {log:q} 2>&1"
@@ -29,83 +31,85 @@ rule tests:
 
 rule contact_sheet:
     input:
-        index=LAYOUT.index,
-        faces=LAYOUT.manifest(FACES),
+        index=lambda wildcards: LAYOUTS[wildcards.run].index,
+        faces=lambda wildcards: manifests(wildcards.run, "faces"),
     output:
-        LAYOUT.sheet,
+        ANY.sheet,
     log:
-        LAYOUT.logs / "contact_sheet.log",
+        ANY.logs / "contact_sheet.log",
     conda:
         ENVIRONMENT
     message:
-        "contact sheet of faces"
+        "contact sheet of {wildcards.run}"
     shell:
         "avemo faces sheet --index {input.index:q} --faces {input.faces:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule run_config:
     output:
-        LAYOUT.config,
+        ANY.config,
     log:
-        LAYOUT.logs / "run_config.log",
+        ANY.logs / "run_config.log",
     conda:
         ENVIRONMENT
     params:
-        cfg=as_json(report_part(RUN)),
+        cfg=lambda wildcards: as_json(report_part(RUNS[wildcards.run])),
     message:
-        "the run's config"
+        "config of {wildcards.run}"
     shell:
         "avemo record --cfg {params.cfg:q} --out {output:q} > {log:q} 2>&1"
 
 
-# What tables and report read; the run's own config tells them where it lies.
-RECORDS = {
-    "config": LAYOUT.config,
-    "labels": LAYOUT.labels,
-    "splits": LAYOUT.splits,
-    "tests": LAYOUT.tests,
-    "manifests": [LAYOUT.manifest(component) for component in COMPONENTS],
-    "scores": [LAYOUT.scores(system) for system in (*SYSTEMS, "baselines")],
-    "predictions": [LAYOUT.predictions(system) for system in SYSTEMS],
-    "records": [
-        LAYOUT.trained(system, split) / "run.json"
-        for system in SYSTEMS
-        for split in SPLITS
-    ],
-}
+def records(wildcards):
+    """What tables and report read; the run's own config tells them where it lies."""
+    run, layout = wildcards.run, LAYOUTS[wildcards.run]
+    return {
+        "config": layout.config,
+        "labels": layout.labels,
+        "splits": layout.splits,
+        "tests": layout.tests,
+        "manifests": manifests(run, *STAGES),
+        "scores": [layout.scores(system) for system in (*systems(run), "baselines")],
+        "predictions": [layout.predictions(system) for system in systems(run)],
+        "records": [
+            layout.trained(system, split) / "run.json"
+            for system in systems(run)
+            for split in splits(run)
+        ],
+    }
 
 
 rule write_tables:
     input:
-        **RECORDS,
+        unpack(records),
     output:
-        LAYOUT.table_files,
+        ANY.table_files,
     log:
-        LAYOUT.logs / "tables.log",
+        ANY.logs / "tables.log",
     conda:
         ENVIRONMENT
     params:
-        run=lambda wildcards, input: Path(input.config).parent,
+        run=lambda wildcards: str(LAYOUTS[wildcards.run].results),
     message:
-        "tables"
+        "tables of {wildcards.run}"
     shell:
         "avemo tables --run {params.run:q} > {log:q} 2>&1"
 
 
 rule report:
     input:
-        **RECORDS,
-        tables=LAYOUT.table_files,
-        sheet=LAYOUT.sheet,
+        unpack(records),
+        tables=ANY.table_files,
+        sheet=lambda wildcards: sheets(wildcards.run),
     output:
-        LAYOUT.report,
+        ANY.report,
     log:
-        LAYOUT.logs / "report.log",
+        ANY.logs / "report.log",
     conda:
         ENVIRONMENT
     params:
-        run=lambda wildcards, input: Path(input.config).parent,
+        run=lambda wildcards: str(LAYOUTS[wildcards.run].results),
     message:
-        "report"
+        "report of {wildcards.run}"
     shell:
         "avemo report --run {params.run:q} --out {output:q} > {log:q} 2>&1"

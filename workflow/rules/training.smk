@@ -3,20 +3,36 @@ localrules:
     baselines,
 
 
+def train_cfg(wildcards):
+    """What training a system depends on, features and splits apart."""
+    run, system = RUNS[wildcards.run], wildcards.system
+    if system not in run["systems"]:
+        raise WorkflowError(f"run {wildcards.run} has no system {system}")
+    return as_json(train_part(run, system))
+
+
+def models(wildcards):
+    """A system's models, one a split."""
+    layout = LAYOUTS[wildcards.run]
+    trained = [
+        layout.trained(wildcards.system, split) for split in splits(wildcards.run)
+    ]
+    return [folder / "model.safetensors" for folder in trained]
+
+
 rule train:
     input:
-        labels=LAYOUT.labels,
-        splits=LAYOUT.splits,
-        audio=LAYOUT.manifest(AUDIO),
-        visual=LAYOUT.manifest(VISUAL),
+        labels=ANY.labels,
+        splits=ANY.splits,
+        features=lambda wildcards: manifests(wildcards.run, "audio", "visual"),
     output:
-        model=LAYOUT.trained("{system}", "{split}") / "model.safetensors",
-        history=LAYOUT.trained("{system}", "{split}") / "history.csv",
-        record=LAYOUT.trained("{system}", "{split}") / "run.json",
+        model=ANY.trained("{system}", "{split}") / "model.safetensors",
+        history=ANY.trained("{system}", "{split}") / "history.csv",
+        record=ANY.trained("{system}", "{split}") / "run.json",
     log:
-        LAYOUT.logs / "train" / "{system}-{split}.log",
+        ANY.logs / "train" / "{system}-{split}.log",
     benchmark:
-        LAYOUT.benchmarks / "train" / "{system}-{split}.tsv"
+        ANY.benchmarks / "train" / "{system}-{split}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -24,54 +40,53 @@ rule train:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
-        cfg=lambda wildcards: as_json(train_part(RUN, wildcards.system)),
-        resume=str(LAYOUT.resume("{system}", "{split}")),
+        cfg=train_cfg,
+        features=feature_options,
+        resume=str(ANY.resume("{system}", "{split}")),
     message:
-        "train {wildcards.system} on {wildcards.split}"
+        "train {wildcards.run}/{wildcards.system} on {wildcards.split}"
     shell:
-        "avemo train --cfg {params.cfg:q} --system {wildcards.system}"
+        "avemo train --cfg {params.cfg:q} --run {wildcards.run} --system {wildcards.system}"
         " --split {wildcards.split} --labels {input.labels:q}"
-        " --splits {input.splits:q} --audio {input.audio:q} --visual {input.visual:q}"
+        " --splits {input.splits:q} {params.features:q}"
         " --resume {params.resume:q} --threads {threads} --out {output.model:q} > {log:q} 2>&1"
 
 
 rule evaluate:
     input:
-        labels=LAYOUT.labels,
-        splits=LAYOUT.splits,
-        audio=LAYOUT.manifest(AUDIO),
-        visual=LAYOUT.manifest(VISUAL),
-        models=lambda wildcards: [
-            LAYOUT.trained(wildcards.system, split) / "model.safetensors"
-            for split in SPLITS
-        ],
+        labels=ANY.labels,
+        splits=ANY.splits,
+        features=lambda wildcards: manifests(wildcards.run, "audio", "visual"),
+        models=models,
     output:
-        predictions=LAYOUT.predictions("{system}"),
-        scores=LAYOUT.scores("{system}"),
+        predictions=ANY.predictions("{system}"),
+        scores=ANY.scores("{system}"),
     log:
-        LAYOUT.logs / "evaluate-{system}.log",
+        ANY.logs / "evaluate-{system}.log",
     conda:
         ENVIRONMENT
     threads: 1
+    params:
+        features=feature_options,
     message:
-        "evaluate {wildcards.system}"
+        "evaluate {wildcards.run}/{wildcards.system}"
     shell:
         "avemo evaluate --system {wildcards.system} --labels {input.labels:q} --splits {input.splits:q}"
-        " --audio {input.audio:q} --visual {input.visual:q} --predictions {output.predictions:q}"
+        " {params.features:q} --predictions {output.predictions:q}"
         " --scores {output.scores:q} --threads {threads} {input.models:q} > {log:q} 2>&1"
 
 
 rule baselines:
     input:
-        labels=LAYOUT.labels,
-        splits=LAYOUT.splits,
+        labels=ANY.labels,
+        splits=ANY.splits,
     output:
-        LAYOUT.scores("baselines"),
+        ANY.scores("baselines"),
     log:
-        LAYOUT.logs / "baselines.log",
+        ANY.logs / "baselines.log",
     conda:
         ENVIRONMENT
     message:
-        "chance and majority baselines"
+        "chance and majority baselines of {wildcards.run}"
     shell:
         "avemo baselines --labels {input.labels:q} --splits {input.splits:q} --out {output:q} > {log:q} 2>&1"

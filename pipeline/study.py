@@ -1,0 +1,234 @@
+"""What one invocation of the workflow holds: one run, or a paper's several over shared caches.
+
+A config is one run's (`pipeline.config.RunConfig`), or::
+
+    paper: NAME                # results lie under results/NAME/<run>
+    cache: cache               # these two hold for all runs
+    results: results
+    <any other key of a run>   # the base of every run
+    runs:
+      <run>: {<keys of a run>} # laid over the base, mapping into mapping; null takes a key away
+
+Runs whose corpora have one id share its clip table, face tracks and features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline.aside import aside
+from pipeline.config import NAME, RunConfig, corpus_part, feature_part, read_config, resolve, weights_named
+from pipeline.contracts import AvemoError, digest
+from pipeline.layout import Layout
+from pipeline.registry import nearest
+
+STAGES = ("faces", "audio", "visual")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Resolved runs by name; ``paper`` is None for a single run."""
+
+    runs: dict[str, dict[str, Any]]
+    paper: str | None = None
+
+    @cached_property
+    def layouts(self) -> dict[str, Layout]:
+        """Where each run's files lie."""
+        return {name: Layout(run) for name, run in self.runs.items()}
+
+    @cached_property
+    def pattern(self) -> Layout:
+        """Where any run's files lie: paths with the wildcards ``{run}`` and ``{corpus}``."""
+        first = next(iter(self.runs.values()))
+        return Layout(first | {"run": "{run}", "corpus": {"id": "{corpus}"}})
+
+    @cached_property
+    def corpora(self) -> dict[str, dict[str, Any]]:
+        """For each corpus id a run that uses it; they differ in labels at most."""
+        return {run["corpus"]["id"]: run for run in reversed(self.runs.values())}
+
+    @cached_property
+    def components(self) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
+        """Stage (of `STAGES`) and a run that uses it, for each (corpus id, component id)."""
+        return {
+            (run["corpus"]["id"], component): (stage, run)
+            for run in self.runs.values()
+            for stage, component in components_of(run).items()
+        }
+
+    def run(self, name: str = "") -> dict[str, Any]:
+        """The run of that name; without one, the only run. Raises `AvemoError` naming what there is."""
+        if not name and len(self.runs) == 1:
+            return next(iter(self.runs.values()))
+        if name not in self.runs:
+            raise AvemoError(
+                f"config: expected --run to be one of {', '.join(self.runs)}, "
+                f"found {name or 'none'!r}{nearest(name, self.runs)}"
+            )
+        return self.runs[name]
+
+    def component_part(self, corpus: str, component: str) -> dict[str, Any]:
+        """What the shards of a component depend on; raises `AvemoError` for one no run uses."""
+        if (corpus, component) not in self.components:
+            known = ", ".join("/".join(pair) for pair in self.components)
+            raise AvemoError(
+                f"cache: no run of this config uses {corpus}/{component}; those of its runs: {known}"
+            )
+        stage, run = self.components[corpus, component]
+        return feature_part(run, stage)
+
+    def strict(self, corpus: str) -> bool:
+        """Whether a run on this corpus wants to stop at a clip that fails."""
+        return any(run["strict"] for run in self.runs.values() if run["corpus"]["id"] == corpus)
+
+    def speed(self) -> dict[str, dict[str, Any]]:
+        """Settings that change no number, and where weights lie, by what a job works on.
+
+        That is a corpus id, a component id or ``run/system``.
+        """
+        return dict(self._speeds())
+
+    def _speeds(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for name, run in self.runs.items():
+            yield run["corpus"]["id"], run["corpus"]["speed"]
+            for section in (run["faces"], *run["features"].values()):
+                yield section["id"], section["speed"] | section.get("places", {})
+            for system, section in run["systems"].items():
+                yield f"{name}/{system}", section["speed"]
+
+
+def components_of(run: dict[str, Any]) -> dict[str, str]:
+    """Ids of a resolved run's components by stage; faces are tracked for visual features alone."""
+    features = {stage: section["id"] for stage, section in run["features"].items()}
+    return ({"faces": run["faces"]["id"]} if "visual" in features else {}) | features
+
+
+def read_study(path: Path) -> Study:
+    """The checked runs of a YAML file. Raises `AvemoError` as `resolve_study` does."""
+    return resolve_cached(read_config(path))
+
+
+def resolve_study(raw: dict[str, Any]) -> Study:
+    """Every run, checked and filled in. Raises `AvemoError` naming the run, the key and the remedy."""
+    paper, runs = raw.get("paper"), {}
+    for name, run in expand(raw).items():
+        try:
+            runs[name] = resolve(run)
+        except AvemoError as error:
+            place = f"config: run {name}: " if paper else "config: "
+            raise AvemoError(str(error).replace("config: ", place)) from None
+    study = Study(runs, paper)
+    _check_sharing(study)
+    return study
+
+
+def expand(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The unchecked runs of a config, by name, each laid over what they share."""
+    if "paper" not in raw and "runs" not in raw:
+        return {str(raw.get("run", "")): raw}
+    paper, runs = raw.get("paper"), raw.get("runs")
+    if not isinstance(paper, str) or not re.match(NAME, paper):
+        raise AvemoError(f"config: paper: expected a name of letters, digits, _ and -, found {paper!r}")
+    if not isinstance(runs, dict) or not runs:
+        raise AvemoError(f"config: runs: expected a mapping of at least one run, found {runs!r}")
+    if "run" in raw:
+        raise AvemoError(
+            "config: run: expected no such key beside `runs`, whose keys are the names; delete it"
+        )
+    base = {key: value for key, value in raw.items() if key not in ("paper", "runs", "results")}
+    results = f"{raw.get('results', RunConfig.model_fields['results'].default)}/{paper}"
+    expanded = {}
+    for name, own in runs.items():
+        if not isinstance(own, dict):
+            raise AvemoError(f"config: runs.{name}: expected the run's keys, found {own!r}")
+        for key in ("run", "cache", "results"):
+            if key in own:
+                raise AvemoError(f"config: runs.{name}.{key}: it holds for all runs; put it beside `runs`")
+        expanded[str(name)] = overlaid(base, own) | {"run": str(name), "results": results}
+    return expanded
+
+
+def overlaid(base: Any, own: Any) -> Any:
+    """``own`` over ``base``: mappings are joined key by key, anything else replaces; None takes a key away.
+
+    >>> overlaid({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": None}})
+    {'a': {'b': 3}}
+    """
+    if not (isinstance(base, dict) and isinstance(own, dict)):
+        return own
+    joined = base | {key: overlaid(base.get(key), value) for key, value in own.items()}
+    return {key: value for key, value in joined.items() if value is not None}
+
+
+def _check_sharing(study: Study) -> None:
+    """Raise `AvemoError` where two runs mean different corpora by one id."""
+    for name, run in study.runs.items():
+        first = next(other for other in study.runs if _corpus_id(study, other) == _corpus_id(study, name))
+        ours, theirs = _shared(run), _shared(study.runs[first])
+        if ours != theirs:
+            keys = sorted(key for key in ours if ours[key] != theirs[key])
+            raise AvemoError(
+                f"config: runs {first} and {name}: expected one corpus under the id {_corpus_id(study, name)!r}, "
+                f"found different {' and '.join(keys)}; make them equal, or give one run another corpus.id"
+            )
+
+
+def _corpus_id(study: Study, name: str) -> str:
+    return study.runs[name]["corpus"]["id"]
+
+
+def _shared(run: dict[str, Any]) -> dict[str, Any]:
+    return corpus_part(run) | {"shards": run["corpus"]["shards"]}
+
+
+def resolve_cached(raw: dict[str, Any], folder: Path = Path(".avemo")) -> Study:
+    """`resolve_study`, remembered by content of config and package, so that a workflow parses without torch."""
+    # As text, because a digest sorts keys, and the order of systems means something.
+    weights = [weights_named(run) for run in expand(raw).values()]
+    path = folder / f"config-{digest([json.dumps(raw), source_digest(), weights])}.json"
+    if path.is_file():
+        return Study(**json.loads(path.read_text()))
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.study"], input=json.dumps(raw), capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise AvemoError(done.stderr.strip())
+    folder.mkdir(parents=True, exist_ok=True)
+    with aside(path) as temporary:
+        temporary.write_text(done.stdout)
+    return Study(**json.loads(done.stdout))
+
+
+def source_digest() -> str:
+    """A hash of the package's source files."""
+    root = Path(__file__).parent
+    hasher = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        hasher.update(str(path.relative_to(root)).encode())
+        hasher.update(path.read_bytes())
+    return hasher.hexdigest()
+
+
+def _main() -> int:
+    """Config as JSON on standard input, the resolved study on standard output."""
+    try:
+        study = resolve_study(json.load(sys.stdin))
+    except AvemoError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps({"runs": study.runs, "paper": study.paper}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
