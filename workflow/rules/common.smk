@@ -1,4 +1,4 @@
-# What all rules share: the checked runs, where things lie, what triggers a rerun.
+# What all rules share: the checked runs, where things lie, what rules read, what triggers a rerun.
 # Triggers are params (cfg, rows, listing), given explicitly; the config file is never an input.
 import json
 import os
@@ -129,3 +129,52 @@ def feature_options(wildcards):
         for path in found
         for word in (f"--{stage}", str(path))
     ]
+
+
+def face_shard(wildcards):
+    """The face tracks of the shard's clips."""
+    corpus = STUDY.corpora[wildcards.corpus]
+    faces = json.loads(component_cfg(wildcards))["faces"]
+    return Layout(corpus).shard(faces, wildcards.shard)
+
+
+def component_shards(wildcards):
+    """All shards of a component."""
+    layout = Layout(STUDY.corpora[wildcards.corpus])
+    return [layout.shard(wildcards.component, n) for n in range(shards(wildcards))]
+
+
+def train_cfg(wildcards):
+    """What training a system depends on, features and splits apart."""
+    run, system = RUNS[wildcards.run], wildcards.system
+    if system not in run["systems"]:
+        raise WorkflowError(f"run {wildcards.run} has no system {system}")
+    return as_json(train_part(run, system))
+
+
+def models(wildcards):
+    """A system's models, one a split."""
+    layout = LAYOUTS[wildcards.run]
+    trained = [
+        layout.trained(wildcards.system, split) for split in splits(wildcards.run)
+    ]
+    return [folder / "model.safetensors" for folder in trained]
+
+
+def records(wildcards):
+    """What tables and report read; the run's own config tells them where it lies."""
+    run, layout = wildcards.run, LAYOUTS[wildcards.run]
+    return {
+        "config": layout.config,
+        "labels": layout.labels,
+        "splits": layout.splits,
+        "tests": layout.tests,
+        "manifests": manifests(run, *STAGES),
+        "scores": [layout.scores(system) for system in (*systems(run), "baselines")],
+        "predictions": [layout.predictions(system) for system in systems(run)],
+        "records": [
+            layout.trained(system, split) / "run.json"
+            for system in systems(run)
+            for split in splits(run)
+        ],
+    }

@@ -3,19 +3,6 @@ localrules:
     manifest,
 
 
-def face_shard(wildcards):
-    """The face tracks of the shard's clips."""
-    corpus = STUDY.corpora[wildcards.corpus]
-    faces = json.loads(component_cfg(wildcards))["faces"]
-    return Layout(corpus).shard(faces, wildcards.shard)
-
-
-def component_shards(wildcards):
-    """All shards of a component."""
-    layout = Layout(STUDY.corpora[wildcards.corpus])
-    return [layout.shard(wildcards.component, n) for n in range(shards(wildcards))]
-
-
 rule audio_features:
     input:
         index=clip_index,

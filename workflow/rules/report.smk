@@ -60,25 +60,6 @@ rule run_config:
         "avemo record --cfg {params.cfg:q} --out {output:q} > {log:q} 2>&1"
 
 
-def records(wildcards):
-    """What tables and report read; the run's own config tells them where it lies."""
-    run, layout = wildcards.run, LAYOUTS[wildcards.run]
-    return {
-        "config": layout.config,
-        "labels": layout.labels,
-        "splits": layout.splits,
-        "tests": layout.tests,
-        "manifests": manifests(run, *STAGES),
-        "scores": [layout.scores(system) for system in (*systems(run), "baselines")],
-        "predictions": [layout.predictions(system) for system in systems(run)],
-        "records": [
-            layout.trained(system, split) / "run.json"
-            for system in systems(run)
-            for split in splits(run)
-        ],
-    }
-
-
 rule write_tables:
     input:
         unpack(records),

@@ -3,23 +3,6 @@ localrules:
     baselines,
 
 
-def train_cfg(wildcards):
-    """What training a system depends on, features and splits apart."""
-    run, system = RUNS[wildcards.run], wildcards.system
-    if system not in run["systems"]:
-        raise WorkflowError(f"run {wildcards.run} has no system {system}")
-    return as_json(train_part(run, system))
-
-
-def models(wildcards):
-    """A system's models, one a split."""
-    layout = LAYOUTS[wildcards.run]
-    trained = [
-        layout.trained(wildcards.system, split) for split in splits(wildcards.run)
-    ]
-    return [folder / "model.safetensors" for folder in trained]
-
-
 rule train:
     input:
         labels=ANY.labels,
