@@ -18,9 +18,9 @@ def demo(repository: Path) -> dict:
 @pytest.fixture
 def paper(demo: dict) -> dict:
     """Two runs of the demo under two label rules."""
-    del demo["run"]
+    base = {key: value for key, value in demo.items() if key != "run"}
     rules = {"plurality": {}, "intended": {"corpus": {"labels": {"rule": "intended"}}}}
-    return demo | {"paper": "two", "runs": rules}
+    return base | {"paper": "two", "runs": rules}
 
 
 def test_a_single_run_is_a_study_of_one(demo):
