@@ -40,6 +40,16 @@ class Batch:
         """Number of clips."""
         return len(self.targets)
 
+    def has(self, modality: str) -> Tensor:
+        """Which clips ``(B,)`` have ``"audio"`` or ``"visual"``."""
+        return self.has_audio_B if modality == "audio" else self.has_visual_B
+
+    def frames(self, modality: str) -> tuple[Tensor, Tensor]:
+        """Frames ``(B, T, D)`` of ``"audio"`` or ``"visual"`` and their mask ``(B, T)``."""
+        if modality == "audio":
+            return self.audio_BTD, self.audio_mask_BT
+        return self.visual_BTD, self.visual_mask_BT
+
     def without(self, modality: str) -> Batch:
         """The same batch with ``"audio"`` or ``"visual"`` input set to zero, and no clip that has it."""
         zeroed: dict[str, Any] = {

@@ -13,8 +13,12 @@ MODELS = Registry(
     "model",
     auxformer="pipeline.models.auxformer:AuxFormer",
     av_ladder="pipeline.models.av_ladder:AVLadder",
+    colearning="pipeline.models.colearning:CoLearning",
+    conformer="pipeline.models.unimodal:UnimodalConformer",
     mult="pipeline.models.mult:MulT",
     parthasarathy="pipeline.models.parthasarathy:ParthasarathySundaram",
+    uavm="pipeline.models.uavm:UAVM",
+    vavl="pipeline.models.vavl:VAVL",
 )
 
 

@@ -8,13 +8,31 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from pipeline.contracts import AvemoError, ComponentConfig
 from pipeline.dataset.batch import Batch
+
+
+class SystemConfig(ComponentConfig):
+    """Config of a system whose code was released."""
+
+    published: ClassVar[dict[str, Any]] = {}
+    """The switches that ``as_published_code`` sets."""
+
+    as_published_code: bool = False
+    """Do as the released code does, defects included: sets every such switch that is not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("as_published_code"):
+            return cls.published | given
+        return given
 
 
 @dataclass

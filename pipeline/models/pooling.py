@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.models.attention import lengths
 
@@ -26,3 +26,18 @@ def masked_mean(x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
     """
     weight_BT1 = mask_BT[:, :, None].to(x_BTD.dtype)
     return (x_BTD * weight_BT1).sum(dim=1) / weight_BT1.sum(dim=1)
+
+
+class AttentivePooling(nn.Module):
+    """sum_t a_t x_t with a = softmax_t(w . tanh(W x_t + b)), over the real frames (Lin et al. 2017, Eq. 5)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.hidden = nn.Linear(width, width)
+        self.score = nn.Linear(width, 1, bias=False)
+
+    def forward(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+        """``(B, D)``."""
+        score_BT = self.score(self.hidden(x_BTD).tanh()).squeeze(-1)
+        weight_BT = score_BT.masked_fill(~mask_BT, -torch.inf).softmax(dim=1)
+        return torch.einsum("bt,btd->bd", weight_BT, x_BTD)

@@ -1,0 +1,68 @@
+"""UAVM: a modality a pass, mean of what a clip has, learned positions of fixed length."""
+
+import torch
+from model_batches import lacking, random_batch
+
+from pipeline.models import build_model
+
+SIZES = {"width": 8, "heads": 2, "length": 12}
+
+
+def uavm(**config):
+    torch.manual_seed(0)
+    return build_model("uavm", audio_dim=6, visual_dim=10, outputs=4, **SIZES | config).eval()
+
+
+def test_count_with_and_without_the_released_idle_weights():
+    """1024-D audio, 1408-D faces, T = 50, 6 classes; the released module has 117,065,490.
+
+    Its two classifiers of a modality (2 x (2,048 + 6,150)) and its projections from 1024 to
+    1024, of audio and of the shared blocks (2 x 1,049,600), are never used.
+    """
+    with torch.device("meta"):
+        model = build_model("uavm", audio_dim=1024, visual_dim=1408, outputs=6)
+    used = sum(p.numel() for p in model.parameters())
+    assert used == 114_949_894
+    assert used + 2 * (2_048 + 6_150) + 2 * 1_049_600 == 117_065_490
+
+
+def test_prediction_is_the_mean_of_what_a_clip_has():
+    model, batch = uavm(), lacking(random_batch(), audio=[1], visual=[2])
+    outputs = model(batch)
+    audio, visual = outputs.logits["audio"], outputs.logits["visual"]
+    assert torch.allclose(outputs.prediction[0], (audio[0] + visual[0]) / 2)
+    assert torch.allclose(outputs.prediction[1], visual[1])
+    assert torch.allclose(outputs.prediction[2], audio[2])
+
+
+def test_one_modality_alone_is_its_own_head():
+    model, batch = uavm(), random_batch()
+    for kept, dropped in (("audio", "visual"), ("visual", "audio")):
+        outputs = model(batch.without(dropped))
+        assert list(outputs.logits) == [kept]
+        assert torch.equal(outputs.prediction, model(batch).logits[kept])
+        assert torch.equal(outputs.prediction, model.forward_only(kept, batch).prediction)
+
+
+def test_frames_after_the_positions_are_cut():
+    model, batch = uavm(length=5), random_batch()
+    before = model(batch).prediction
+    batch.audio_BTD[:, 5:] += 1.0
+    assert torch.equal(model(batch).prediction, before)
+    batch.audio_BTD[:, 4] += 1.0
+    assert not torch.equal(model(batch).prediction, before)
+
+
+def test_as_published_padding_counts():
+    """Padded to the learned positions, zero frames move the mean; masked, they do not."""
+    batch = random_batch()
+    masked, published = uavm(), uavm(as_published_code=True)
+    published.load_state_dict(masked.state_dict())
+    assert published.config.as_published_padding
+    assert (masked(batch).prediction - published(batch).prediction).abs().max() > 1e-2
+
+
+def test_both_trunks_share_the_rest():
+    model = uavm()
+    audio, visual = (set(map(id, modules)) for modules in model.parts().values())
+    assert audio & visual == {id(model.shared), id(model.head)}
