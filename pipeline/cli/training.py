@@ -30,18 +30,22 @@ def register(app: typer.Typer) -> None:
 
 
 def splits(cfg: Cfg, labels: LabelFile, out: Out) -> None:
-    """Make the splits that every system uses; no speaker is on two sides.
+    """Make the splits that every system uses, or read published ones; no speaker is on two sides.
 
     Example: avemo splits --cfg '{"n": 20}' --labels labels.parquet --out splits.json
     """
     from pipeline.dataset.labels import load_labels
+    from pipeline.dataset.partitions import published_splits
     from pipeline.dataset.splits import SplitConfig, balance, check_disjoint, make_splits, save_splits
 
     known = load_labels(labels)
     table = known.labelled
-    made = make_splits(
-        table.clip_id.tolist(), table.group.tolist(), table.label.tolist(), SplitConfig(**as_mapping(cfg))
-    )
+    config = SplitConfig(**as_mapping(cfg))
+    clip_ids, groups = table.clip_id.tolist(), table.group.tolist()
+    if config.protocol == "published":
+        made = published_splits(clip_ids, groups, config)
+    else:
+        made = make_splits(clip_ids, groups, table.label.tolist(), config)
     for split in made:
         check_disjoint(split, known.groups)
     report = balance(made, dict(zip(table.clip_id, table.label, strict=True)), known.groups)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -37,16 +37,37 @@ Partition = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 class SplitConfig(ComponentConfig):
-    """How many splits, and how large."""
+    """How many splits, how they are made, and how large they are."""
 
+    protocol: Literal["random", "dyads", "published"] = "random"
+    """``random``: shares of the groups. ``dyads``: one group in dev and one in test, each of the
+    possible choices at most once. ``published``: as the ``files`` say."""
+    files: tuple[Path, ...] = ()
+    """Published partitions, one a split; see `pipeline.dataset.partitions`."""
     n: int = Field(20, ge=1)
-    """Number of splits."""
+    """Number of splits; of published ones as many as files."""
     seed: int = Field(0, ge=0)
     """Split i depends on ``(seed, i)`` and the splits before it: a larger ``n`` keeps the first ones."""
     dev: float = Field(0.15, gt=0, lt=1)
     """Share of groups in dev."""
     test: float = Field(0.15, gt=0, lt=1)
     """Share of groups in test."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_split_a_file(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("protocol") == "published":
+            return {"n": max(1, len(values.get("files") or ())), **values}
+        return values
+
+    @model_validator(mode="after")
+    def _files_of_published(self) -> Self:
+        if len(self.files) != (self.n if self.protocol == "published" else 0):
+            raise ValueError(
+                f"files: expected one a split with protocol 'published' and none otherwise, "
+                f"found {len(self.files)} for {self.n} splits of protocol {self.protocol!r}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _leaves_train(self) -> Self:
@@ -92,6 +113,11 @@ def make_splits(
         )
     counts = _class_counts(names, groups, labels)
     n_dev, n_test = side_sizes(len(names), config)
+    if config.protocol == "dyads" and config.n > (possible := _possible(len(names), 1, 1)):
+        raise AvemoError(
+            f"splits: expected at most {possible} choices of one dev and one test group of {len(names)}, "
+            f"found n: {config.n}; lower splits.n"
+        )
     members: dict[str, list[str]] = {name: [] for name in names}
     for clip_id, group in zip(clip_ids, groups, strict=True):
         members[group].append(clip_id)
@@ -115,6 +141,8 @@ def side_sizes(n_groups: int, config: SplitConfig) -> tuple[int, int]:
     >>> side_sizes(91, SplitConfig()), side_sizes(6, SplitConfig())  # CREMA-D, MSP-IMPROV
     ((14, 14), (1, 1))
     """
+    if config.protocol == "dyads":
+        return 1, 1
     dev, test = (max(1, round(share * n_groups)) for share in (config.dev, config.test))
     while dev + test >= n_groups:
         dev, test = (dev - 1, test) if dev >= test else (dev, test - 1)
