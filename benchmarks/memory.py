@@ -1,4 +1,4 @@
-"""Peak memory of face tracking and embedding by length of the clip: it must not grow with it."""
+"""Peak memory of extraction by length of the clip, through to the published shard: it must not grow with it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from itertools import chain, islice, repeat
 from pathlib import Path
+
+import numpy as np
 
 from pipeline.cli.options import use_threads
 
 FRAMES = (250, 1000, 4000)
+HOURS = (0.25, 1, 2)
+FPS, RATE_HZ = 25, 16_000
 
 
-def write_long(source: Path, path: Path, frames: int) -> None:
+def write_video(source: Path, path: Path, frames: int) -> None:
     """Repeat a clip's picture until it has so many frames."""
     import av
 
@@ -24,7 +29,7 @@ def write_long(source: Path, path: Path, frames: int) -> None:
 
     clip = Clip("source", "", "", video_path=source)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
         pictures = chain.from_iterable(iter_frames(clip) for _ in repeat(None))
         for _, picture in islice(pictures, frames):
             if not stream.codec_context.is_open:
@@ -33,9 +38,35 @@ def write_long(source: Path, path: Path, frames: int) -> None:
         container.mux(stream.encode(None))
 
 
-def extract(path: Path) -> None:
-    """Track and embed one clip, and print this process' peak memory in MB."""
-    use_threads(2)
+def write_sound(path: Path, hours: float) -> None:
+    """A WAV file of noise, minute by minute."""
+    import wave
+
+    rng = np.random.default_rng(0)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        for _ in range(round(hours * 60)):
+            file.writeframes(rng.normal(0, 3000, 60 * RATE_HZ).astype("<i2").tobytes())
+
+
+def store(folder: Path, compute: Callable) -> int:
+    """Fill a store with what ``compute`` makes of the one clip, publish it, and count the frames."""
+    from pipeline.cache.fill import fill
+    from pipeline.cache.shard import Shard
+    from pipeline.cache.store import ShardStore
+
+    with ShardStore(folder / "store", {}) as held:
+        summary = fill(held, {"long": "key"}, lambda _: compute())
+        assert not summary.failed, summary.failed
+        held.publish({"long": "key"}, folder / "0000.h5")
+    with Shard(folder / "0000.h5") as shard:
+        return shard.entry("long").length
+
+
+def video(path: Path, folder: Path) -> int:
+    """Track and embed a clip."""
     from pipeline.contracts import Clip
     from pipeline.extraction import extract_visual, track_clip
     from pipeline.faces.track import FaceTracker
@@ -43,9 +74,47 @@ def extract(path: Path) -> None:
 
     clip = Clip("long", "", "", video_path=path)
     track = track_clip(FaceTracker(FaceTracker.Config()), clip)
-    features = extract_visual(EfficientNetB2(EfficientNetB2.Config(weights="random-seed-0")), clip, track)
+    extractor = EfficientNetB2(EfficientNetB2.Config(weights="random-seed-0"))
+    return store(folder, lambda: extract_visual(extractor, clip, track))
+
+
+def sound(path: Path, folder: Path) -> int:
+    """Low-level descriptors of a clip."""
+    from pipeline.contracts import Clip
+    from pipeline.extraction import extract_audio
+    from pipeline.features.opensmile_lld import CompareLLD
+
+    clip = Clip("long", "", "", audio_path=path)
+    return store(folder, lambda: extract_audio(CompareLLD(CompareLLD.Config()), clip))
+
+
+def embeddings(path: Path, folder: Path) -> int:
+    """Store as many 1408-D frames as ``path`` names, as an extractor hands them over."""
+    from pipeline.contracts import FeatureSequence
+    from pipeline.frames import FrameBuffer
+
+    frames = int(path.name)
+    rng = np.random.default_rng(0)
+
+    def compute() -> FeatureSequence:
+        buffer = FrameBuffer(1408, np.float32)
+        for start in range(0, frames, 64):
+            buffer.append(rng.normal(size=(min(64, frames - start), 1408)))
+        return FeatureSequence(buffer.array(), np.arange(frames) / FPS)
+
+    return store(folder, compute)
+
+
+WORK = {"video": video, "sound": sound, "embeddings": embeddings}
+
+
+def measure(work: str, path: Path) -> None:
+    """Do one piece of work and print this process' peak memory in MB."""
+    use_threads(2)
+    with tempfile.TemporaryDirectory() as folder:
+        frames = WORK[work](path, Path(folder))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{len(features.x):6} frames  {peak:7.0f} MB")
+    print(f"{work:12} {frames:8} frames  {peak:7.0f} MB", flush=True)
 
 
 def main() -> None:
@@ -54,18 +123,26 @@ def main() -> None:
     parser.add_argument(
         "--clips", type=Path, required=True, help="folder of .mp4 clips; the first is repeated"
     )
-    parser.add_argument("--extract", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.extract:
-        extract(asked.extract)
+    if asked.measure:
+        measure(asked.measure[0], Path(asked.measure[1]))
         return
-    source = min(asked.clips.glob("*.mp4"))
-    with tempfile.TemporaryDirectory() as folder:
+
+    def child(work: str, path: Path) -> None:
+        command = [sys.executable, "-m", "benchmarks.memory", "--clips", str(asked.clips)]
+        subprocess.run([*command, "--measure", work, str(path)], check=True)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         for frames in FRAMES:
-            path = Path(folder) / f"{frames}.mp4"
-            write_long(source, path, frames)
-            command = [sys.executable, "-m", "benchmarks.memory", "--clips", str(asked.clips)]
-            subprocess.run([*command, "--extract", str(path)], check=True)
+            write_video(min(asked.clips.glob("*.mp4")), folder / "clip.mp4", frames)
+            child("video", folder / "clip.mp4")
+        for hours in HOURS:
+            child("embeddings", folder / str(round(hours * 3600 * FPS)))
+        for hours in HOURS:
+            write_sound(folder / "clip.wav", hours)
+            child("sound", folder / "clip.wav")
 
 
 if __name__ == "__main__":

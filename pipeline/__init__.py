@@ -2,7 +2,7 @@
 
 Data flows one way, and so do imports (a package may import those before it):
 
-    aside, contracts, registry, metrics    leaves, importable by all
+    aside, frames, contracts, registry, metrics    leaves, importable by all
     corpora      who said what, where the media lie, how raters voted
     media        decoding: sound, frames and their times
     faces        detection, tracking, crops

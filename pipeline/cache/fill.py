@@ -14,6 +14,9 @@ from pipeline.cache.items import Item, storable
 from pipeline.cache.store import ShardStore, Wanted
 from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, Status
 
+FLUSH_BYTES = 128 * 2**20
+"""Frames held at most before they are kept."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -94,7 +97,8 @@ def _pending(store: ShardStore, flush_s: float, flush_items: int) -> Iterator[Ca
 
     def add(item: Item) -> None:
         items.append(item)
-        if len(items) >= flush_items or time.monotonic() - last_s >= flush_s:
+        held = sum(kept.x.nbytes for kept in items if kept.x is not None)
+        if held >= FLUSH_BYTES or len(items) >= flush_items or time.monotonic() - last_s >= flush_s:
             flush()
 
     with _sigterm_raises():

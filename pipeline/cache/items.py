@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.cache.keys import checked_id
 from pipeline.contracts import AvemoError, Status
+from pipeline.frames import FrameBuffer, blocks
 
 DTYPES = ("float16", "float32", "float64")
 DETAIL_LENGTH = 1000
@@ -39,9 +40,12 @@ class Moments:
 
 
 def moments_of(x: np.ndarray) -> Moments:
-    """The moments of ``x (frames, dim)``."""
-    wide = x.astype(np.float64)
-    return Moments(len(x), wide.sum(axis=0), np.square(wide).sum(axis=0))
+    """The moments of ``x (frames, dim)``, summed block by block."""
+    total = Moments(0, np.zeros(x.shape[1]), np.zeros(x.shape[1]))
+    for block in blocks(x):
+        wide = block.astype(np.float64)
+        total += Moments(len(wide), wide.sum(axis=0), np.square(wide).sum(axis=0))
+    return total
 
 
 def storable(item: Item, dtype: str) -> Item:
@@ -57,14 +61,26 @@ def storable(item: Item, dtype: str) -> Item:
             raise AvemoError(f"{item.clip_id}: expected no frames with status {item.status}, found some")
         return replace(item, detail=detail)
     x, times_s = _checked_frames(item)
-    with np.errstate(over="ignore"):
-        cast = np.ascontiguousarray(x, np.dtype(dtype).newbyteorder("<"))
-    if not np.isfinite(cast).all():
-        raise AvemoError(
-            f"{item.clip_id}: expected values that {dtype} can hold, found {np.abs(x).max():g}; "
-            "declare a wider dtype for this component"
-        )
-    return replace(item, detail=detail, x=cast, times_s=np.ascontiguousarray(times_s, "<f8"))
+    return replace(
+        item, detail=detail, x=_cast(item.clip_id, x, dtype), times_s=np.ascontiguousarray(times_s, "<f8")
+    )
+
+
+def _cast(clip_id: str, x: np.ndarray, dtype: str) -> np.ndarray:
+    stored = np.dtype(dtype).newbyteorder("<")
+    if x.dtype == stored and x.flags.c_contiguous:
+        return x
+    buffer = FrameBuffer(x.shape[1], stored)
+    for block in blocks(x):
+        with np.errstate(over="ignore"):
+            cast = block.astype(stored)
+        if not np.isfinite(cast).all():
+            raise AvemoError(
+                f"{clip_id}: expected values that {dtype} can hold, found {np.abs(block).max():g}; "
+                "declare a wider dtype for this component"
+            )
+        buffer.append(cast)
+    return buffer.array()
 
 
 def _checked_frames(item: Item) -> tuple[np.ndarray, np.ndarray]:
@@ -76,13 +92,23 @@ def _checked_frames(item: Item) -> tuple[np.ndarray, np.ndarray]:
             f"found {shapes[0]} and {shapes[1]}; correct the extractor"
         )
     for name, values in (("x", item.x), ("times_s", item.times_s)):
-        bad = ~np.isfinite(values)
-        if bad.any():
-            raise AvemoError(
-                f"{item.clip_id}: expected finite numbers, found {int(bad.sum())} NaN or infinite "
-                f"in {name}, the first in frame {int(np.argwhere(bad)[0][0])}; correct the extractor"
-            )
+        _require_finite(item.clip_id, name, values)
     return item.x, item.times_s
+
+
+def _require_finite(clip_id: str, name: str, values: np.ndarray) -> None:
+    start, count, first = 0, 0, 0
+    for block in blocks(values):
+        bad = np.argwhere(~np.isfinite(block))
+        if len(bad) and not count:
+            first = start + int(bad[0][0])
+        count += len(bad)
+        start += len(block)
+    if count:
+        raise AvemoError(
+            f"{clip_id}: expected finite numbers, found {count} NaN or infinite "
+            f"in {name}, the first in frame {first}; correct the extractor"
+        )
 
 
 def checksum(item: Item, moments: Moments) -> int:
@@ -90,5 +116,6 @@ def checksum(item: Item, moments: Moments) -> int:
     value = zlib.crc32("\0".join([item.clip_id, item.key, item.status, item.detail]).encode())
     for array in (item.x, item.times_s, moments.sum, moments.squares):
         if array is not None:
-            value = zlib.crc32(np.ascontiguousarray(array).data, value)
+            for block in blocks(array):
+                value = zlib.crc32(np.ascontiguousarray(block).data, value)
     return value

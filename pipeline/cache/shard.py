@@ -31,6 +31,7 @@ from pipeline.aside import aside
 from pipeline.cache.items import DTYPES, Item, Moments, checksum, moments_of, storable
 from pipeline.cache.keys import checked_id
 from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, Status
+from pipeline.frames import blocks
 
 LAYOUT = "avemo-shard/1"
 COMPRESSIONS = ("none", "lzf", "gzip")
@@ -125,7 +126,10 @@ def _write_items(
         if item.x is not None:
             _check_fits(item.clip_id, item.x.shape, offset, shape)
             moments = moments_of(item.x)
-            data[offset : offset + len(item.x)] = item.x
+            row = offset
+            for block in blocks(item.x):
+                data[row : row + len(block)] = block
+                row += len(block)
             times_s[offset : offset + len(item.x)] = item.times_s
         entries[item.clip_id] = Entry(
             len(entries),
@@ -272,8 +276,16 @@ class Shard:
         entry = self.entry(clip_id)
         if entry.status is not Status.ok:
             return Item(clip_id, entry.key, entry.status, entry.detail)
-        frames = self.read(clip_id)
-        return Item(clip_id, entry.key, entry.status, entry.detail, frames.x, frames.times_s)
+        frames = slice(entry.offset, entry.offset + entry.length)
+        with _explained(self.path):
+            x, times_s = self._mapped(entry), self._datasets["times_s"][frames]
+        return Item(clip_id, entry.key, entry.status, entry.detail, x, times_s)
+
+    def _mapped(self, entry: Entry) -> np.ndarray:
+        """A clip's frames where they lie in the file; what is long is then read by `blocks`."""
+        data = self._datasets["data"]
+        start = data.id.get_offset() + entry.offset * self.dim * data.dtype.itemsize
+        return np.memmap(self.path, data.dtype, "r", start, (entry.length, self.dim))
 
     def moments(self, clip_ids: Iterable[str]) -> Moments:
         """Moments of some clips together, from the index alone; failed clips count no frames."""

@@ -18,6 +18,7 @@ from pipeline.faces.crop import CropPolicy
 from pipeline.features.base import VisualExtractor, batched
 from pipeline.features.known_weights import IMAGENET_MEAN, IMAGENET_STD
 from pipeline.features.weights import Weights, find, load_state_dict
+from pipeline.frames import FrameBuffer
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -83,11 +84,11 @@ class EfficientNetB2(VisualExtractor):
         Raises `AvemoError` for a crop of another shape or type.
         """
         times_s: list[float] = []
-        features: list[np.ndarray] = [np.empty((0, self.dim), np.float32)]
+        features = FrameBuffer(self.dim, self.config.dtype)
         for batch in batched(crops, self._batch_size):
             times_s.extend(time_s for time_s, _ in batch)
             features.append(self._forward(np.stack([self._checked(*item) for item in batch])))
-        return FeatureSequence(np.concatenate(features).astype(self.config.dtype), np.array(times_s, float))
+        return FeatureSequence(features.array(), np.array(times_s, float))
 
     def _forward(self, images: np.ndarray) -> np.ndarray:
         """``images (batch, height, width, 3)`` uint8 to ``(batch, 1408)`` float32."""

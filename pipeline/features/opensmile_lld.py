@@ -18,6 +18,7 @@ import numpy as np
 
 from pipeline.contracts import AvemoError, ComponentConfig, FeatureSequence
 from pipeline.features.base import AudioExtractor
+from pipeline.frames import FrameBuffer, blocks
 
 if TYPE_CHECKING:
     from opensmile.core.lib import OpenSMILE
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 STEP_S = 0.016
 SPECTRAL_WINDOW_S = 0.032
 PITCH_WINDOW_S = {"60ms": 0.060, "all32": 0.032}
+
+ROWS_HELD = 4096
+"""Rows of openSMILE gathered before they become one block."""
 
 SMOOTHED = ("is13_lld_nzsmo", "is13_lldA_smo", "is13_lldB_smo")
 LEVELS = (*SMOOTHED, *(f"{level}_de" for level in SMOOTHED))
@@ -130,7 +134,12 @@ def to_int16(signal: np.ndarray) -> np.ndarray:
         raise AvemoError(
             f"signal: expected finite samples, found {signal[bad]} at sample {bad}; decode the clip again"
         )
-    return np.clip(signal * np.float32(32768), -32768, 32767).astype(np.int16)
+    samples = np.empty(signal.shape, np.int16)
+    start = 0
+    for block in blocks(signal):
+        samples[start : start + len(block)] = np.clip(block * np.float32(32768), -32768, 32767)
+        start += len(block)
+    return samples
 
 
 def run(smile: OpenSMILE, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -142,10 +151,18 @@ def run(smile: OpenSMILE, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     rows: list[np.ndarray] = []
     starts_s: list[float] = []
+    frames = FrameBuffer(smile.external_sink_get_num_elements(config.EXTERNAL_OUTPUT_COMPONENT), np.float32)
+
+    def keep() -> None:
+        if rows:
+            frames.append(np.array(rows, dtype=np.float32))
+            rows.clear()
 
     def collect(data: np.ndarray, meta: Any) -> None:
         rows.append(data[0].copy())
         starts_s.append(meta.time)
+        if len(rows) == ROWS_HELD:
+            keep()
 
     smile._callbacks.clear()  # else openSMILE keeps every clip's rows alive
     smile.external_sink_set_callback_ex(config.EXTERNAL_OUTPUT_COMPONENT, collect)
@@ -155,7 +172,8 @@ def run(smile: OpenSMILE, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         smile.run()
     finally:
         smile.reset()
-    return np.array(rows, dtype=np.float32), np.array(starts_s)
+    keep()
+    return frames.array(), np.array(starts_s)
 
 
 def open_smile(framing: Framing, rate_hz: int) -> OpenSMILE:
