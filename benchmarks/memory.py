@@ -97,7 +97,7 @@ def embeddings(path: Path, folder: Path) -> int:
     rng = np.random.default_rng(0)
 
     def compute() -> FeatureSequence:
-        buffer = FrameBuffer(1408, np.float32)
+        buffer = FrameBuffer((1408,), np.float32)
         for start in range(0, frames, 64):
             buffer.append(rng.normal(size=(min(64, frames - start), 1408)))
         return FeatureSequence(buffer.array(), np.arange(frames) / FPS)

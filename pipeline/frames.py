@@ -19,40 +19,50 @@ BLOCK_BYTES = 8 * 2**20
 
 
 class FrameBuffer:
-    """Grows by ``append`` of ``(n, dim)`` blocks; ``array`` is all of them, ``(frames, dim)``."""
+    """Rows of ``shape`` written at the end or anywhere; rows never written are zero.
 
-    def __init__(self, dim: int, dtype: Any):
-        self._dim, self._dtype = dim, np.dtype(dtype)
-        self._blocks: list[np.ndarray] = []
-        self._bytes = self._frames = 0
-        self._file: Any = None
+    ``shape`` is that of one frame: ``(dim,)``, or ``()`` for samples of sound.
+    """
 
-    def append(self, block: np.ndarray) -> None:
-        """Add rows at the end, cast to the buffer's dtype."""
-        block = np.ascontiguousarray(block, self._dtype)
-        self._frames += len(block)
-        self._bytes += block.nbytes
-        self._blocks.append(block)
-        if self._file is not None or self._bytes > MEMORY_BYTES:
-            self._spill()
+    def __init__(self, shape: tuple[int, ...], dtype: Any):
+        self._shape, self._dtype = shape, np.dtype(dtype)
+        self._row_bytes = int(np.prod(shape)) * self._dtype.itemsize
+        self._file = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the buffer owns it)
+        self._bytes = 0
 
-    def array(self) -> np.ndarray:
-        """The frames: an ordinary array, or one mapped to the temporary file, which goes when the array does."""
-        if self._file is None:
-            return np.concatenate([np.empty((0, self._dim), self._dtype), *self._blocks])
+    def __len__(self) -> int:
+        return self._bytes // self._row_bytes
+
+    def append(self, rows: np.ndarray) -> None:
+        """Add rows ``(n, *shape)`` at the end, cast to the buffer's dtype."""
+        self.write(len(self), rows)
+
+    def write(self, position: int, rows: np.ndarray) -> None:
+        """Put rows ``(n, *shape)`` at ``position``, over what is there."""
+        self._file.seek(position * self._row_bytes)
+        self._file.write(np.ascontiguousarray(rows, self._dtype).data)
+        self._bytes = max(self._bytes, self._file.tell())
+
+    def array(self, length: int | None = None) -> np.ndarray:
+        """The first ``length`` rows, or all.
+
+        An ordinary array, or one mapped to the temporary file, which goes when the array does.
+        """
+        shape = (len(self) if length is None else length, *self._shape)
+        self._file.truncate(shape[0] * self._row_bytes)
+        if self._bytes <= MEMORY_BYTES:
+            self._file.seek(0)
+            return np.frombuffer(bytearray(self._file.read()), self._dtype).reshape(shape)
         self._file.flush()
-        return np.memmap(self._file, self._dtype, "r", shape=(self._frames, self._dim))
-
-    def _spill(self) -> None:
-        self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115 (outlives this call)
-        for block in self._blocks:
-            self._file.write(block.data)
-        self._blocks.clear()
+        return np.memmap(self._file, self._dtype, "r+", shape=shape)
 
 
-def blocks(x: np.ndarray) -> Iterator[np.ndarray]:
-    """``x (frames, ...)`` in consecutive parts of a few megabytes; a mapped file's pages are let go after use."""
-    step = max(1, BLOCK_BYTES // max(1, x.nbytes // max(1, len(x))))
+def blocks(x: np.ndarray, length: int | None = None) -> Iterator[np.ndarray]:
+    """``x (frames, ...)`` in consecutive parts of ``length`` frames, or of a few megabytes.
+
+    A mapped file's pages are let go after use.
+    """
+    step = length or max(1, BLOCK_BYTES // max(1, x.nbytes // max(1, len(x))))
     for start in range(0, len(x), step):
         yield x[start : start + step]
         if isinstance(x, np.memmap):

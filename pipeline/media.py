@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.contracts import Clip, ClipFailure, Status
+from pipeline.frames import FrameBuffer
 
 LFS_HEADER = b"version https://git-lfs"
 MICRO = 1_000_000
@@ -113,20 +114,21 @@ def read_audio(clip: Clip, rate_hz: int) -> np.ndarray:
     path = clip.audio_path or clip.video_path
     if path is None:
         raise ClipFailure(Status.no_audio, clip.clip_id, "expected a path, found neither audio nor video")
-    parts = list(_resampled(clip, path, rate_hz))
-    length = max((position + len(samples) for position, samples in parts), default=0)
+    buffer = FrameBuffer((), np.float32)
+    for position, samples in _resampled(clip, path, rate_hz):
+        if not np.isfinite(samples).all():
+            raise ClipFailure(
+                Status.unreadable, clip.clip_id, f"expected finite samples, found NaN in {path}"
+            )
+        kept = samples[max(0, -position) :]
+        if len(kept):
+            buffer.write(max(position, 0), np.clip(kept, -1.0, 1.0))
+    length = len(buffer)
     if clip.end_s is not None:
         length = min(length, round((clip.end_s - clip.start_s) * rate_hz))
     if length <= 0:
         raise ClipFailure(Status.truncated, clip.clip_id, f"no sound after {clip.start_s:.3f} s in {path}")
-    signal = np.zeros(length, dtype=np.float32)
-    for position, samples in parts:
-        begin, end = max(position, 0), min(position + len(samples), length)
-        if begin < end:
-            signal[begin:end] = samples[begin - position : end - position]
-    if not np.isfinite(signal).all():
-        raise ClipFailure(Status.unreadable, clip.clip_id, f"expected finite samples, found NaN in {path}")
-    return np.clip(signal, -1.0, 1.0, out=signal)
+    return buffer.array(length)
 
 
 def resampler() -> str:

@@ -23,7 +23,7 @@ def test_a_buffer_holds_what_it_was_given(sizes, limit, dtype):
     given_blocks = [rng.integers(0, 200, (size, 3)).astype(np.float64) for size in sizes]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline.frames, "MEMORY_BYTES", limit)
-        buffer = FrameBuffer(3, dtype)
+        buffer = FrameBuffer((3,), dtype)
         for block in given_blocks:
             buffer.append(block)
         x = buffer.array()
@@ -49,7 +49,7 @@ def spilled(monkeypatch):
     """400 frames of a clip, in a temporary file, read in blocks of 16."""
     monkeypatch.setattr(pipeline.frames, "MEMORY_BYTES", 0)
     monkeypatch.setattr(pipeline.frames, "BLOCK_BYTES", 16 * 5 * 4)
-    buffer = FrameBuffer(5, np.float32)
+    buffer = FrameBuffer((5,), np.float32)
     buffer.append(np.random.default_rng(3).normal(size=(400, 5)))
     return buffer.array()
 

@@ -70,7 +70,7 @@ def _cast(clip_id: str, x: np.ndarray, dtype: str) -> np.ndarray:
     stored = np.dtype(dtype).newbyteorder("<")
     if x.dtype == stored and x.flags.c_contiguous:
         return x
-    buffer = FrameBuffer(x.shape[1], stored)
+    buffer = FrameBuffer(x.shape[1:], stored)
     for block in blocks(x):
         with np.errstate(over="ignore"):
             cast = block.astype(stored)

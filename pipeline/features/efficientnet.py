@@ -84,7 +84,7 @@ class EfficientNetB2(VisualExtractor):
         Raises `AvemoError` for a crop of another shape or type.
         """
         times_s: list[float] = []
-        features = FrameBuffer(self.dim, self.config.dtype)
+        features = FrameBuffer((self.dim,), self.config.dtype)
         for batch in batched(crops, self._batch_size):
             times_s.extend(time_s for time_s, _ in batch)
             features.append(self._forward(np.stack([self._checked(*item) for item in batch])))

@@ -9,7 +9,10 @@ time, since its licence does not let us ship a changed copy.
 from __future__ import annotations
 
 import tempfile
+import threading
+import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +32,16 @@ PITCH_WINDOW_S = {"60ms": 0.060, "all32": 0.032}
 
 ROWS_HELD = 4096
 """Rows of openSMILE gathered before they become one block."""
+BLOCK_SAMPLES, RING_SAMPLES, RING_ROWS = 160_000, 960_000, 1500
+"""Sound written to openSMILE at once, and what its buffers hold: of sound, and of rows."""
+FULL_S = 0.01
+"""Time to wait while openSMILE's buffer is full."""
+RING = """
+writer.levelconf.growDyn = 0
+writer.levelconf.isRb = 1
+writer.levelconf.nT = {frames}
+"""
+WAVE_INPUT = "standard_external_wave_input.conf.inc"
 
 SMOOTHED = ("is13_lld_nzsmo", "is13_lldA_smo", "is13_lldB_smo")
 LEVELS = (*SMOOTHED, *(f"{level}_de" for level in SMOOTHED))
@@ -104,7 +117,7 @@ class CompareLLD(AudioExtractor):
         `AvemoError` for a signal shorter than one window or not finite.
         """
         rows = self._expected_rows(signal)
-        x, starts_s = run(self._smile, to_int16(signal))
+        x, starts_s = run(self._smile, signal)
         if len(x) != rows + 1:
             raise AvemoError(
                 f"openSMILE {_version()}: expected {rows + 1} rows for {len(signal)} samples, "
@@ -134,24 +147,22 @@ def to_int16(signal: np.ndarray) -> np.ndarray:
         raise AvemoError(
             f"signal: expected finite samples, found {signal[bad]} at sample {bad}; decode the clip again"
         )
-    samples = np.empty(signal.shape, np.int16)
-    start = 0
-    for block in blocks(signal):
-        samples[start : start + len(block)] = np.clip(block * np.float32(32768), -32768, 32767)
-        start += len(block)
-    return samples
+    return np.clip(signal * np.float32(32768), -32768, 32767).astype(np.int16)
 
 
-def run(smile: OpenSMILE, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``samples (n,)`` int16 through openSMILE: rows ``(frames, dim)`` and their start times in seconds.
+def run(smile: OpenSMILE, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``signal (samples,)`` in [-1, 1] through openSMILE: rows ``(frames, dim)`` and their start times in seconds.
 
-    The state is reset afterwards, which costs less than a new openSMILE.
+    A second thread writes sound while openSMILE, which lets Python run
+    meanwhile, makes rows: neither side ever holds the whole clip. The state is
+    reset afterwards, which costs less than a new openSMILE.
     """
     from opensmile import config
 
     rows: list[np.ndarray] = []
     starts_s: list[float] = []
-    frames = FrameBuffer(smile.external_sink_get_num_elements(config.EXTERNAL_OUTPUT_COMPONENT), np.float32)
+    dim = smile.external_sink_get_num_elements(config.EXTERNAL_OUTPUT_COMPONENT)
+    frames = FrameBuffer((dim,), np.float32)
 
     def keep() -> None:
         if rows:
@@ -166,26 +177,42 @@ def run(smile: OpenSMILE, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     smile._callbacks.clear()  # else openSMILE keeps every clip's rows alive
     smile.external_sink_set_callback_ex(config.EXTERNAL_OUTPUT_COMPONENT, collect)
-    try:
-        smile.external_audio_source_write_data(config.EXTERNAL_SOURCE_COMPONENT, samples.tobytes())
-        smile.external_audio_source_set_eoi(config.EXTERNAL_SOURCE_COMPONENT)
-        smile.run()
-    finally:
-        smile.reset()
+    stopped = threading.Event()
+    with ThreadPoolExecutor(1) as feeder:
+        fed = feeder.submit(_feed, smile, signal, stopped)
+        try:
+            smile.run()
+        finally:
+            stopped.set()
+            wait([fed])
+            smile.reset()
+    fed.result()  # raises what the feeder raised
     keep()
     return frames.array(), np.array(starts_s)
+
+
+def _feed(smile: OpenSMILE, signal: np.ndarray, stopped: threading.Event) -> None:
+    from opensmile import config
+
+    source = config.EXTERNAL_SOURCE_COMPONENT
+    try:
+        for block in blocks(signal, BLOCK_SAMPLES):
+            samples = to_int16(block).tobytes()
+            while not stopped.is_set() and not smile.external_audio_source_write_data(source, samples):
+                time.sleep(FULL_S)
+    finally:
+        smile.external_audio_source_set_eoi(source)
 
 
 def open_smile(framing: Framing, rate_hz: int) -> OpenSMILE:
     """An openSMILE that writes all descriptors and deltas, row by row, for ``framing``."""
     from opensmile.core.lib import OpenSMILE
 
-    shared = _package_config() / "shared"
     smile = OpenSMILE()
     with tempfile.TemporaryDirectory(prefix="avemo-opensmile-") as folder:
         options = {
-            "source": shared / "standard_external_wave_input.conf.inc",
-            "sink": shared / "standard_external_data_output_single.conf.inc",
+            "source": Path(folder) / "shared" / WAVE_INPUT,
+            "sink": Path(folder) / "shared" / "standard_external_data_output_single.conf.inc",
             "sinkLevel": "lldall",
             "sampleRate": rate_hz,
             "nBits": 16,
@@ -210,8 +237,14 @@ def write_config(folder: Path, framing: Framing) -> Path:
         ("is13_frame60", "0.060", framing.pitch_window_s),
         ("is13_frame25", "0.020", framing.spectral_window_s),
     ):
-        text = edit(text, framer, f"frameSize = {old_s}", f"frameSize = {window_s:.6f}")
-        text = edit(text, framer, "frameStep = 0.010", f"frameStep = {framing.step_s:.6f}")
+        text = edit(text, f"{framer}:cFramer", f"frameSize = {old_s}", f"frameSize = {window_s:.6f}")
+        text = edit(text, f"{framer}:cFramer", "frameStep = 0.010", f"frameStep = {framing.step_s:.6f}")
+    (folder / "shared" / "BufferMode.conf.inc").write_text(RING.format(frames=RING_ROWS), encoding="utf-8")
+    wave = (installed / "shared" / WAVE_INPUT).read_text(encoding="utf-8")
+    for old in ("writer.levelconf.growDyn=1", "writer.levelconf.isRb=0"):
+        wave = edit(wave, "extsource:cExternalAudioSource", old, "")
+    wave += RING.format(frames=RING_SAMPLES)
+    (folder / "shared" / WAVE_INPUT).write_text(wave, encoding="utf-8")
     (folder / "compare").mkdir()
     (folder / "compare/descriptors.conf.inc").write_text(text, encoding="utf-8")
     main = folder / "compare/main.conf"
@@ -219,13 +252,13 @@ def write_config(folder: Path, framing: Framing) -> Path:
     return main
 
 
-def edit(text: str, framer: str, old: str, new: str) -> str:
-    """``text`` with ``old`` replaced in the section of ``framer``, where it must occur exactly once."""
-    before, header, after = text.partition(f"\n[{framer}:cFramer]\n")
+def edit(text: str, name: str, old: str, new: str) -> str:
+    """``text`` with ``old`` replaced in the section ``name``, where it must occur exactly once."""
+    before, header, after = text.partition(f"\n[{name}]\n")
     section, following, rest = after.partition("\n[")
     if not header or section.count(old) != 1:
         raise AvemoError(
-            f"openSMILE {_version()}: expected {old!r} once in section {framer} of its ComParE 2016 "
+            f"openSMILE {_version()}: expected {old!r} once in section {name} of its ComParE 2016 "
             f"configuration, found {section.count(old) if header else 'no such section'}; install opensmile 2.6"
         )
     return before + header + section.replace(old, new) + following + rest

@@ -45,7 +45,7 @@ def test_with_the_original_framing_every_column_is_unmodified_opensmile():
     levels = opensmile.FeatureLevel.LowLevelDescriptors, opensmile.FeatureLevel.LowLevelDescriptors_Deltas
     lld, deltas = (opensmile.Smile("ComParE_2016", level).process_signal(signal, RATE_HZ) for level in levels)
     smile = open_smile(Framing(0.010, 0.060, 0.020), RATE_HZ)
-    rows, starts_s = run(smile, to_int16(signal))
+    rows, starts_s = run(smile, signal)
     assert column_names(smile) == (*lld.columns, *deltas.columns)
     assert len(rows) == len(lld)
     np.testing.assert_array_equal(rows[:, :65], lld)
@@ -168,12 +168,12 @@ def test_not_finite_samples_are_refused_and_the_next_clip_is_fine(default):
 )
 def test_an_edit_that_does_not_match_once_names_the_version(text):
     with pytest.raises(AvemoError, match=rf"openSMILE {opensmile.__version__}: expected 'step = 1' once"):
-        edit(text, "f", "step = 1", "step = 2")
+        edit(text, "f:cFramer", "step = 1", "step = 2")
 
 
 def test_an_edit_stays_in_its_section():
     text = "\n[e:cFramer]\nstep = 1\n[f:cFramer]\nstep = 1\n[g:cFramer]\nstep = 1\n"
-    assert edit(text, "f", "step = 1", "step = 2") == text.replace(
+    assert edit(text, "f:cFramer", "step = 1", "step = 2") == text.replace(
         "[f:cFramer]\nstep = 1", "[f:cFramer]\nstep = 2"
     )
 
