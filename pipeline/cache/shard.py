@@ -31,7 +31,7 @@ from pipeline.aside import aside
 from pipeline.cache.items import DTYPES, Item, Moments, checksum, moments_of, storable
 from pipeline.cache.keys import checked_id
 from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, Status
-from pipeline.frames import blocks
+from pipeline.frames import FrameBuffer, blocks
 
 LAYOUT = "avemo-shard/1"
 COMPRESSIONS = ("none", "lzf", "gzip")
@@ -282,10 +282,15 @@ class Shard:
         return Item(clip_id, entry.key, entry.status, entry.detail, x, times_s)
 
     def _mapped(self, entry: Entry) -> np.ndarray:
-        """A clip's frames where they lie in the file; what is long is then read by `blocks`."""
+        """A clip's frames without holding them: where they lie in the file, or unpacked to a buffer."""
         data = self._datasets["data"]
-        start = data.id.get_offset() + entry.offset * self.dim * data.dtype.itemsize
-        return np.memmap(self.path, data.dtype, "r", start, (entry.length, self.dim))
+        if data.chunks is None:
+            start = data.id.get_offset() + entry.offset * self.dim * data.dtype.itemsize
+            return np.memmap(self.path, data.dtype, "r", start, (entry.length, self.dim))
+        buffer = FrameBuffer((self.dim,), data.dtype)
+        for start in range(entry.offset, entry.offset + entry.length, data.chunks[0]):
+            buffer.append(data[start : min(start + data.chunks[0], entry.offset + entry.length)])
+        return buffer.array()
 
     def moments(self, clip_ids: Iterable[str]) -> Moments:
         """Moments of some clips together, from the index alone; failed clips count no frames."""
