@@ -6,5 +6,6 @@ EXTRACTORS = Registry(
     "extractor",
     compare_lld="pipeline.features.opensmile_lld:CompareLLD",
     logmel="pipeline.features.logmel:LogMel",
+    wav2vec2="pipeline.features.wav2vec2:Wav2Vec2",
     efficientnet_b2="pipeline.features.efficientnet:EfficientNetB2",
 )
