@@ -216,7 +216,7 @@ def test_a_kill_amid_compaction_loses_nothing(
         patch.setattr(Path, "unlink", stop_at_packed)
         with pytest.raises(KeyboardInterrupt):
             store.publish(changed, tmp_path / "0000.h5")
-    assert names(folder) == ["packed", "packed", "rest"]
+    assert names(folder).count("packed") == 2
     with ShardStore(folder, INFO) as store:
         assert store.missing(WANTED) == store.missing(changed) == []
     publish(folder, tmp_path / "0000.h5", changed)
