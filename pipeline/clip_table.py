@@ -7,12 +7,10 @@ runs; such a clip keeps its row, with status and reason.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pipeline.aside import aside
 from pipeline.cache.keys import checked_id, shard_of
@@ -71,30 +69,6 @@ class Hashes(Protocol):
 
     def sha256(self, path: Path) -> str:
         """The hash of the file's bytes, hex."""
-
-
-class HashCache:
-    """Remembers each file's sha-256 by size and time of change, so that only new media are read."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.known: dict[str, list[Any]] = json.loads(path.read_text()) if path.is_file() else {}
-        self.used: dict[str, list[Any]] = {}
-
-    def sha256(self, path: Path) -> str:
-        """The hash of the file's bytes, from memory where size and mtime are as they were."""
-        stat, name = path.stat(), str(path)
-        entry = self.known.get(name)
-        if entry is None or entry[:2] != [stat.st_size, stat.st_mtime_ns]:
-            with path.open("rb") as file:
-                entry = [stat.st_size, stat.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest()]
-        self.used[name] = entry
-        return entry[2]
-
-    def save(self) -> None:
-        """Write what this run used, aside and renamed."""
-        with aside(self.path) as temporary:
-            temporary.write_text(json.dumps(self.used))
 
 
 def index_clips(
@@ -190,6 +164,14 @@ def shard_rows(rows: Iterable[Row], shard: int, shards: int) -> list[Row]:
     return [row for row in rows if shard_of(row.clip_id, shards) == shard]
 
 
-def rows_digest(rows: Iterable[Row]) -> str:
-    """Changes exactly when a clip's media, interval or status does; names of files and folders do not count."""
-    return digest([[row.clip_id, row.media_key("audio"), row.media_key("visual")] for row in rows])
+def shard_digests(rows: Iterable[Row], shards: int) -> list[str]:
+    """One digest a shard; it changes exactly when media, interval or status of one of its clips does.
+
+    Names of files and folders do not count.
+    """
+    media: list[list[list[str]]] = [[] for _ in range(shards)]
+    for row in rows:
+        media[shard_of(row.clip_id, shards)].append(
+            [row.clip_id, row.media_key("audio"), row.media_key("visual")]
+        )
+    return [digest(clips) for clips in media]

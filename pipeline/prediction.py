@@ -35,12 +35,14 @@ class OneClip:
         return self.features is not None and clip_id == self.clip_id
 
     def length(self, clip_id: str) -> int:
-        return len(self.read(clip_id).x)
-
-    def read(self, clip_id: str) -> FeatureSequence:
         if self.features is None:
             raise AvemoError(f"{clip_id}: expected features, found none")
-        return self.features
+        return len(self.features.x)
+
+    def read_into(self, clip_id: str, out: np.ndarray) -> None:
+        if self.features is None:
+            raise AvemoError(f"{clip_id}: expected features, found none")
+        out[...] = self.features.x[: len(out)]
 
     def moments(self, clip_ids: Any) -> Any:
         raise AvemoError("one clip has no train statistics; use the trained system's own")

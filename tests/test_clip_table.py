@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from media_factory import write_video, write_wav
 
-from pipeline.clip_table import HashCache, index_clips, read_table, rows_digest, shard_rows, write_table
+from pipeline.cache.keys import shard_of
+from pipeline.clip_table import index_clips, read_table, shard_digests, shard_rows, write_table
 from pipeline.contracts import AvemoError, Clip, Status
+from pipeline.corpora.hashes import HashCache
 
 TONE = 0.1 * np.sin(np.arange(8000) / 10)
 
@@ -63,29 +65,26 @@ def test_an_id_that_could_leave_the_folder_is_refused(clips, tmp_path):
         index([Clip("../a", "a", "a", video_path=tmp_path / "a.mp4")], tmp_path)
 
 
-def test_hashes_are_remembered_until_size_or_time_change(clips, tmp_path):
-    file, memory = tmp_path / "b.wav", tmp_path / "hashes.json"
-    first = HashCache(memory)
-    sha = first.sha256(file)
-    first.save()
-    stat = file.stat()
-    file.write_bytes(bytes(stat.st_size))
-    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert HashCache(memory).sha256(file) == sha
-    os.utime(file)
-    assert HashCache(memory).sha256(file) != sha
-
-
 def test_the_digest_sees_media_and_intervals_but_not_places(clips, tmp_path):
-    before = rows_digest(index(clips, tmp_path))
+    before = shard_digests(index(clips, tmp_path), 1)
     (tmp_path / "elsewhere").mkdir()
     moved = (tmp_path / "a.mp4").rename(tmp_path / "elsewhere" / "a.mp4")
     b = clips[1]
     here = Clip("a", "anna", "anna", video_path=moved)
-    assert rows_digest(index([here, b], tmp_path)) == before
-    assert rows_digest(index([Clip("a", "anna", "anna", video_path=moved, end_s=0.3), b], tmp_path)) != before
+    assert shard_digests(index([here, b], tmp_path), 1) == before
+    shorter = Clip("a", "anna", "anna", video_path=moved, end_s=0.3)
+    assert shard_digests(index([shorter, b], tmp_path), 1) != before
     write_wav(tmp_path / "b.wav", TONE[::-1])
-    assert rows_digest(index([here, b], tmp_path)) != before
+    assert shard_digests(index([here, b], tmp_path), 1) != before
+
+
+def test_a_change_shows_in_its_own_shard_alone(clips, tmp_path):
+    shards = 5
+    before = shard_digests(index(clips, tmp_path), shards)
+    write_wav(tmp_path / "b.wav", TONE[::-1])
+    after = shard_digests(index(clips, tmp_path), shards)
+    changed = [shard for shard in range(shards) if before[shard] != after[shard]]
+    assert changed == [shard_of("b", shards)]
 
 
 def test_every_clip_is_in_one_shard_and_stays_there_when_clips_come(clips, tmp_path):

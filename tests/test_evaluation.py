@@ -133,6 +133,9 @@ class Source:
         rng = np.random.default_rng([self.dim, *clip_id.encode()])
         return FeatureSequence(rng.standard_normal((6, self.dim)).astype(np.float32), np.arange(6.0))
 
+    def read_into(self, clip_id, out):
+        out[...] = self.read(clip_id).x[: len(out)]
+
     def moments(self, clip_ids):
         x = np.concatenate([self.read(clip_id).x for clip_id in clip_ids]).astype(np.float64)
         return SimpleNamespace(count=len(x), sum=x.sum(0), squares=(x**2).sum(0))

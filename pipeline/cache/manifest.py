@@ -134,6 +134,10 @@ class FeatureSet:
         """A clip's frames as stored; raises `ClipFailure` if it failed, `AvemoError` if it is unknown."""
         return self._open(self._find(clip_id)[0]).read(clip_id)
 
+    def read_into(self, clip_id: str, out: np.ndarray) -> None:
+        """As `read`, without times: writes the first frames to ``out (frames, dim)``, C-ordered, of any float type."""
+        self._open(self._find(clip_id)[0]).read_into(clip_id, out)
+
     def moments(self, clip_ids: Iterable[str]) -> Moments:
         """Moments over all frames of some clips, each counted once, without reading a frame."""
         by_shard: dict[Path, list[str]] = {}

@@ -242,12 +242,14 @@ class Shard:
         return FeatureSequence(x, times_s)
 
     def read_into(self, clip_id: str, out: np.ndarray) -> None:
-        """Write a clip's frames to ``out (frames, dim)``, C-ordered, of any float type."""
+        """Write a clip's first frames to ``out (frames, dim)``, C-ordered, of any float type."""
         entry = self._ok_entry(clip_id)
+        if len(out) > entry.length:
+            raise AvemoError(f"{clip_id}: expected at most {entry.length} frames asked for, found {len(out)}")
         if out.dtype == self._datasets["data"].dtype:
             self._read_frames("data", entry, out)
         else:
-            out[...] = self.read(clip_id).x
+            out[...] = self.read(clip_id).x[: len(out)]
 
     def _ok_entry(self, clip_id: str) -> Entry:
         entry = self.entry(clip_id)
@@ -261,7 +263,7 @@ class Shard:
         begin = dataset.id.get_offset()
         with _explained(self.path):
             if begin is None:
-                dataset.read_direct(out, np.s_[entry.offset : entry.offset + entry.length])
+                dataset.read_direct(out, np.s_[entry.offset : entry.offset + len(out)])
                 return
             position = begin + entry.offset * out.itemsize * math.prod(out.shape[1:])
             rest = memoryview(out.data).cast("B")

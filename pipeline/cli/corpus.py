@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter as Tally
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,8 +30,9 @@ def index(
 
     Example: avemo corpus index --cfg corpus.json --hashes hashes.json --out index.parquet
     """
-    from pipeline.clip_table import HashCache, index_clips, write_table
+    from pipeline.clip_table import index_clips, write_table
     from pipeline.config import corpus_of
+    from pipeline.corpora.hashes import HashCache
 
     part = as_mapping(cfg)
     corpus = corpus_of(part | {"speed": as_mapping(speed).get(part["id"], {})})
@@ -38,6 +40,10 @@ def index(
     corpus.prepare(Counter("prepared clips"))
     known = HashCache(hashes)
     rows = index_clips(corpus.clips(), known, Counter("indexed clips"))
+    for path in corpus.files():
+        # The corpus' tables; media that no clip uses are not worth reading.
+        if path.is_file() and not (guess_type(path)[0] or "").startswith(("audio/", "video/")):
+            known.sha256(path)
     known.save()
     write_table(out, rows)
     typer.echo(f"{len(rows)} clips: {_statuses(rows)}")

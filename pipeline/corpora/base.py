@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipeline.contracts import Clip, ComponentConfig, digest
+from pipeline.corpora.hashes import HashCache
 
 MARKER = "SYNTHETIC.txt"
 """A file in a corpus' folder that says: generated, nobody was recorded."""
@@ -67,19 +67,10 @@ class Corpus(ABC):
     def prepare(self, progress: Progress | None = None) -> None:
         """Make or unpack what the corpus needs. Most need nothing."""
 
-    def fingerprint(self) -> str:
-        """A cheap digest of what `clips` would read: names, sizes and times of change."""
-        files = [self.root / MARKER, *self.media_files()]
-        return digest([self.name, self.version, self.config.numbers(), listing(files)])
+    def files(self) -> list[Path]:
+        """`media_files` and the mark of a generated corpus."""
+        return [self.root / MARKER, *self.media_files()]
 
-
-def listing(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
-    """``(path, bytes, mtime_ns)`` of each existing file, sorted."""
-    found = []
-    for path in paths:
-        try:
-            stat = os.stat(path)
-        except OSError:
-            continue
-        found.append((str(path), stat.st_size, stat.st_mtime_ns))
-    return sorted(found)
+    def fingerprint(self, hashes: HashCache) -> str:
+        """A cheap digest of what `clips` would read: names, sizes, and since when they hold what they hold."""
+        return digest([self.name, self.version, self.config.numbers(), hashes.listing(self.files())])

@@ -5,7 +5,6 @@ Dimension letters: B batch, T time, D feature dimension.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.contracts import AvemoError, FeatureSequence
+from pipeline.contracts import AvemoError
 from pipeline.dataset.batch import Batch
 from pipeline.dataset.normalise import Normaliser
 
@@ -36,8 +35,8 @@ class FeatureSource(Protocol):
     def length(self, clip_id: str) -> int:
         """The clip's number of frames."""
 
-    def read(self, clip_id: str) -> FeatureSequence:
-        """The clip's features."""
+    def read_into(self, clip_id: str, out: np.ndarray) -> None:
+        """Write the clip's first frames to ``out (frames, dim)`` float32."""
 
     def moments(self, clip_ids: Sequence[str]) -> Any:
         """``count`` of frames, their ``sum`` and sum of ``squares (dim,)`` over the clips."""
@@ -48,7 +47,7 @@ class ClipData:
 
     ``targets`` maps clip ids to class numbers; ``max_frames`` cuts the ends off
     longer sequences of the modalities it names. Normalised clips stay in memory
-    up to ``memory_bytes``; beyond that the least recently used are read again.
+    up to ``memory_bytes``; the others are read each time.
     """
 
     def __init__(
@@ -146,8 +145,8 @@ class ClipData:
 
     def collate(self, clip_ids: Sequence[str]) -> Batch:
         """The batch of exactly these clips, in this order."""
-        audio, audio_mask = _pad([self._sequence("audio", c) for c in clip_ids], self.audio_dim)
-        visual, visual_mask = _pad([self._sequence("visual", c) for c in clip_ids], self.visual_dim)
+        audio, audio_mask = self._padded("audio", clip_ids)
+        visual, visual_mask = self._padded("visual", clip_ids)
         target = torch.tensor([self.targets[c] for c in clip_ids], dtype=torch.long)
         has = {name: torch.tensor([self._present(name, c) for c in clip_ids]) for name in MODALITIES}
         return Batch(
@@ -163,59 +162,62 @@ class ClipData:
         source = self.sources.get(modality)
         return source is not None and source.has(clip_id) and source.length(clip_id) > 0
 
-    def _sequence(self, modality: str, clip_id: str) -> Tensor | None:
-        """Normalised ``(T, D)``, or None if the clip lacks the modality."""
+    def _frames(self, modality: str, clip_id: str) -> int:
+        """How many frames of a clip a batch shows; 0 if it lacks the modality."""
         if not self._present(modality, clip_id):
-            return None
-        known = self._memory.get((modality, clip_id))
-        if known is not None:
-            return known
-        x = self.sources[modality].read(clip_id).x[: self.max_frames.get(modality)]
-        made = torch.from_numpy(np.ascontiguousarray(self.normalisers[modality].apply(x)))
-        self._memory.put((modality, clip_id), made)
-        return made
+            return 0
+        length = self.sources[modality].length(clip_id)
+        return min(length, self.max_frames.get(modality, length))
+
+    def _padded(self, modality: str, clip_ids: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Normalised ``(B, T, D)`` with zeros at the right, and its mask ``(B, T)``, True = real.
+
+        An absent modality is one zero frame that counts as real.
+        """
+        lengths = [self._frames(modality, clip_id) for clip_id in clip_ids]
+        longest = max([1, *lengths])
+        # Frames go from the store to their place in the batch, without a copy between.
+        x_BTD = torch.empty(len(clip_ids), longest, self._dim(modality))
+        for row, (clip_id, length) in enumerate(zip(clip_ids, lengths, strict=True)):
+            x_BTD[row, length:] = 0
+            if length:
+                self._write(modality, clip_id, x_BTD[row, :length].numpy())
+        real = torch.tensor(lengths).clamp(min=1)
+        return x_BTD, torch.arange(longest) < real[:, None]
+
+    def _write(self, modality: str, clip_id: str, out: np.ndarray) -> None:
+        """A clip's normalised frames to ``out (T, D)``."""
+        if self._memory.copy_to(out, (modality, clip_id)):
+            return
+        self.sources[modality].read_into(clip_id, out)
+        self.normalisers[modality].apply(out, out=out)
+        self._memory.keep((modality, clip_id), out)
 
 
 class _Memory:
-    """Tensors by key, the least recently used dropped beyond ``budget`` bytes."""
+    """Copies of arrays by key, those that come first, up to ``budget`` bytes.
+
+    Every epoch reads every clip once, so keeping the latest would find nothing again.
+    """
 
     def __init__(self, budget: int):
         self.budget, self.used = budget, 0
-        self._kept: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
+        self._kept: dict[tuple[str, str], np.ndarray] = {}
 
-    def get(self, key: tuple[str, str]) -> Tensor | None:
+    def copy_to(self, out: np.ndarray, key: tuple[str, str]) -> bool:
+        """Whether there is an array of this key, which ``out`` then equals."""
         if key in self._kept:
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
+            out[...] = self._kept[key]
+        return key in self._kept
 
-    def put(self, key: tuple[str, str], value: Tensor) -> None:
-        if value.nbytes > self.budget:
-            return
-        self._kept[key] = value
-        self.used += value.nbytes
-        while self.used > self.budget:
-            self.used -= self._kept.popitem(last=False)[1].nbytes
+    def keep(self, key: tuple[str, str], value: np.ndarray) -> None:
+        if self.used + value.nbytes <= self.budget:
+            self._kept[key] = value.copy()
+            self.used += value.nbytes
 
     def clear(self) -> None:
         self._kept.clear()
         self.used = 0
-
-
-def _pad(sequences: Sequence[Tensor | None], dim: int) -> tuple[Tensor, Tensor]:
-    """``(B, T, D)`` with zeros at the right, and its mask ``(B, T)``, True = real.
-
-    None, an absent modality, becomes one zero frame that counts as real.
-    """
-    longest = max((len(s) for s in sequences if s is not None), default=1)
-    x_BTD = torch.zeros(len(sequences), longest, dim)
-    mask_BT = torch.zeros(len(sequences), longest, dtype=torch.bool)
-    for row, sequence in enumerate(sequences):
-        if sequence is None:
-            mask_BT[row, 0] = True
-        else:
-            x_BTD[row, : len(sequence)] = sequence
-            mask_BT[row, : len(sequence)] = True
-    return x_BTD, mask_BT
 
 
 def _checked_limits(max_frames: Mapping[str, int]) -> dict[str, int]:

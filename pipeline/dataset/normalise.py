@@ -53,14 +53,18 @@ class Normaliser:
         """Number of feature dimensions."""
         return len(self.mean)
 
-    def apply(self, x: np.ndarray) -> np.ndarray:
-        """``x (frames, dim)`` of any float type to z-scores, float32. Raises `AvemoError` for another dim."""
+    def apply(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """``x (frames, dim)`` of any float type to z-scores, float32, in ``out`` if given.
+
+        Raises `AvemoError` for another dim.
+        """
         if x.ndim != 2 or x.shape[1] != self.dim:
             raise AvemoError(
                 f"normalisation: expected features (frames, {self.dim}), found {x.shape}; "
                 "use the statistics of the same extractor"
             )
-        return (x.astype(np.float32) - self.mean) / self.std
+        centred = np.subtract(x, self.mean, out=out, dtype=np.float32)
+        return np.divide(centred, self.std, out=centred)
 
     def to_dict(self) -> dict[str, list[float]]:
         """JSON-able; `from_dict` gives back the same bits."""

@@ -8,17 +8,26 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pipeline.clip_table import read_table, rows_digest, shard_rows
+from pipeline.clip_table import read_table, shard_digests
 from pipeline.config import corpus_of, corpus_part, report_part, train_part
 from pipeline.contracts import AvemoError
+from pipeline.corpora.hashes import HashCache
 from pipeline.layout import Layout
 from pipeline.study import STAGES, components_of, resolve_cached
 
+
+
+def listing(run):
+    """Changes with the corpus' files; one touched without change is read once and then known again."""
+    hashes = HashCache(Layout(run).hashes)
+    found = corpus_of(run).fingerprint(hashes)
+    hashes.save_if_changed()
+    return found
+
+
 try:
     STUDY = resolve_cached(config)
-    LISTINGS = {
-        name: corpus_of(run).fingerprint() for name, run in STUDY.corpora.items()
-    }
+    LISTINGS = {name: listing(run) for name, run in STUDY.corpora.items()}
 except AvemoError as error:
     raise WorkflowError(str(error))
 
@@ -83,8 +92,7 @@ def strict(wildcards):
 
 @lru_cache(maxsize=None)
 def rows_by_shard(index, shards, mtime_ns):
-    rows = read_table(index)
-    return [rows_digest(shard_rows(rows, shard, shards)) for shard in range(shards)]
+    return shard_digests(read_table(index), shards)
 
 
 def rows(wildcards):

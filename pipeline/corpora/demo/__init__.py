@@ -14,6 +14,7 @@ from pipeline.contracts import digest
 from pipeline.corpora.base import Progress
 from pipeline.corpora.crema_d import CremaD
 from pipeline.corpora.demo.config import DemoConfig
+from pipeline.corpora.hashes import HashCache
 
 
 class Demo(CremaD):
@@ -48,6 +49,6 @@ class Demo(CremaD):
     def video_suffix(self) -> str:  # type: ignore[override]
         return f".{self.generated.container}"
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, hashes: HashCache) -> str:
         """The config decides every file."""
         return digest([self.name, self.version, self.config.numbers()])

@@ -1,0 +1,86 @@
+"""What files hold, remembered by size and time of change.
+
+So new media are read once, a file touched without change counts as unchanged,
+and a listing of thousands of files costs one `os.stat` each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from pipeline.aside import aside
+
+
+@dataclass(frozen=True)
+class Known:
+    """A file's size and time of change when last seen, its bytes' hash, and when they were first seen changed."""
+
+    bytes: int
+    mtime_ns: int
+    sha256: str
+    since_ns: int
+
+
+class HashCache:
+    """Sha-256 of files, kept as JSON at ``path``; what cannot be read there counts as nothing known."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.known = _read(path)
+        self.used: dict[str, Known] = {}
+        self.changed = False
+
+    def sha256(self, path: Path) -> str:
+        """The hash of the file's bytes, hex; from memory where size and time of change are as they were."""
+        return self._look(str(path), path.stat()).sha256
+
+    def listing(self, paths: Iterable[Path]) -> list[tuple[str, int, int]]:
+        """``(path, bytes, since_ns)`` of each existing file, sorted; ``since_ns`` moves only with the bytes.
+
+        Reads a file only if it was hashed before and has been touched since.
+        """
+        found = []
+        for path in map(str, paths):
+            try:
+                stat = os.stat(path)
+            except OSError:
+                continue
+            since_ns = self._look(path, stat).since_ns if path in self.known else stat.st_mtime_ns
+            found.append((path, stat.st_size, since_ns))
+        return sorted(found)
+
+    def save(self) -> None:
+        """Write what was asked for since the start, aside and renamed."""
+        with aside(self.path) as temporary:
+            temporary.write_text(json.dumps({name: astuple(known) for name, known in self.used.items()}))
+
+    def save_if_changed(self) -> None:
+        """`save` what had to be read again, so that it is read once; a cache of others is left alone."""
+        if self.changed:
+            with suppress(PermissionError):
+                self.save()
+
+    def _look(self, path: str, stat: os.stat_result) -> Known:
+        known = self.known.get(path)
+        if known is None or (known.bytes, known.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+            with open(path, "rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            same = known is not None and known.sha256 == sha256
+            since_ns = known.since_ns if known and same else stat.st_mtime_ns
+            known = self.known[path] = Known(stat.st_size, stat.st_mtime_ns, sha256, since_ns)
+            self.changed = True
+        self.used[path] = known
+        return known
+
+
+def _read(path: Path) -> dict[str, Known]:
+    try:
+        return {str(name): Known(*values) for name, values in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
