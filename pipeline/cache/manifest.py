@@ -11,18 +11,36 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.aside import aside
-from pipeline.cache.items import Moments
+from pipeline.cache.items import Item, Moments
+from pipeline.cache.keys import shard_of
 from pipeline.cache.shard import Entry, Shard
 from pipeline.contracts import AvemoError, FeatureSequence, Status, digest
 
-LAYOUT = "avemo-manifest/1"
-KEYS = {"layout", "name", "info", "dim", "dtype", "clips", "frames", "fingerprint", "shards"}
+LAYOUT = "avemo-manifest/2"
+
+
+class Manifest(BaseModel):
+    """What the file says: ``shards`` by number, relative to it, with a fingerprint each and one of all."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    layout: Literal["avemo-manifest/2"]
+    name: str
+    info: dict[str, Any]
+    dim: int = Field(ge=0)
+    dtype: str
+    clips: dict[str, int]
+    frames: int = Field(ge=0)
+    fingerprint: str
+    shards: list[str]
+    fingerprints: list[str]
 
 
 def write_manifest(path: Path, shards: Sequence[Path], name: str, info: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +48,8 @@ def write_manifest(path: Path, shards: Sequence[Path], name: str, info: Mapping[
 
     Raises `AvemoError` if a clip is in two shards or the shards' dimensions differ.
     """
-    entries, dims, dtypes = _survey(shards)
+    by_shard, dims, dtypes = _survey(shards)
+    entries = [entry for index in by_shard for entry in index]
     manifest = {
         "layout": LAYOUT,
         "name": name,
@@ -41,6 +60,7 @@ def write_manifest(path: Path, shards: Sequence[Path], name: str, info: Mapping[
         "frames": sum(entry.length for entry in entries),
         "fingerprint": fingerprint(entries),
         "shards": [Path(os.path.relpath(shard, path.parent)).as_posix() for shard in shards],
+        "fingerprints": [fingerprint(index) for index in by_shard],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as temporary:
@@ -53,10 +73,10 @@ def fingerprint(entries: Iterable[Entry]) -> str:
     return digest(sorted([entry.clip_id, entry.key, str(entry.status)] for entry in entries))
 
 
-def _survey(shards: Sequence[Path]) -> tuple[list[Entry], set[int], set[str]]:
-    """All index entries, and the dimensions and dtypes of shards that hold frames."""
+def _survey(shards: Sequence[Path]) -> tuple[list[list[Entry]], set[int], set[str]]:
+    """The index entries of each shard, and the dimensions and dtypes of those that hold frames."""
     seen: dict[str, Path] = {}
-    entries: list[Entry] = []
+    by_shard: list[list[Entry]] = []
     dims: dict[int, Path] = {}
     dtypes: set[str] = set()
     for path in shards:
@@ -65,35 +85,34 @@ def _survey(shards: Sequence[Path]) -> tuple[list[Entry], set[int], set[str]]:
                 if clip_id in seen:
                     raise AvemoError(f"{clip_id}: expected in one shard, found in {seen[clip_id]} and {path}")
                 seen[clip_id] = path
-            entries += shard.index.values()
+            by_shard.append(list(shard.index.values()))
             dtypes.add(shard.dtype)
             if shard.dim:
                 dims[shard.dim] = path
     if len(dims) > 1:
         found = ", ".join(f"{dim} in {path}" for dim, path in dims.items())
         raise AvemoError(f"expected shards of one dimension, found {found}; run the features stage again")
-    return entries, set(dims), dtypes
+    return by_shard, set(dims), dtypes
 
 
 class FeatureSet:
     """All clips of one component, read through its manifest.
 
-    Shards stay open once opened; a forked process opens its own. Raises
-    `AvemoError` for a file that is no manifest, or one whose shards have
-    changed since it was written.
+    A shard is opened when a clip of it is asked for, and stays open; a forked
+    process opens its own. Raises `AvemoError` for a file that is no manifest,
+    and where a shard has changed since it was written.
     """
 
     def __init__(self, path: Path):
         self.path = Path(path)
-        manifest = _read_manifest(self.path)
-        self.info: dict[str, Any] = manifest["info"]
-        self.name: str = manifest["name"]
-        self.dim: int = manifest["dim"]
-        self.fingerprint: str = manifest["fingerprint"]
-        self._paths = [self.path.parent / shard for shard in manifest["shards"]]
+        manifest = read_manifest(self.path)
+        self.info, self.name, self.dim = manifest.info, manifest.name, manifest.dim
+        self.fingerprint = manifest.fingerprint
+        paths = [self.path.parent / shard for shard in manifest.shards]
+        self._fingerprints = dict(zip(paths, manifest.fingerprints, strict=True))
+        self._paths = paths
         self._shards: dict[Path, Shard] = {}
         self._process = os.getpid()
-        self._index = self._read_index()
 
     def __enter__(self) -> FeatureSet:
         return self
@@ -111,79 +130,91 @@ class FeatureSet:
             shard.close()
         self._shards.clear()
 
+    def entries(self) -> list[Entry]:
+        """Every clip's row of its shard's index, sorted by id."""
+        found = [entry for path in self._paths for entry in self._open(path).index.values()]
+        return sorted(found, key=lambda entry: entry.clip_id)
+
     @property
     def clip_ids(self) -> list[str]:
         """Sorted ids of the clips that have frames."""
-        return sorted(clip_id for clip_id in self._index if self.has(clip_id))
+        return [entry.clip_id for entry in self.entries() if entry.status is Status.ok]
 
     def statuses(self) -> pd.DataFrame:
         """``clip_id, status, detail, frames`` of every clip, sorted by id."""
-        entries = [entry for _, (_, entry) in sorted(self._index.items())]
-        rows = [(entry.clip_id, str(entry.status), entry.detail, entry.length) for entry in entries]
+        rows = [(entry.clip_id, str(entry.status), entry.detail, entry.length) for entry in self.entries()]
         return pd.DataFrame(rows, columns=["clip_id", "status", "detail", "frames"])
 
     def has(self, clip_id: str) -> bool:
         """Whether the clip has frames."""
-        return clip_id in self._index and self._index[clip_id][1].status is Status.ok
+        shard = self._holder(clip_id)
+        return shard is not None and shard.index[clip_id].status is Status.ok
 
     def length(self, clip_id: str) -> int:
         """A clip's number of frames; 0 if it failed."""
-        return self._find(clip_id)[1].length
+        return self._find(clip_id).index[clip_id].length
 
     def read(self, clip_id: str) -> FeatureSequence:
         """A clip's frames as stored; raises `ClipFailure` if it failed, `AvemoError` if it is unknown."""
-        return self._open(self._find(clip_id)[0]).read(clip_id)
+        return self._find(clip_id).read(clip_id)
 
     def read_into(self, clip_id: str, out: np.ndarray) -> None:
-        """As `read`, without times: writes the first frames to ``out (frames, dim)``, C-ordered, of any float type."""
-        self._open(self._find(clip_id)[0]).read_into(clip_id, out)
+        """As `read`, without times: writes the first frames to ``out (frames, dim)``, C-ordered."""
+        self._find(clip_id).read_into(clip_id, out)
+
+    def item(self, clip_id: str) -> Item:
+        """A clip's item, failed or not."""
+        return self._find(clip_id).item(clip_id)
 
     def moments(self, clip_ids: Iterable[str]) -> Moments:
         """Moments over all frames of some clips, each counted once, without reading a frame."""
         by_shard: dict[Path, list[str]] = {}
         for clip_id in set(clip_ids):
             if self.length(clip_id):
-                by_shard.setdefault(self._find(clip_id)[0], []).append(clip_id)
+                by_shard.setdefault(self._find(clip_id).path, []).append(clip_id)
         total = Moments(0, np.zeros(self.dim), np.zeros(self.dim))
         for path in sorted(by_shard):
             total = total + self._open(path).moments(by_shard[path])
         return total
 
-    def _find(self, clip_id: str) -> tuple[Path, Entry]:
-        if clip_id not in self._index:
-            raise AvemoError(f"{self.path}: expected clip {clip_id!r}, found {len(self._index)} others")
-        return self._index[clip_id]
+    def _find(self, clip_id: str) -> Shard:
+        shard = self._holder(clip_id)
+        if shard is None:
+            raise AvemoError(f"{self.path}: expected clip {clip_id!r}, found {len(self.entries())} others")
+        return shard
+
+    def _holder(self, clip_id: str) -> Shard | None:
+        """The shard that has the clip; the one its id belongs to is looked at first."""
+        if not self._paths:
+            return None
+        likely = self._paths[shard_of(clip_id, len(self._paths))]
+        shards = (self._open(path) for path in (likely, *self._paths))
+        return next((shard for shard in shards if clip_id in shard.index), None)
 
     def _open(self, path: Path) -> Shard:
         if self._process != os.getpid():
             self._shards, self._process = {}, os.getpid()
         if path not in self._shards:
-            self._shards[path] = Shard(path)
+            shard = Shard(path)
+            found, expected = fingerprint(shard.index.values()), self._fingerprints[path]
+            if found != expected:
+                shard.close()
+                raise AvemoError(
+                    f"{self.path}: expected {path.name} of fingerprint {expected}, found {found}; "
+                    "it has changed since, write the manifest again"
+                )
+            self._shards[path] = shard
         return self._shards[path]
 
-    def _read_index(self) -> dict[str, tuple[Path, Entry]]:
-        index: dict[str, tuple[Path, Entry]] = {}
-        for path in self._paths:
-            with Shard(path) as shard:
-                index |= {clip_id: (path, entry) for clip_id, entry in shard.index.items()}
-        found = fingerprint(entry for _, entry in index.values())
-        if found != self.fingerprint:
-            raise AvemoError(
-                f"{self.path}: expected shards of fingerprint {self.fingerprint}, found {found}; "
-                "they have changed since, write the manifest again"
-            )
-        return index
 
-
-def _read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> Manifest:
+    """The file, checked; raises `AvemoError` for anything that `write_manifest` does not write."""
     try:
-        manifest = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        manifest = Manifest.model_validate(json.loads(path.read_text()))
+        if len(manifest.fingerprints) != len(manifest.shards):
+            raise ValueError(f"{len(manifest.fingerprints)} fingerprints of {len(manifest.shards)} shards")
+    except (OSError, ValueError, RecursionError) as error:
         raise AvemoError(
-            f"{path}: expected a feature manifest, found: {error}; run the features stage"
+            f"{path}: expected a manifest of layout {LAYOUT}, found: {error}; run the features stage"
         ) from error
-    if not isinstance(manifest, dict) or manifest.get("layout") != LAYOUT or not manifest.keys() >= KEYS:
-        raise AvemoError(
-            f"{path}: expected a manifest of layout {LAYOUT}, found another; run the features stage"
-        )
     return manifest

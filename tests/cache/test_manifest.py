@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from cache_factory import FAILING, INFO, frames_of, ids, item_of
 
+from pipeline.cache.keys import shard_of
 from pipeline.cache.manifest import FeatureSet, write_manifest
 from pipeline.cache.shard import write_shard
 from pipeline.contracts import AvemoError, ClipFailure
@@ -126,8 +127,16 @@ def test_a_folder_may_move(path: Path, tmp_path: Path) -> None:
 
 def test_shards_that_changed_since_are_refused(path: Path) -> None:
     write_shard(path.parent / "0002.h5", [item_of("clip00", "k2")], INFO)
-    with pytest.raises(AvemoError, match="they have changed since, write the manifest again"):
-        FeatureSet(path)
+    with FeatureSet(path) as features, pytest.raises(AvemoError, match="changed since, write the manifest"):
+        features.read("clip00")
+
+
+def test_opening_reads_no_shard_and_a_clip_only_its_own(tmp_path: Path) -> None:
+    shards = {f"{number:04d}": [c for c in ids(20) if shard_of(c, 4) == number] for number in range(4)}
+    with FeatureSet(make(tmp_path, shards)) as features:
+        assert features._shards == {}
+        features.read("clip07")
+        assert [path.stem for path in features._shards] == [f"{shard_of('clip07', 4):04d}"]
 
 
 def test_a_clip_in_two_shards_is_refused(tmp_path: Path) -> None:
@@ -142,7 +151,7 @@ def test_shards_of_two_dimensions_are_refused(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"layout": "avemo-manifest/1"}', '{"layout": "avemo-manifest/2"}']
+    "text", ["", "{", "[]", "[" * 100_000, '{"layout": "avemo-manifest/1"}', '{"layout": "avemo-manifest/2"}']
 )
 def test_what_is_no_manifest_is_refused(text: str, path: Path) -> None:
     path.write_text(text)
