@@ -40,7 +40,7 @@ def index(
     corpus.prepare(Counter("prepared clips"))
     known = HashCache(hashes)
     rows = index_clips(corpus.clips(), known, Counter("indexed clips"))
-    for path in corpus.files():
+    for path in corpus.all_files():
         # The corpus' tables; media that no clip uses are not worth reading.
         if path.is_file() and not (guess_type(path)[0] or "").startswith(("audio/", "video/")):
             known.sha256(path)

@@ -67,10 +67,10 @@ class Corpus(ABC):
     def prepare(self, progress: Progress | None = None) -> None:
         """Make or unpack what the corpus needs. Most need nothing."""
 
-    def files(self) -> list[Path]:
+    def all_files(self) -> list[Path]:
         """`media_files` and the mark of a generated corpus."""
         return [self.root / MARKER, *self.media_files()]
 
     def fingerprint(self, hashes: HashCache) -> str:
         """A cheap digest of what `clips` would read: names, sizes, and since when they hold what they hold."""
-        return digest([self.name, self.version, self.config.numbers(), hashes.listing(self.files())])
+        return digest([self.name, self.version, self.config.numbers(), hashes.listing(self.all_files())])

@@ -16,7 +16,6 @@ from pipeline.layout import Layout
 from pipeline.study import STAGES, components_of, resolve_cached
 
 
-
 def listing(run):
     """Changes with the corpus' files; one touched without change is read once and then known again."""
     hashes = HashCache(Layout(run).hashes)
