@@ -7,14 +7,31 @@ from pathlib import Path
 
 import pytest
 
-ORDER = """
-    aside frames contracts registry metrics
-    corpora media faces features extraction
-    cache clip_table dataset
-    models training finetuning evaluation prediction
-    report
-    config layout study cli
-""".split()
+ORDER = [
+    "aside",
+    "frames",
+    "contracts",
+    "registry",
+    "metrics",
+    "corpora",
+    "media",
+    "faces",
+    "features",
+    "extraction",
+    "cache",
+    "clip_table",
+    "dataset",
+    "models",
+    "training",
+    "finetuning",
+    "evaluation",
+    "prediction",
+    "report",
+    "config",
+    "layout",
+    "study",
+    "cli",
+]
 LIGHT = ("pipeline.config", "pipeline.layout", "pipeline.study", "pipeline.clip_table", "pipeline.cli.app")
 
 
