@@ -7,7 +7,7 @@ import runpy
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("faces", "embedding", "lld", "memory", "noop")
+BENCHMARKS = ("faces", "embedding", "lld", "memory", "noop", "training")
 
 
 def main() -> None:

@@ -17,6 +17,8 @@ from torch.nn import functional as F
 
 from pipeline.contracts import AvemoError, ComponentConfig
 from pipeline.dataset.batch import Batch
+from pipeline.models.clipwise import ClipwiseAttention
+from pipeline.models.dropout import Dropout
 
 Residual = Literal["plain", "tied", "independent"]
 
@@ -135,13 +137,12 @@ class Attention(nn.Module):
     def forward(self, query_BTD: Tensor, key_BSD: Tensor, allowed: Tensor) -> Tensor:
         """``(B, T, D)``; ``allowed`` as `attention_mask` makes it."""
         query_BTD, key_BSD, value_BSD = self._project(query_BTD, key_BSD)
-        y_BHTK = F.scaled_dot_product_attention(
-            self._split(query_BTD),
-            self._split(key_BSD),
-            self._split(value_BSD),
-            attn_mask=allowed,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        heads = self._split(query_BTD), self._split(key_BSD), self._split(value_BSD)
+        dropout = self.dropout if self.training else 0.0
+        if query_BTD.device.type == "cpu" and query_BTD.dtype == torch.float32:
+            y_BHTK = ClipwiseAttention.apply(*heads, allowed, dropout)
+        else:
+            y_BHTK = F.scaled_dot_product_attention(*heads, attn_mask=allowed, dropout_p=dropout)
         return self.project_out(y_BHTK.transpose(1, 2).flatten(2))
 
     def _project(self, query_BTD: Tensor, key_BSD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -175,10 +176,10 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(
             xavier_linear(width, hidden),
             nn.ReLU(),
-            nn.Dropout(config.relu_dropout),
+            Dropout(config.relu_dropout),
             xavier_linear(hidden, width),
         )
-        self.dropout = nn.Dropout(config.residual_dropout)
+        self.dropout = Dropout(config.residual_dropout)
         self.alpha = None if residual == "plain" else nn.Parameter(torch.rand(()))
         self.beta = None
         if residual == "independent" and self.alpha is not None:
@@ -216,7 +217,7 @@ class Encoder(nn.Module):
     ):
         super().__init__()
         self.width, self.causal, self.positions = config.width, config.causal, positions
-        self.dropout = nn.Dropout(config.embedding_dropout)
+        self.dropout = Dropout(config.embedding_dropout)
         attention_dropout = config.cross_attention_dropout if cross else config.attention_dropout
         self.blocks = nn.ModuleList(
             Block(config, attention_dropout, residual) for _ in range(layers or config.layers)

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from pipeline.dataset.batch import Batch
 from pipeline.models.attention import Encoder, Residual, TransformerConfig, projection, require_frames
 from pipeline.models.base import Outputs, System
+from pipeline.models.dropout import Dropout
 from pipeline.models.pooling import last_valid
 
 
@@ -28,7 +29,7 @@ class AuxFormer(System):
     their losses is Eq. 1 with all weights 1/3. Without ``auxiliary``: ``av`` alone.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     class Config(TransformerConfig):
         """AuxFormer as published; 7,038,642 parameters with 130-D audio, 4096-D faces, 6 classes."""
@@ -96,7 +97,7 @@ class FusionHead(nn.Module):
         super().__init__()
         self.hidden1 = nn.Linear(2 * config.width, 2 * config.width)
         self.hidden2 = nn.Linear(2 * config.width, 2 * config.width)
-        self.dropout = nn.Dropout(config.head_dropout)
+        self.dropout = Dropout(config.head_dropout)
         self.out = nn.Linear(2 * config.width, outputs)
 
     def forward(self, token_BD: Tensor) -> Tensor:
@@ -112,10 +113,10 @@ class AuxiliaryHead(nn.Module):
         self.layers = nn.Sequential(
             nn.Linear(config.width, 512),
             nn.ReLU(),
-            nn.Dropout(config.head_dropout),
+            Dropout(config.head_dropout),
             nn.Linear(512, 256),
             nn.ReLU(),
-            nn.Dropout(config.head_dropout),
+            Dropout(config.head_dropout),
             nn.Linear(256, config.width),
         )
         self.out = nn.Linear(config.width, outputs)

@@ -42,7 +42,7 @@ class AVLadder(System):
     ``prediction`` is the mean of the clean logits in both.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     class Config(TransformerConfig):
         """8,246,355 parameters with 130-D audio, 4096-D faces and 6 classes."""

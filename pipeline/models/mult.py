@@ -16,13 +16,14 @@ from torch.nn import functional as F
 from pipeline.dataset.batch import Batch
 from pipeline.models.attention import Encoder, TransformerConfig, projection, require_frames
 from pipeline.models.base import Outputs, System
+from pipeline.models.dropout import Dropout
 from pipeline.models.pooling import last_valid
 
 
 class MulT(System):
     """Cross encoders, self encoders, last real frames, residual MLP. Logits ``av`` only."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     class Config(TransformerConfig):
         """6,657,256 parameters with 130-D audio, 4096-D faces and 6 classes.
@@ -46,7 +47,7 @@ class MulT(System):
         self.self_visual = Encoder(config, positions=True)
         self.hidden1 = nn.Linear(both, both)
         self.hidden2 = nn.Linear(both, both)
-        self.dropout = nn.Dropout(config.head_dropout)
+        self.dropout = Dropout(config.head_dropout)
         self.out = nn.Linear(both, outputs)
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:

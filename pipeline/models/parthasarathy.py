@@ -17,13 +17,14 @@ from torch import nn
 from pipeline.dataset.batch import Batch
 from pipeline.models.attention import Encoder, TransformerConfig, projection, require_frames
 from pipeline.models.base import Outputs, System
+from pipeline.models.dropout import Dropout
 from pipeline.models.pooling import masked_mean
 
 
 class ParthasarathySundaram(System):
     """Self encoders (with positions), cross encoders, mean over frames, MLP. Logits ``av`` only."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     class Config(TransformerConfig):
         """2,238,866 parameters with 130-D audio, 4096-D faces and 6 classes."""
@@ -40,7 +41,7 @@ class ParthasarathySundaram(System):
         self.cross_audio = Encoder(config, cross=True)
         self.cross_visual = Encoder(config, cross=True)
         self.head = nn.Sequential(
-            nn.Linear(both, both), nn.ReLU(), nn.Dropout(config.head_dropout), nn.Linear(both, outputs)
+            nn.Linear(both, both), nn.ReLU(), Dropout(config.head_dropout), nn.Linear(both, outputs)
         )
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
