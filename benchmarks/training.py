@@ -119,7 +119,7 @@ def random_batch(audio_dim: int, visual_dim: int) -> Batch:
 def update(model: AuxFormer, optimizer: torch.optim.Optimizer, forward: Forward, batch: Batch) -> None:
     """One step as released: three cross-entropies, clipped gradients, Adam."""
     optimizer.zero_grad()
-    losses = [F.cross_entropy(logits, batch.target_B) for logits in forward(batch).values()]
+    losses = [F.cross_entropy(logits, batch.targets) for logits in forward(batch).values()]
     torch.stack(losses).mean().backward()
     clip_grad_norm_(model.parameters(), 0.8)
     optimizer.step()
