@@ -5,6 +5,8 @@ from pipeline.registry import Registry
 EXTRACTORS = Registry(
     "extractor",
     compare_lld="pipeline.features.opensmile_lld:CompareLLD",
+    compare_2016="pipeline.features.opensmile_sets:Compare2016",
+    egemaps="pipeline.features.opensmile_sets:EGeMAPS",
     logmel="pipeline.features.logmel:LogMel",
     wav2vec2="pipeline.features.wav2vec2:Wav2Vec2",
     efficientnet_b2="pipeline.features.efficientnet:EfficientNetB2",

@@ -12,10 +12,13 @@ import numpy as np
 
 from pipeline.contracts import AvemoError, ComponentConfig, FeatureSequence, speed
 from pipeline.features.base import AudioExtractor
+from pipeline.frames import FrameBuffer
 
 CHANNELS = 80
 WINDOW, STEP = 400, 160
 DELTA_WIDTH = 5
+REACH = 4
+"""A ΔΔ sees so many frames to each side."""
 
 
 class LogMel(AudioExtractor):
@@ -59,31 +62,28 @@ class LogMel(AudioExtractor):
 
         Raises `AvemoError` for a signal shorter than one window.
         """
-        import torch
-
         if signal.ndim != 1 or len(signal) < WINDOW:
             raise AvemoError(
                 f"signal too short for {self.name}: expected one channel of at least {WINDOW} samples "
                 f"(0.025 s), found shape {signal.shape}; give a longer clip or leave it out"
             )
         frames = (len(signal) - WINDOW) // STEP + 1
-        with torch.inference_mode():
-            x = torch.cat([self._energies(signal, begin, frames) for begin in self._blocks(frames)])
-            x = torch.cat([x, deltas := _deltas(x), _deltas(deltas)], dim=1)
-        times_s = (np.arange(frames) * STEP + WINDOW / 2) / self.rate_hz
-        return FeatureSequence(x.numpy().astype(self.config.dtype, copy=False), times_s)
+        x = FrameBuffer((self.dim,), self.config.dtype)
+        for begin in range(0, frames, self.config.block_frames):
+            x.append(self._block(signal, begin, min(begin + self.config.block_frames, frames), frames))
+        return FeatureSequence(x.array(), (np.arange(frames) * STEP + WINDOW / 2) / self.rate_hz)
 
-    def _blocks(self, frames: int) -> range:
-        return range(0, frames, self.config.block_frames)
-
-    def _energies(self, signal: np.ndarray, begin: int, frames: int) -> Any:
-        """Log energies of the block of frames from ``begin`` on, ``(block, 80)``."""
+    def _block(self, signal: np.ndarray, begin: int, end: int, frames: int) -> np.ndarray:
+        """Frames ``begin`` to ``end`` of ``frames``, made with the neighbours that their ΔΔ see."""
         import torch
         from torchaudio.compliance.kaldi import fbank
 
-        end = min(begin + self.config.block_frames, frames)
-        samples = torch.from_numpy(signal[begin * STEP : (end - 1) * STEP + WINDOW])
-        return fbank(samples[None], num_mel_bins=CHANNELS, sample_frequency=self.rate_hz, dither=0.0)
+        first, last = max(0, begin - REACH), min(frames, end + REACH)
+        samples = torch.from_numpy(np.array(signal[first * STEP : (last - 1) * STEP + WINDOW]))
+        with torch.inference_mode():
+            x = fbank(samples[None], num_mel_bins=CHANNELS, sample_frequency=self.rate_hz, dither=0.0)
+            x = torch.cat([x, deltas := _deltas(x), _deltas(deltas)], dim=1)
+        return x[begin - first : end - first].numpy()
 
 
 def _deltas(x: Any) -> Any:

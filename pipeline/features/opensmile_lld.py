@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import weakref
+from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,57 @@ class Framing:
     spectral_window_s: float
 
 
-class CompareLLD(AudioExtractor):
+class OpenSmileLLD(AudioExtractor):
+    """Descriptors of one openSMILE, kept over all clips; subclasses open it."""
+
+    framing: Framing
+
+    def __init__(self, config: ComponentConfig):
+        super().__init__(config)
+        self._smile = self._open()
+        self.columns = column_names(self._smile)
+        if len(self.columns) != self.dim:
+            raise AvemoError(
+                f"openSMILE {_version()}: expected {self.dim} descriptors, found {len(self.columns)}; "
+                "install opensmile 2.6"
+            )
+
+    @abstractmethod
+    def _open(self) -> OpenSMILE:
+        """The openSMILE to use, with ``self.framing`` set."""
+
+    def provenance(self) -> dict[str, Any]:
+        """Versions of the resampler and of openSMILE."""
+        return super().provenance() | {"opensmile": _version()}
+
+    def extract(self, signal: np.ndarray) -> FeatureSequence:
+        """``signal (samples,)`` in [-1, 1] at 16 kHz to ``x (frames, dim)`` float32.
+
+        Samples become 16-bit integers, as everywhere in openSMILE's Python
+        package, but saturate instead of wrapping round at +1. Raises
+        `AvemoError` for a signal shorter than one window or not finite.
+        """
+        rows = self._expected_rows(signal)
+        x, starts_s = run(self._smile, signal)
+        if len(x) != rows + 1:
+            raise AvemoError(
+                f"openSMILE {_version()}: expected {rows + 1} rows for {len(signal)} samples, "
+                f"found {len(x)}; install opensmile 2.6"
+            )
+        return FeatureSequence(x[:rows], starts_s[:rows] + self.framing.spectral_window_s / 2)
+
+    def _expected_rows(self, signal: np.ndarray) -> int:
+        longest_s = max(self.framing.pitch_window_s, self.framing.spectral_window_s)
+        window, step = round(longest_s * self.rate_hz), round(self.framing.step_s * self.rate_hz)
+        if signal.ndim != 1 or len(signal) < window:
+            raise AvemoError(
+                f"signal too short for {self.name}: expected one channel of at least {window} samples "
+                f"({longest_s:g} s), found shape {signal.shape}; give a longer clip or leave it out"
+            )
+        return (len(signal) - window) // step + 1
+
+
+class CompareLLD(OpenSmileLLD):
     """65 ComParE 2016 descriptors, then their 65 deltas (``_de``), every 16 ms.
 
     Row ``i`` describes the windows that start at sample ``256 i``. Its time is
@@ -93,47 +144,9 @@ class CompareLLD(AudioExtractor):
 
     config: Config
 
-    def __init__(self, config: Config):
-        super().__init__(config)
-        pitch_window_s = PITCH_WINDOW_S[config.pitch_window]
-        self.framing = Framing(STEP_S, pitch_window_s, SPECTRAL_WINDOW_S)
-        self._smile = open_smile(self.framing, self.rate_hz)
-        self.columns = column_names(self._smile)
-        if len(self.columns) != self.dim:
-            raise AvemoError(
-                f"openSMILE {_version()}: expected {self.dim} descriptors, found {len(self.columns)}; "
-                "install opensmile 2.6"
-            )
-
-    def provenance(self) -> dict[str, Any]:
-        """Versions of the resampler and of openSMILE."""
-        return super().provenance() | {"opensmile": _version()}
-
-    def extract(self, signal: np.ndarray) -> FeatureSequence:
-        """``signal (samples,)`` in [-1, 1] at 16 kHz to ``x (frames, 130)`` float32.
-
-        Samples become 16-bit integers, as everywhere in openSMILE's Python
-        package, but saturate instead of wrapping round at +1. Raises
-        `AvemoError` for a signal shorter than one window or not finite.
-        """
-        rows = self._expected_rows(signal)
-        x, starts_s = run(self._smile, signal)
-        if len(x) != rows + 1:
-            raise AvemoError(
-                f"openSMILE {_version()}: expected {rows + 1} rows for {len(signal)} samples, "
-                f"found {len(x)}; install opensmile 2.6"
-            )
-        return FeatureSequence(x[:rows], starts_s[:rows] + self.framing.spectral_window_s / 2)
-
-    def _expected_rows(self, signal: np.ndarray) -> int:
-        longest_s = max(self.framing.pitch_window_s, self.framing.spectral_window_s)
-        window, step = round(longest_s * self.rate_hz), round(self.framing.step_s * self.rate_hz)
-        if signal.ndim != 1 or len(signal) < window:
-            raise AvemoError(
-                f"signal too short for compare_lld: expected one channel of at least {window} samples "
-                f"({longest_s:g} s), found shape {signal.shape}; give a longer clip or leave it out"
-            )
-        return (len(signal) - window) // step + 1
+    def _open(self) -> OpenSMILE:
+        self.framing = Framing(STEP_S, PITCH_WINDOW_S[self.config.pitch_window], SPECTRAL_WINDOW_S)
+        return open_smile(self.framing, self.rate_hz)
 
 
 def to_int16(signal: np.ndarray) -> np.ndarray:
@@ -205,19 +218,25 @@ def _feed(smile: OpenSMILE, signal: np.ndarray, stopped: threading.Event) -> Non
 
 
 def open_smile(framing: Framing, rate_hz: int) -> OpenSMILE:
-    """An openSMILE that writes all descriptors and deltas, row by row, for ``framing``."""
+    """An openSMILE that writes all ComParE descriptors and deltas, row by row, for ``framing``."""
+    with tempfile.TemporaryDirectory(prefix="avemo-opensmile-") as folder:
+        return open_config(write_config(Path(folder), framing), "lldall", rate_hz, Path(folder) / "shared")
+
+
+def open_config(config: Path, level: str, rate_hz: int, shared: Path | None = None) -> OpenSMILE:
+    """An openSMILE of a configuration file that writes ``level``; ``shared`` is where its sources and sinks lie."""
     from opensmile.core.lib import OpenSMILE
 
+    shared = shared or package_config() / "shared"
+    options = {
+        "source": shared / WAVE_INPUT,
+        "sink": shared / "standard_external_data_output_single.conf.inc",
+        "sinkLevel": level,
+        "sampleRate": rate_hz,
+        "nBits": 16,
+    }
     smile = OpenSMILE()
-    with tempfile.TemporaryDirectory(prefix="avemo-opensmile-") as folder:
-        options = {
-            "source": Path(folder) / "shared" / WAVE_INPUT,
-            "sink": Path(folder) / "shared" / "standard_external_data_output_single.conf.inc",
-            "sinkLevel": "lldall",
-            "sampleRate": rate_hz,
-            "nBits": 16,
-        }
-        smile.initialize(str(write_config(Path(folder), framing)), options, loglevel=0)
+    smile.initialize(str(config), options, loglevel=0)
     weakref.finalize(smile, _free, smile._smileobj)
     return smile
 
@@ -230,7 +249,7 @@ def write_config(folder: Path, framing: Framing) -> Path:
     """
     import shutil
 
-    installed = _package_config()
+    installed = package_config()
     shutil.copytree(installed / "shared", folder / "shared")
     text = (installed / "compare/ComParE_2016_core.lld.conf.inc").read_text(encoding="utf-8")
     for framer, old_s, window_s in (
@@ -275,7 +294,8 @@ def column_names(smile: OpenSMILE) -> tuple[str, ...]:
     )
 
 
-def _package_config() -> Path:
+def package_config() -> Path:
+    """The folder of openSMILE's own configurations."""
     import opensmile
 
     return Path(opensmile.__file__).parent / "core" / opensmile.config.CONFIG_ROOT

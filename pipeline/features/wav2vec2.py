@@ -26,6 +26,7 @@ from pipeline.features.wav2vec2_network import (
     frame_count,
     load_network,
 )
+from pipeline.frames import FrameBuffer, blocks
 
 FRAME_RATE_HZ = 50
 VARIANCE_FLOOR = 1e-7
@@ -122,20 +123,19 @@ class Wav2Vec2(AudioExtractor):
     def extract_many(self, signals: Sequence[np.ndarray]) -> list[FeatureSequence]:
         """As `extract` of each, with windows of like lengths from all signals batched together."""
         waves = [self._wave(signal) for signal in signals]
-        counts = [frame_count(len(wave)) for wave in waves]
-        found = [np.empty((count, self._encode.dim), self.config.dtype) for count in counts]
+        counts = [frame_count(len(wave.signal)) for wave in waves]
+        found = [FrameBuffer((self._encode.dim,), self.config.dtype) for _ in waves]
         windows = [window for owner, count in enumerate(counts) for window in self._windows(owner, count)]
         for batch in _batches(windows, round(self.config.batch_s * FRAME_RATE_HZ)):
-            for window, hidden in zip(batch, self._encode([w.cut(waves) for w in batch]), strict=True):
+            cut = [waves[window.owner].cut(window.begin, window.end) for window in batch]
+            for window, hidden in zip(batch, self._encode(cut), strict=True):
                 kept = hidden[window.first - window.begin : window.last - window.begin]
-                found[window.owner][window.first : window.last] = kept.numpy()
+                found[window.owner].write(window.first, kept.numpy())
         times = [(np.arange(count) * STEP + WINDOW / 2) / self.rate_hz for count in counts]
-        return [FeatureSequence(x, times_s) for x, times_s in zip(found, times, strict=True)]
+        return [FeatureSequence(x.array(), times_s) for x, times_s in zip(found, times, strict=True)]
 
-    def _wave(self, signal: np.ndarray) -> Any:
-        """The normalised signal as the network reads it."""
-        import torch
-
+    def _wave(self, signal: np.ndarray) -> Wave:
+        """The signal and what normalises it."""
         if signal.ndim != 1 or len(signal) < WINDOW:
             raise AvemoError(
                 f"signal too short for {self.name}: expected one channel of at least {WINDOW} samples "
@@ -143,14 +143,15 @@ class Wav2Vec2(AudioExtractor):
             )
         if self.config.longest_s is not None:
             signal = signal[: max(WINDOW, round(self.config.longest_s * self.rate_hz))]
-        mean, std = self.config.mean, self.config.std
-        if self.config.normalise == "utterance":
-            mean = float(signal.mean(dtype=np.float64))
-            power = float(np.einsum("n,n->", signal, signal, dtype=np.float64)) / len(signal)
-            std = math.sqrt(max(0.0, power - mean**2) + VARIANCE_FLOOR)
-        wave = signal - np.float32(mean)
-        wave /= np.float32(std)
-        return torch.from_numpy(wave)
+        if self.config.normalise == "fixed":
+            return Wave(signal, self.config.mean, self.config.std)
+        total = power = 0.0
+        for block in blocks(signal):
+            total += float(block.sum(dtype=np.float64))
+            power += float(np.square(block, dtype=np.float64).sum())
+        mean = total / len(signal)
+        variance = max(0.0, power / len(signal) - mean**2)
+        return Wave(signal, mean, math.sqrt(variance + VARIANCE_FLOOR))
 
     def _windows(self, owner: int, frames: int) -> Iterator[Window]:
         """The windows of one signal, all of one length: their kept parts follow each other without gap or overlap."""
@@ -172,9 +173,21 @@ class Window:
     last: int
     end: int
 
-    def cut(self, waves: Sequence[Any]) -> Any:
-        """The samples that its frames see."""
-        return waves[self.owner][self.begin * STEP : (self.end - 1) * STEP + WINDOW]
+
+@dataclass(frozen=True)
+class Wave:
+    """A signal ``(samples,)`` that is normalised as it is read."""
+
+    signal: np.ndarray
+    mean: float
+    std: float
+
+    def cut(self, begin: int, end: int) -> Any:
+        """The samples that frames ``begin`` to ``end`` see, normalised."""
+        import torch
+
+        part = self.signal[begin * STEP : (end - 1) * STEP + WINDOW] - np.float32(self.mean)
+        return torch.from_numpy(part / np.float32(self.std))
 
 
 def _batches(windows: Iterable[Window], frames: int) -> Iterator[list[Window]]:
