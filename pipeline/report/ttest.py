@@ -15,6 +15,9 @@ from scipy.special import stdtr, stdtrit
 
 from pipeline.contracts import AvemoError
 
+Pairing = Literal["paired", "welch"]
+"""``paired``: the splits pair the scores; ``welch``: two independent samples of unequal variances."""
+
 Tail = Literal["greater", "two-sided"]
 """``greater``: the alternative is that ours scores higher."""
 
@@ -85,6 +88,22 @@ def paired_test(
         p_corrected=_p_value(corrected, n - 1, tail),
         t_corrected=corrected,
     )
+
+
+def welch_test(ours: ArrayLike, other: ArrayLike, tail: Tail = "greater") -> dict[str, float]:
+    """``t, df, p`` of Welch's t-test of two samples of splits, which takes no pairs into account (Welch 1947).
+
+    Raises `AvemoError` as `paired_test` does. Samples without variation give NaN.
+
+    >>> found = welch_test([1, 2, 3], [2, 4, 9])  # variances 1 and 13: t = -3 / sqrt(14/3)
+    >>> round(found["t"], 4), round(found["df"], 4)
+    (-1.3887, 2.3059)
+    """
+    from scipy.stats import ttest_ind
+
+    a, b = _paired(ours, other)
+    found = ttest_ind(a, b, equal_var=False, alternative=tail)
+    return {"t": float(found.statistic), "df": float(found.df), "p": float(found.pvalue)}
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:

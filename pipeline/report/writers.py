@@ -13,7 +13,7 @@ import pandas as pd
 ABSENT = "–"
 """A cell for which there is no number."""
 
-MARKS = "*†"
+MARKS = "*†●♦✕★ "
 """Characters that may follow a number as marks of significance."""
 
 Notes = Iterable[Mapping[str, str]]
@@ -31,7 +31,7 @@ class Table:
     """One table: ``frame`` holds formatted strings, ``raw`` the same content as tidy numbers.
 
     The columns of ``frame`` are names, or pairs (group, name) for a header of
-    two rows. A line is drawn above row ``rule_before``. ``caption`` ends with ``note``,
+    two rows. A line is drawn above row ``rule_before``, or above each of several. ``caption`` ends with ``note``,
     the short labels of what makes the numbers less than real ("" if nothing does).
     """
 
@@ -41,7 +41,11 @@ class Table:
     frame: pd.DataFrame
     raw: pd.DataFrame
     note: str = ""
-    rule_before: int | None = None
+    rule_before: int | tuple[int, ...] | None = None
+
+    def ruled(self, row: int) -> bool:
+        """Whether a line is drawn above a row."""
+        return row in self.rule_before if isinstance(self.rule_before, tuple) else row == self.rule_before
 
 
 def note_label(notes: Notes) -> str:
@@ -70,7 +74,7 @@ def to_html(table: Table) -> str:
     caption = escape(table.caption.removesuffix(table.note))
     note = f'<span class="note">{escape(table.note)}</span>' if table.note else ""
     kinds = [_css(table.frame.iloc[:, i]) for i in range(table.frame.shape[1])]
-    rows = [_html_row(row, kinds, i == table.rule_before) for i, row in enumerate(_rows(table.frame))]
+    rows = [_html_row(row, kinds, table.ruled(i)) for i, row in enumerate(_rows(table.frame))]
     marked = ' class="marked"' if any("<sup>" in row for row in rows) else ""
     return (
         f'<div class="scroll"><table id="table-{escape(table.name)}"{marked}>\n'
@@ -94,7 +98,7 @@ def to_latex(table: Table) -> str:
         "\\midrule",
     ]
     for i, row in enumerate(_rows(table.frame)):
-        lines += ["\\midrule"] * (i == table.rule_before)
+        lines += ["\\midrule"] * table.ruled(i)
         lines.append(" & ".join(map(latex_escape, row)) + r" \\")
     lines += ["\\bottomrule", "\\end{tabular}", "\\end{table}"]
     return "\n".join(lines) + "\n"
@@ -104,7 +108,18 @@ _LATEX = {
     **{char: f"\\{char}" for char in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"±": r"$\pm$", "−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "≥": r"$\geq$", "×": r"$\times$"},
-    **{"*": "$^{*}$", "†": r"$^{\dagger}$", "Δ": r"$\Delta$", "·": r"$\cdot$", "…": r"\ldots{}"},
+    **{
+        "*": "$^{*}$",
+        "†": r"$^{\dagger}$",
+        "●": r"$^{\bullet}$",
+        "♦": r"$^{\diamond}$",
+        "✕": r"$^{\times}$",
+        "★": r"$^{\star}$",
+        "→": r"$\to$",
+        "Δ": r"$\Delta$",
+        "·": r"$\cdot$",
+        "…": r"\ldots{}",
+    },
 }
 
 
