@@ -21,6 +21,7 @@ rule all:
     default_target: True
     input:
         [layout.report for layout in LAYOUTS.values()],
+        STUDY.table_files,
 
 
 rule features:
@@ -32,6 +33,7 @@ rule features:
 rule tables:
     input:
         [layout.table_files for layout in LAYOUTS.values()],
+        STUDY.table_files,
 
 
 include: "workflow/rules/corpus.smk"
@@ -39,3 +41,8 @@ include: "workflow/rules/faces.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/report.smk"
+
+
+if STUDY.tables:
+
+    include: "workflow/rules/paper.smk"

@@ -71,6 +71,8 @@ class TestsSection(ComponentConfig):
     """How systems are compared with the first."""
 
     tail: Literal["greater", "two-sided"] = "greater"
+    pairing: Literal["paired", "welch"] = "paired"
+    """``paired``: by split. ``welch``: as two independent samples; used in a paper's tables."""
 
 
 class RunConfig(ComponentConfig):

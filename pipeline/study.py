@@ -3,6 +3,7 @@
 A config is one run's (`pipeline.config.RunConfig`), or::
 
     paper: NAME                # results lie under results/NAME/<run>
+    tables: auxformer          # optional: whose tables to lay beside ours (`pipeline.report.definitions`)
     cache: cache               # these two hold for all runs
     results: results
     <any other key of a run>   # the base of every run
@@ -26,20 +27,31 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.aside import aside
-from pipeline.config import NAME, RunConfig, corpus_part, feature_part, read_config, resolve, weights_named
+from pipeline.config import (
+    NAME,
+    RunConfig,
+    corpus_part,
+    feature_part,
+    read_config,
+    report_part,
+    resolve,
+    weights_named,
+)
 from pipeline.contracts import AvemoError, digest
 from pipeline.layout import Layout
 from pipeline.registry import nearest
+from pipeline.report.definitions import read_paper
 
 STAGES = ("faces", "audio", "visual")
 
 
 @dataclass(frozen=True)
 class Study:
-    """Resolved runs by name; ``paper`` is None for a single run."""
+    """Resolved runs by name; ``paper`` is None for a single run, ``tables`` the published ones to stand beside."""
 
     runs: dict[str, dict[str, Any]]
     paper: str | None = None
+    tables: str | None = None
 
     @cached_property
     def layouts(self) -> dict[str, Layout]:
@@ -65,6 +77,26 @@ class Study:
             for run in self.runs.values()
             for stage, component in components_of(run).items()
         }
+
+    @property
+    def folder(self) -> Path:
+        """Where the runs' folders lie, and a paper's own files."""
+        return self.pattern.results.parent
+
+    @property
+    def table_files(self) -> list[Path]:
+        """A paper's tables, in their three forms, and the page of all; none without ``tables``."""
+        if not self.tables:
+            return []
+        names = [t.name for t in read_paper(self.tables).tables]
+        suffixes = (".csv", ".tex", ".html")
+        files = [self.folder / "tables" / f"{name}{suffix}" for name in names for suffix in suffixes]
+        return [*files, self.folder / "paper.html"]
+
+    def record(self) -> dict[str, Any]:
+        """What a paper's tables depend on: no speed settings."""
+        runs = {name: report_part(run) for name, run in self.runs.items()}
+        return {"paper": self.paper, "tables": self.tables, "runs": runs}
 
     def run(self, name: str = "") -> dict[str, Any]:
         """The run of that name; without one, the only run. Raises `AvemoError` naming what there is."""
@@ -127,7 +159,9 @@ def resolve_study(raw: dict[str, Any]) -> Study:
         except AvemoError as error:
             place = f"config: run {name}: " if paper else "config: "
             raise AvemoError(str(error).replace("config: ", place)) from None
-    study = Study(runs, paper)
+    study = Study(runs, paper, raw.get("tables") if paper else None)
+    if study.tables is not None:
+        read_paper(study.tables)
     _check_sharing(study)
     return study
 
@@ -145,7 +179,7 @@ def expand(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
         raise AvemoError(
             "config: run: expected no such key beside `runs`, whose keys are the names; delete it"
         )
-    base = {key: value for key, value in raw.items() if key not in ("paper", "runs", "results")}
+    base = {key: value for key, value in raw.items() if key not in ("paper", "tables", "runs", "results")}
     results = f"{raw.get('results', RunConfig.model_fields['results'].default)}/{paper}"
     expanded = {}
     for name, own in runs.items():
@@ -168,6 +202,30 @@ def overlaid(base: Any, own: Any) -> Any:
         return own
     joined = base | {key: overlaid(base.get(key), value) for key, value in own.items()}
     return {key: value for key, value in joined.items() if value is not None}
+
+
+def waits_for(run: dict[str, Any], system: str) -> str:
+    """What a system of a resolved run still needs before it has scores; "" if it has them.
+
+    The system "" stands for the run's labels and splits.
+    """
+    layout = Layout(run)
+    if not layout.index.is_file():
+        return f"waits for the clip table of {run['corpus']['id']}"
+    if not (layout.labels.is_file() and layout.splits.is_file()):
+        return "waits for labels and splits"
+    if not system or layout.scores(system).is_file():
+        return ""
+    for stage, component in components_of(run).items():
+        if not layout.manifest(component).is_file():
+            n = run["corpus"]["shards"]
+            done = sum(layout.shard(component, shard).is_file() for shard in range(n))
+            return f"waits for {stage} ({done} of {n} shards done)"
+    splits = [f"split{number:02d}" for number in range(run["splits"]["n"])]
+    done = sum((layout.trained(system, split) / "model.safetensors").is_file() for split in splits)
+    if done < len(splits):
+        return f"waits for training ({done} of {len(splits)} splits done)"
+    return "waits for its evaluation"
 
 
 def _check_sharing(study: Study) -> None:
@@ -226,7 +284,7 @@ def _main() -> int:
     except AvemoError as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps({"runs": study.runs, "paper": study.paper}))
+    print(json.dumps({"runs": study.runs, "paper": study.paper, "tables": study.tables}))
     return 0
 
 

@@ -29,24 +29,38 @@ def record(cfg: Cfg, out: Out) -> None:
 
     Example: avemo record --cfg run.json --out results/demo/config.json
     """
-    write_aside(out, partial(_write_text, text=json.dumps(as_mapping(cfg), indent=1)))
+    write_aside(out, partial(write_text, text=json.dumps(as_mapping(cfg), indent=1)))
 
 
-RunFolder = Annotated[Path, typer.Option("--run", help="A run's results folder, e.g. results/demo.")]
+RunFolder = Annotated[
+    Path, typer.Option("--run", help="A run's results folder, e.g. results/demo; for tables, a paper's too.")
+]
 
 
 def tables(run: RunFolder) -> None:
-    """Write every table of a run as CSV, LaTeX and HTML, from its records alone.
+    """Write every table of a run, or of a paper's folder, as CSV, LaTeX and HTML, from its records alone.
+
+    A paper's tables stand beside the published ones, with a page of all; cells
+    whose runs are unfinished say what they wait for.
 
     Example: avemo tables --run results/demo
     """
+    if (run / "paper.json").is_file():
+        from pipeline.cli.paper import write_paper
+
+        write_paper(run)
+        return
+    for table in _tables(_Run(run)):
+        write_table(run / "tables", table)
+    typer.echo(f"tables: {run / 'tables'}")
+
+
+def write_table(folder: Path, table: Table) -> None:
+    """One table in its three forms."""
     from pipeline.report.writers import to_csv, to_html, to_latex
 
-    found = _Run(run)
-    for table in _tables(found):
-        for suffix, write in ((".csv", to_csv), (".tex", to_latex), (".html", to_html)):
-            write_aside(run / "tables" / f"{table.name}{suffix}", partial(_write_text, text=write(table)))
-    typer.echo(f"tables: {run / 'tables'}")
+    for suffix, write in ((".csv", to_csv), (".tex", to_latex), (".html", to_html)):
+        write_aside(folder / f"{table.name}{suffix}", partial(write_text, text=write(table)))
 
 
 def report(run: RunFolder, out: Out) -> None:
@@ -85,11 +99,12 @@ def report(run: RunFolder, out: Out) -> None:
             commands=["make demo" if found.config["run"] == "demo" else "snakemake --configfile YOUR.yaml"],
         )
     )
-    write_aside(out, partial(_write_text, text=page))
+    write_aside(out, partial(write_text, text=page))
     typer.echo(f"report: {out.resolve()}")
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """For `write_aside`."""
     path.write_text(text, encoding="utf-8")
 
 
@@ -211,24 +226,34 @@ class _Run:
 
     @cached_property
     def notes(self) -> list[dict[str, str]]:
-        """What limits these numbers, told by the corpus and by the features' own records."""
-        from pipeline.cache.manifest import FeatureSet
+        return run_notes(self.config)
 
-        notes = []
-        if len(self.config["features"]) == 1:
-            (only,) = self.config["features"]
-            text = f"this run has {only} features alone; what is called audio-visual is {only} only"
-            notes.append({"kind": f"{only} only", "text": text})
-        if self.config["corpus"]["synthetic"]:
-            text = f"corpus {self.config['corpus']['name']!r}: generated faces and voices, not people"
-            notes.append({"kind": "synthetic corpus", "text": text})
-        for section in self.config["features"].values():
-            with FeatureSet(self.layout.manifest(section["id"])) as stored:
-                provenance = stored.info.get("provenance", {})
-            if provenance.get("random_weights"):
-                text = f"{section['extractor']}: {provenance.get('weights')}; no training has shaped these features"
-                notes.append({"kind": "random weights", "text": text})
-        return notes
+
+def run_notes(config: dict[str, Any]) -> list[dict[str, str]]:
+    """What limits a run's numbers, told by its corpus and by the records of the features there are."""
+    from pipeline.cache.manifest import FeatureSet
+    from pipeline.layout import Layout
+
+    notes = []
+    if len(config["features"]) == 1:
+        (only,) = config["features"]
+        text = f"this run has {only} features alone; what is called audio-visual is {only} only"
+        notes.append({"kind": f"{only} only", "text": text})
+    if config["corpus"]["synthetic"]:
+        text = f"corpus {config['corpus']['name']!r}: generated faces and voices, not people"
+        notes.append({"kind": "synthetic corpus", "text": text})
+    for section in config["features"].values():
+        manifest = Layout(config).manifest(section["id"])
+        if not manifest.is_file():
+            continue
+        with FeatureSet(manifest) as stored:
+            provenance = stored.info.get("provenance", {})
+        if provenance.get("random_weights"):
+            text = (
+                f"{section['extractor']}: {provenance.get('weights')}; no training has shaped these features"
+            )
+            notes.append({"kind": "random weights", "text": text})
+    return notes
 
 
 def _tables(run: _Run) -> list[Table]:

@@ -80,7 +80,7 @@ def systems_comparison(scores: pd.DataFrame, order: Sequence[str], notes: Notes 
         _baseline_lines(axes, scores, metric, vertical=True)
         axes.set_xlim(0, 108)
         axes.set_xticks(range(0, 101, 20))
-        _style(axes, xlabel=f"{METRICS[metric]} (%)", grid="x")
+        style(axes, xlabel=f"{METRICS[metric]} (%)", grid="x")
     first = figure.axes[0]
     first.set_yticks(range(len(order)), labels=[_plain(system) for system in order])
     first.set_ylim(len(order) - 0.5, -0.5)
@@ -88,7 +88,7 @@ def systems_comparison(scores: pd.DataFrame, order: Sequence[str], notes: Notes 
     best = {s: by_split(scores, s, "av", "macro_f1").mean() for s in order}
     alt = "Audio-visual macro-F1: " + ", ".join(f"{s} {100 * v:.1f} %" for s, v in best.items())
     caption = "Audio-visual scores. Bars: mean over splits; dots: splits; lines: means of the baselines."
-    return _chart("systems", "Systems compared", caption, alt, figure, notes)
+    return finish("systems", "Systems compared", caption, alt, figure, notes)
 
 
 def paired_differences(
@@ -116,13 +116,13 @@ def paired_differences(
     axes.axvline(0, color=INK, lw=1)
     axes.set_yticks(range(len(others)), labels=[_plain(system) for system in others])
     axes.set_ylim(max(len(others), 1) - 0.5, -0.5)
-    _style(axes, xlabel=_plain(f"macro-F1 of {reference} less that of the system (points)"), grid="x")
+    style(axes, xlabel=_plain(f"macro-F1 of {reference} less that of the system (points)"), grid="x")
     caption = (
         f"{reference} less each other system, audio-visual macro-F1 on the same split. Dots: splits; "
         "diamonds: means with their 95 % intervals. Right of the line, the first system scores higher."
     )
     alt = f"Macro-F1 of {reference} less: " + ", ".join(told)
-    return _chart("paired_differences", "Paired differences", caption, alt, figure, notes)
+    return finish("paired_differences", "Paired differences", caption, alt, figure, notes)
 
 
 def missing_modality(scores: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Chart:
@@ -143,7 +143,7 @@ def missing_modality(scores: pd.DataFrame, order: Sequence[str], notes: Notes = 
     _baseline_lines(axes, scores, "macro_f1", vertical=False)
     axes.set_xticks(range(len(MODALITIES)), labels=list(MODALITIES.values()))
     axes.set_ylim(0, 100)
-    _style(axes, ylabel="macro-F1 (%)", grid="y")
+    style(axes, ylabel="macro-F1 (%)", grid="y")
     handles = [Patch(color=colours[s], alpha=0.85, label=_plain(s)) for s in order]
     figure.legend(
         handles=[*handles, *_baseline_handles()], loc="outside right upper", frameon=False, fontsize=8
@@ -153,7 +153,7 @@ def missing_modality(scores: pd.DataFrame, order: Sequence[str], notes: Notes = 
         "Bars: mean over splits; whiskers: sample standard deviation. No bar: not scored so."
     )
     alt = f"Macro-F1 of {len(order)} systems, audio-visual, audio only and video only; see the table."
-    return _chart("missing_modality", "Missing modality", caption, alt, figure, notes)
+    return finish("missing_modality", "Missing modality", caption, alt, figure, notes)
 
 
 def confusion(
@@ -178,7 +178,7 @@ def confusion(
         "test clips of all splits added up. The diagonal is each class' recall."
     )
     alt = f"Confusion matrices of {', '.join(order)} over {len(class_names)} classes."
-    return _chart("confusion", "Confusions", caption, alt, figure, notes)
+    return finish("confusion", "Confusions", caption, alt, figure, notes)
 
 
 def training_curves(history: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Chart:
@@ -194,7 +194,7 @@ def training_curves(history: pd.DataFrame, order: Sequence[str], notes: Notes = 
             mean = (scale * curves).dropna().mean(axis=1)
             axes.plot(mean.index, mean, color=colours[system], lw=2.2, ls=dash)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        _style(axes, xlabel="epoch", ylabel=label, grid="y")
+        style(axes, xlabel="epoch", ylabel=label, grid="y")
     handles = [
         Line2D([], [], color=colours[s], lw=2.2, ls=DASHES[i // len(COLOURS) % len(DASHES)], label=_plain(s))
         for i, s in enumerate(order)
@@ -204,10 +204,10 @@ def training_curves(history: pd.DataFrame, order: Sequence[str], notes: Notes = 
     )
     caption = "Thin: splits; thick: their mean over the epochs that all of them reached. Only dev data."
     alt = f"Dev loss and dev macro-F1 by epoch of {', '.join(order)}."
-    return _chart("training_curves", "Training", caption, alt, figure, notes)
+    return finish("training_curves", "Training", caption, alt, figure, notes)
 
 
-def _chart(name: str, title: str, caption: str, alt: str, figure: Figure, notes: Notes) -> Chart:
+def finish(name: str, title: str, caption: str, alt: str, figure: Figure, notes: Notes) -> Chart:
     """The finished chart, its note in the lower right corner.
 
     It is drawn here and once, as drawing again moves what a constrained layout places.
@@ -236,7 +236,8 @@ def _spread(row: int, n: int) -> np.ndarray:
     return row + (np.linspace(-0.2, 0.2, n) if n > 1 else np.zeros(n))
 
 
-def _style(axes: Axes, xlabel: str = "", ylabel: str = "", grid: Any = "y") -> None:
+def style(axes: Axes, xlabel: str = "", ylabel: str = "", grid: Any = "y") -> None:
+    """Labels and faint grid lines, no frame but the axis."""
     axes.set_xlabel(xlabel, color=FAINT, fontsize=9)
     axes.set_ylabel(ylabel, color=FAINT, fontsize=9)
     axes.grid(axis=grid, color=RULE, lw=0.7)

@@ -87,7 +87,7 @@ def render(context: Context) -> str:
         sections=_sections(tables, charts),
         tables={name: Markup(to_html(table)) for name, table in tables.items()},
         titles={name: table.title for name, table in tables.items()},
-        charts={name: _chart_view(chart) for name, chart in charts.items()},
+        charts={name: chart_view(chart) for name, chart in charts.items()},
         sheet=_data_uri("image/png", context.contact_sheet) if context.contact_sheet else "",
     )
 
@@ -163,7 +163,8 @@ def _by_name(kind: str, items: Sequence[Any]) -> dict[str, Any]:
     return named
 
 
-def _chart_view(chart: Chart) -> dict[str, str]:
+def chart_view(chart: Chart) -> dict[str, str]:
+    """What a template shows of a chart."""
     return {
         **{"title": chart.title, "alt": chart.alt, "note": chart.note},
         "caption": chart.caption.removesuffix(chart.note),

@@ -1,0 +1,130 @@
+"""A paper's tables beside ours, from the records of its runs, finished or not; `avemo tables` calls it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.cli.options import write_aside
+from pipeline.cli.report import run_notes, write_table, write_text
+
+if TYPE_CHECKING:
+    from pipeline.dataset.splits import Split
+    from pipeline.report.paper_tables import Findings, Method
+    from pipeline.study import Study
+
+
+def write_paper(folder: Path) -> None:
+    """Tables and figures of the paper in ``folder``, and ``paper.html``, which has them all."""
+    from pipeline.report.definitions import read_paper
+    from pipeline.report.figures import save_svg
+    from pipeline.report.paper_figures import paper_chart
+    from pipeline.report.paper_page import render_paper
+    from pipeline.report.paper_tables import paper_table
+
+    study = _study(folder)
+    found = _Findings(study)
+    published, findings, parts = read_paper(study.tables or ""), found.findings, []
+    (folder / "figures").mkdir(exist_ok=True)
+    for definition in published.tables:
+        tables = [table for table in paper_table(definition, findings) if table]
+        for table in tables:
+            write_table(folder / "tables", table)
+        chart = paper_chart(definition, tables[0], findings.notes) if definition.chart else None
+        if chart:
+            save_svg(chart, folder / "figures" / f"{chart.name}.svg")
+        parts.append((definition, tables, chart))
+    page = render_paper(published.paper, study.paper or "", parts, found.waiting, findings.notes)
+    write_aside(folder / "paper.html", partial(write_text, text=page))
+    print(f"paper: {(folder / 'paper.html').resolve()}")
+
+
+def _study(folder: Path) -> Study:
+    """The paper as `avemo record` kept it."""
+    from pipeline.study import Study
+
+    return Study(**json.loads((folder / "paper.json").read_text()))
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What the runs' files hold so far."""
+
+    study: Study
+
+    @cached_property
+    def waiting(self) -> dict[tuple[str, str], str]:
+        """What each (run, system) without scores waits for; (run, "") stands for labels and splits."""
+        from pipeline.study import waits_for
+
+        pairs = [
+            (run, system) for run, config in self.study.runs.items() for system in ("", *config["systems"])
+        ]
+        found = {(run, system): waits_for(self.study.runs[run], system) for run, system in pairs}
+        return {pair: text for pair, text in found.items() if text}
+
+    @cached_property
+    def findings(self) -> Findings:
+        import pandas as pd
+
+        from pipeline.report.paper_tables import Findings
+
+        scores = [frame for run in self.study.runs for frame in self._scores(run)]
+        empty = pd.DataFrame(columns=["run", "system", "split", "modality", "metric", "value"])
+        counts = pd.DataFrame(
+            [row for run in self.study.runs for row in self._counts(run)],
+            columns=["run", "split", "side", "label", "clips"],
+        )
+        methods = {run: self._method(run) for run in self.study.runs}
+        notes = {note["text"]: note for run in self.study.runs.values() for note in run_notes(run)}
+        return Findings(
+            pd.concat(scores, ignore_index=True) if scores else empty,
+            *(counts, self.waiting, methods, list(notes.values())),
+        )
+
+    def _scores(self, run: str) -> Iterator[Any]:
+        import pandas as pd
+
+        for system in self.study.runs[run]["systems"]:
+            path = self.study.layouts[run].scores(system)
+            if path.is_file():
+                yield pd.read_csv(path).assign(run=run)
+
+    def _splits(self, run: str) -> list[Split]:
+        from pipeline.dataset.splits import load_splits
+
+        path = self.study.layouts[run].splits
+        return load_splits(path) if path.is_file() else []
+
+    def _counts(self, run: str) -> Iterator[dict[str, Any]]:
+        """Clips of each label on each side of each split."""
+        from pipeline.dataset.labels import load_labels
+
+        splits = self._splits(run)
+        table = load_labels(self.study.layouts[run].labels).labelled if splits else None
+        given = dict(zip(table.clip_id, table.label, strict=True)) if table is not None else {}
+        for split in splits:
+            for side, clips in split.sides().items():
+                tally: dict[str, int] = {}
+                for clip in clips:
+                    for label in _labels_of(given[clip]):
+                        tally[label] = tally.get(label, 0) + 1
+                for label, count in tally.items():
+                    yield {"run": run, "split": split.name, "side": side, "label": label, "clips": count}
+
+    def _method(self, run: str) -> Method:
+        from pipeline.report.paper_tables import Method
+
+        splits = self._splits(run)
+        ratios = [len(split.test) / len(split.train) for split in splits]
+        how = Method(**self.study.runs[run]["tests"])
+        return replace(how, ratio=sum(ratios) / len(ratios)) if ratios else how
+
+
+def _labels_of(given: str | dict[str, float]) -> list[str]:
+    """A clip's class, or the names of its bits that are set."""
+    return [given] if isinstance(given, str) else [name for name, value in given.items() if value == 1]

@@ -1,0 +1,50 @@
+"""A paper's page: its tables and figures beside ours, and what is still to be done. One file that opens offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline import __version__
+from pipeline.report.definitions import TableDefinition
+from pipeline.report.figures import Chart
+from pipeline.report.page import chart_view
+from pipeline.report.writers import Notes, Table, note_label, to_html
+
+Part = tuple[TableDefinition, Sequence[Table], Chart | None]
+"""A published table, ours and its tests, its figure."""
+
+
+def render_paper(
+    title: str, name: str, parts: Sequence[Part], waiting: Mapping[tuple[str, str], str], notes: Notes = ()
+) -> str:
+    """The page as HTML; ``waiting`` says by (run, system) what is still to be done."""
+    environment = Environment(
+        loader=PackageLoader("pipeline.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    notes = list(notes)
+    sections = [
+        {
+            "anchor": definition.name,
+            "title": f"{definition.source}: {definition.title}",
+            "chart": chart_view(chart) if chart else None,
+            "tables": [Markup(to_html(table)) for table in tables],
+        }
+        for definition, tables, chart in parts
+    ]
+    open_cells = [(run, system or "labels", text) for (run, system), text in waiting.items()]
+    return environment.get_template("paper.html.j2").render(
+        title=title,
+        name=name,
+        version=__version__,
+        notes=notes,
+        note=note_label(notes),
+        sections=sections,
+        waiting=open_cells,
+    )

@@ -1,0 +1,140 @@
+"""A paper's tables from the files of its runs, finished or not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli.app import app
+from pipeline.config import read_config
+from pipeline.dataset.labels import make_labels, save_labels
+from pipeline.dataset.splits import Split, save_splits
+from pipeline.study import Study, resolve_study, waits_for
+
+SPLITS = [Split(f"split{i:02d}", ("a", "b"), ("c",), ("d",)) for i in range(5)]
+
+
+@pytest.fixture
+def study(repository, tmp_path, monkeypatch) -> Study:
+    """AV-Ladder's paper on the demo corpus, nothing done yet but its record."""
+    monkeypatch.chdir(tmp_path)
+    demo = read_config(repository / "config" / "config.yaml")
+    del demo["run"]
+    for number in (1, 2):
+        demo["systems"][f"ablation_{number}"] = demo["systems"]["av_ladder"]
+    study = resolve_study(demo | {"paper": "ladder", "tables": "av_ladder", "runs": {"crema_d": {}}})
+    study.folder.mkdir(parents=True)
+    (study.folder / "paper.json").write_text(json.dumps(study.record()))
+    return study
+
+
+def touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def label_and_split(study: Study) -> None:
+    from pipeline.contracts import Clip
+    from pipeline.corpora.base import Label
+
+    layout = study.layouts["crema_d"]
+    touch(layout.index)
+    layout.labels.parent.mkdir(parents=True)
+    clips = [Clip(name, name, name) for name in "abcd"]
+    save_labels(make_labels(clips, [Label(name, "anger") for name in "abcd"], ["anger"]), layout.labels)
+    save_splits(layout.splits, SPLITS, pd.DataFrame())
+
+
+def score(study: Study, system: str, mean: float) -> None:
+    rows = [
+        {"system": system, "split": split.name, "modality": "av", "metric": metric, "value": mean + 0.01 * i}
+        for i, split in enumerate(SPLITS)
+        for metric in (
+            "macro_precision",
+            "macro_recall",
+            "macro_f1",
+            "micro_precision",
+            "micro_recall",
+            "micro_f1",
+        )
+    ]
+    path = study.layouts["crema_d"].scores(system)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(path, index=False)
+
+
+def tables(study: Study) -> dict[str, pd.DataFrame]:
+    done = CliRunner().invoke(app, ["tables", "--run", str(study.folder)])
+    assert done.exit_code == 0, done.output
+    assert all(path.is_file() for path in study.table_files)
+    return {path.stem: pd.read_csv(path) for path in study.folder.glob("tables/*.csv")}
+
+
+def test_a_paper_of_which_nothing_is_done_says_so_in_each_cell(study):
+    found = tables(study)
+    assert set(found["table1"].waits_for) == {"waits for the clip table of demo"}
+    page = (study.folder / "paper.html").read_text()
+    assert "Still to be done" in page
+    assert "crema_d · av_ladder: waits for the clip table of demo" in page
+
+
+def test_each_cell_waits_for_the_next_stage_of_its_system(study):
+    run, layout = study.runs["crema_d"], study.layouts["crema_d"]
+    told = []
+    for path in (
+        layout.index,
+        *(layout.labels, layout.splits),
+        *(layout.manifest(component) for component in (run["faces"]["id"], run["features"]["audio"]["id"])),
+        layout.shard(run["features"]["visual"]["id"], 2),
+        layout.manifest(run["features"]["visual"]["id"]),
+        layout.trained("mult", "split03") / "model.safetensors",
+        *(layout.trained("mult", split.name) / "model.safetensors" for split in SPLITS),
+        layout.scores("mult"),
+    ):
+        told.append(waits_for(run, "mult"))
+        touch(path)
+    assert list(dict.fromkeys(told)) == [
+        "waits for the clip table of demo",
+        "waits for labels and splits",
+        "waits for faces (0 of 4 shards done)",
+        "waits for audio (0 of 4 shards done)",
+        "waits for visual (0 of 4 shards done)",
+        "waits for visual (1 of 4 shards done)",
+        "waits for training (0 of 5 splits done)",
+        "waits for training (1 of 5 splits done)",
+        "waits for training (2 of 5 splits done)",
+        "waits for training (3 of 5 splits done)",
+        "waits for training (4 of 5 splits done)",
+        "waits for its evaluation",
+    ]
+    assert waits_for(run, "mult") == ""
+
+
+def test_what_is_scored_is_shown_beside_what_is_open(study):
+    label_and_split(study)
+    score(study, "av_ladder", 0.80)
+    score(study, "mult", 0.70)
+    found = tables(study)["table1"].set_index(["row", "group", "column"])
+    assert found.ours["Our method", "CREMA-D macro", "F1"] == pytest.approx(82)
+    assert found.difference["Baseline 2 (MulT)", "CREMA-D macro", "F1"] == pytest.approx(72 - 70.6)
+    assert "waits for faces" in found.waits_for["Baseline 1 (AuxFormer)", "CREMA-D micro", "F1"]
+    tests = pd.read_csv(study.folder / "tables" / "table1_tests.csv")
+    assert set(tests.against) == {"Baseline 2 (MulT)"}
+    assert (study.folder / "figures" / "figure3.svg").stat().st_size > 1000
+
+
+def test_a_finished_paper_has_no_open_cell_and_says_that_its_corpus_is_synthetic(study):
+    label_and_split(study)
+    for place, system in enumerate(study.runs["crema_d"]["systems"]):
+        score(study, system, 0.9 - 0.1 * place)
+    for name, table in tables(study).items():
+        if not name.endswith("_tests"):
+            assert table.ours.notna().all()
+        assert set(table.note) == {"synthetic corpus"}
+    page = (study.folder / "paper.html").read_text()
+    assert "Still to be done" not in page
+    assert "generated faces and voices" in page

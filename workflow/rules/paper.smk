@@ -1,0 +1,40 @@
+# A paper's tables beside ours, from the records of all its runs.
+localrules:
+    paper_record,
+    paper_tables,
+
+
+rule paper_record:
+    output:
+        STUDY.folder / "paper.json",
+    log:
+        STUDY.folder / "logs" / "paper_record.log",
+    conda:
+        ENVIRONMENT
+    params:
+        cfg=as_json(STUDY.record()),
+    message:
+        "record of {STUDY.paper}"
+    shell:
+        "avemo record --cfg {params.cfg:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule paper_tables:
+    input:
+        record=STUDY.folder / "paper.json",
+        labels=[layout.labels for layout in LAYOUTS.values()],
+        splits=[layout.splits for layout in LAYOUTS.values()],
+        manifests=[manifests(run, *STAGES) for run in RUNS],
+        scores=[LAYOUTS[run].scores(system) for run in RUNS for system in systems(run)],
+    output:
+        STUDY.table_files,
+    log:
+        STUDY.folder / "logs" / "paper_tables.log",
+    conda:
+        ENVIRONMENT
+    params:
+        folder=str(STUDY.folder),
+    message:
+        "tables of {STUDY.paper}"
+    shell:
+        "avemo tables --run {params.folder:q} > {log:q} 2>&1"
