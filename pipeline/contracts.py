@@ -143,9 +143,11 @@ TRACK_COLUMNS = (
     *("x0", "y0", "x1", "y1", "score"),
     *("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "nose_x", "nose_y"),
     *("mouth_left_x", "mouth_left_y", "mouth_right_x", "mouth_right_y"),
-    *("status", "n_faces"),
+    *("status", "n_faces", "margin"),
 )
-"""Columns of a face track: box and landmarks in pixels, detector score, `TrackStatus`, faces seen."""
+"""Columns of a face track: box and landmarks in pixels, detector score, `TrackStatus`, faces seen, and the
+clip's margin of choice, the same in every row: how far the chosen face's weight lies above the runner-up's,
+as a fraction of its own (1: there was no other)."""
 
 
 class TrackStatus:

@@ -30,7 +30,7 @@ from pipeline.contracts import (
 
 FACE = slice(0, 15)
 """The columns of a track that a detection fills: box, score, five landmarks."""
-STATUS, N_FACES = TRACK_COLUMNS.index("status"), TRACK_COLUMNS.index("n_faces")
+STATUS, N_FACES, MARGIN = (TRACK_COLUMNS.index(name) for name in ("status", "n_faces", "margin"))
 # Boxes of one face in consecutive key frames overlap by more than this.
 LINK_IOU = 0.3
 # A head may turn within this, so that no two key frames of slow video lie farther apart than need be.
@@ -50,7 +50,7 @@ class FaceTracker:
     """The track of a clip's main face."""
 
     name: ClassVar[str] = "mtcnn"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     class Config(ComponentConfig):
         """Settings of detection, linking and filling."""
@@ -95,7 +95,7 @@ class FaceTracker:
         return digest([self.name, self.version, self.config.numbers(), {"facenet-pytorch": library}])
 
     def track(self, frames: Iterable[tuple[float, np.ndarray]]) -> FeatureSequence:
-        """``(time_s, frame (height, width, 3) uint8 RGB)`` to ``x (frames, 17)``, see `TRACK_COLUMNS`.
+        """``(time_s, frame (height, width, 3) uint8 RGB)`` to ``x (frames, 18)``, see `TRACK_COLUMNS`.
 
         Rows without a face hold zeros, status `TrackStatus.missing` and the
         number of faces seen. A frame between key frames takes ``n_faces`` from
@@ -103,8 +103,9 @@ class FaceTracker:
         """
         seen = self._detect(frames)
         times_s = np.asarray(seen.times_s, dtype=np.float64)
-        chosen = choose(link(seen.faces), seen.size)
+        chosen, margin = choose(link(seen.faces), seen.size)
         x = fill(chosen, seen.faces, times_s, self.config.max_gap_s)
+        x[:, MARGIN] = margin
         return FeatureSequence(x, times_s)
 
     def _detect(self, frames: Iterable[tuple[float, np.ndarray]]) -> Seen:
@@ -204,14 +205,14 @@ def link(faces: list[np.ndarray | None]) -> list[Track]:
     return tracks
 
 
-def choose(tracks: list[Track], size: tuple[int, int]) -> Track:
-    """The track with the greatest length x size x centrality; empty if there is none.
+def choose(tracks: list[Track], size: tuple[int, int]) -> tuple[Track, float]:
+    """The track with the greatest length x size x centrality, and by how much; ``({}, 0)`` if there is none.
 
-    Size is the box' height over the frame's ``size (height, width)``; centrality
+    The margin is 1 minus the runner-up's weight over the chosen one's. Size is the box' height over the frame's ``size (height, width)``; centrality
     falls from 1 in the middle of the picture to 0 in its corners.
     """
     if not tracks:
-        return {}
+        return {}, 0.0
     middle = np.array(size[::-1]) / 2
 
     def weight(track: Track) -> float:
@@ -220,11 +221,14 @@ def choose(tracks: list[Track], size: tuple[int, int]) -> Track:
         centrality = np.clip(1 - away / np.linalg.norm(middle), 0, 1)
         return float(np.sum((boxes[:, 3] - boxes[:, 1]) / size[0] * centrality))
 
-    return max(tracks, key=weight)
+    weights = [weight(track) for track in tracks]
+    best = int(np.argmax(weights))
+    second = max([*weights[:best], *weights[best + 1 :]], default=0.0)
+    return tracks[best], 1 - second / weights[best] if weights[best] > 0 else 0.0
 
 
 def fill(track: Track, faces: list[np.ndarray | None], times_s: np.ndarray, max_gap_s: float) -> np.ndarray:
-    """``x (frames, 17)``: detections in place, and straight lines over gaps of at most ``max_gap_s``.
+    """``x (frames, 18)``: detections in place, and straight lines over gaps of at most ``max_gap_s``.
 
     Frames between neighbouring key frames are `TrackStatus.tracked`; where a
     key frame lacks the face, the whole gap is `TrackStatus.interpolated`.

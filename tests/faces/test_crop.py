@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.contracts import TRACK_COLUMNS, AvemoError, FeatureSequence, TrackStatus
-from pipeline.faces.crop import CropPolicy, crops, cut
+from pipeline.faces.crop import LANDMARKS, UPRIGHT, CropPolicy, crops, cut, similarity
 from pipeline.faces.sheet import contact_sheet
 
 MAP = np.zeros((120, 160, 3), np.uint8)
@@ -59,6 +60,74 @@ def test_every_box_gives_a_crop_of_the_size_asked(box, margin, size):
     found = cut(MAP, np.array([x, y, x + width, y + height]), CropPolicy(size_px=size, margin=margin))
     assert found.shape == (size, size, 3)
     assert found.dtype == np.uint8
+
+
+def points_row(points: np.ndarray, box=(0, 0, 1, 1)) -> np.ndarray:
+    """A track row with five landmarks (complex)."""
+    row = np.zeros(len(TRACK_COLUMNS), np.float32)
+    row[:4], row[LANDMARKS] = box, points.astype(complex).view(float)
+    return row
+
+
+def test_upright_landmarks_give_the_crop_of_their_box():
+    row = points_row(59.5 + 49.5j + 20 * UPRIGHT)
+    found = cut(MAP, row, CropPolicy(size_px=60, margin=0.25, alignment="landmarks"))
+    np.testing.assert_array_equal(found, MAP[20:80, 30:90])
+
+
+def test_a_turned_face_gives_the_upright_crop():
+    rng = np.random.default_rng(0)
+    frame = cv2.GaussianBlur(rng.integers(0, 255, (120, 160, 3), np.uint8), (0, 0), 2)
+    row = points_row(80.5 + 60.5j + 25 * UPRIGHT)
+    policy = CropPolicy(size_px=24, alignment="landmarks")
+    turned = np.ascontiguousarray(np.rot90(frame))
+    # rot90 sends pixel (x, y) to (y, width - 1 - x).
+    moved = points_row(np.array([complex(z.imag, 159 - z.real) for z in 80.5 + 60.5j + 25 * UPRIGHT]))
+    np.testing.assert_allclose(cut(turned, moved, policy), cut(frame, row, policy), atol=2)
+
+
+def test_the_similarity_is_the_least_squares_one():
+    rng = np.random.default_rng(1)
+    points, targets = (rng.normal(size=(2, 5, 2)) @ [1, 1j]).reshape(2, 5)
+    turn, shift = similarity(points, targets)
+    # x' = a x - b y + c, y' = b x + a y + d, as a real system.
+    x, y, one, zero = points.real, points.imag, np.ones(5), np.zeros(5)
+    system = np.vstack([np.c_[x, -y, one, zero], np.c_[y, x, zero, one]])
+    a, b, c, d = np.linalg.lstsq(system, np.r_[targets.real, targets.imag], rcond=None)[0]
+    np.testing.assert_allclose([turn, shift], [a + 1j * b, c + 1j * d])
+    with pytest.raises(AvemoError, match="expected five different points"):
+        similarity(np.zeros(5, complex), targets)
+
+
+def test_the_mask_keeps_the_ellipse_of_the_box():
+    white = np.full((200, 200, 3), 255, np.uint8)
+    found = cut(
+        white, np.array([60, 40, 140, 160]), CropPolicy(size_px=240, margin=0.25, background="masked")
+    )
+    y, x = (np.indices((240, 240)) - 119.5) / (240 / 180)
+    inside = (x / 40) ** 2 + (y / 60) ** 2
+    assert (found[inside < 0.95] == 255).all()
+    assert (found[inside > 1.05] == 0).all()
+
+
+def test_the_mask_turns_with_the_face():
+    white = np.full((200, 200, 3), 255, np.uint8)
+    row = points_row(99.5 + 99.5j + 60 * 1j * UPRIGHT, box=(40, 60, 160, 140))
+    policy = CropPolicy(size_px=120, margin=0.0, alignment="landmarks", background="masked")
+    found = cut(white, row, policy)[..., 0] > 0
+    assert found[60, 25:95].all(), "what was high in the frame is wide no more"
+    assert found[3:117, 60].all()
+    assert not found[:, :15].any()
+
+
+def test_three_frames_a_second():
+    times = np.arange(26) / 25
+    tracked = track([[40, 30, 80, 70]] * 26, [TrackStatus.detected] * 26, times)
+    found = [t for t, _ in crops(((t, MAP) for t in times), tracked, CropPolicy(size_px=8, fps=3))]
+    np.testing.assert_allclose(found, [0.0, 0.36, 0.68, 1.0])
+    slow = track([[40, 30, 80, 70]] * 4, [TrackStatus.detected] * 4, [0.0, 1.0, 2.0, 2.1])
+    found = crops(((t, MAP) for t in slow.times_s), slow, CropPolicy(size_px=8, fps=3))
+    assert [t for t, _ in found] == [0.0, 1.0, 2.0]
 
 
 def test_frames_without_a_face_give_no_crop():

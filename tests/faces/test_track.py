@@ -86,9 +86,19 @@ def test_every_detection_is_in_exactly_one_track(places):
     ids=["longer", "larger", "more central"],
 )
 def test_the_main_face_is_long_large_and_central(better, worse):
-    assert choose([worse, better], SIZE) is better
-    assert choose([better, worse], SIZE) is better
-    assert choose([], SIZE) == {}
+    assert choose([worse, better], SIZE)[0] is better
+    assert choose([better, worse], SIZE)[0] is better
+    assert choose([], SIZE) == ({}, 0.0)
+
+
+def test_the_margin_is_how_far_the_runner_up_lies_behind():
+    centred = {n: face(190, 130) for n in range(8)}
+    assert choose([centred], SIZE) == (centred, 1.0)
+    shorter = {n: face(190, 130) for n in range(6)}
+    assert choose([shorter, centred], SIZE)[1] == pytest.approx(1 - 6 / 8)
+    smaller = {n: face(215, 155, 50) for n in range(8)}
+    assert choose([smaller, centred], SIZE)[1] == pytest.approx(0.5)
+    assert choose([centred, dict(centred)], SIZE)[1] == pytest.approx(0.0)
 
 
 # -- filling -------------------------------------------------------------------
@@ -124,7 +134,7 @@ def test_real_clips_are_tracked(tracker, shared_data):
     for path in sorted((shared_data / "clips").glob("*.mp4")):
         frames = islice(iter_frames(Clip(path.stem, "s", "g", video_path=path)), 60)
         sequence = tracker.track(frames)
-        assert sequence.x.shape == (60, 17)
+        assert sequence.x.shape == (60, len(TRACK_COLUMNS))
         assert sequence.x.dtype == np.float32
         assert np.mean(sequence.x[:, STATUS] != TrackStatus.missing) >= 0.95
         box, landmarks = sequence.x[:, :4], sequence.x[:, 5:15].reshape(60, 5, 2)
@@ -157,9 +167,10 @@ def test_speed_settings_leave_track_and_key_alone(tracker, shared_data):
 def test_a_group_has_several_faces_and_one_is_chosen(tracker, shared_data):
     frames = picture(shared_data / "faces" / "multiface.jpg")
     x = tracker.track(frames).x
-    assert x.shape == (1, 17)
+    assert x.shape == (1, len(TRACK_COLUMNS))
     assert x[0, N_FACES] >= 4
     assert x[0, STATUS] == TrackStatus.detected
+    assert 0 < x[0, TRACK_COLUMNS.index("margin")] < 1
     height, width = frames[0][1].shape[:2]
     assert 0 <= x[0, 0] < x[0, 2] <= width
     assert 0 <= x[0, 1] < x[0, 3] <= height
@@ -174,7 +185,7 @@ def test_a_clip_without_a_face_is_all_missing(tracker):
 
 
 def test_a_clip_without_frames_is_an_empty_track(tracker):
-    assert tracker.track([]).x.shape == (0, 17)
+    assert tracker.track([]).x.shape == (0, len(TRACK_COLUMNS))
 
 
 def test_a_change_of_size_within_a_clip_is_followed(tracker, shared_data):
