@@ -11,7 +11,7 @@ from pipeline.cache.keys import checked_id
 from pipeline.contracts import AvemoError, Status
 from pipeline.frames import FrameBuffer, blocks
 
-DTYPES = ("float16", "float32", "float64")
+DTYPES = ("uint8", "float16", "float32", "float64")
 DETAIL_LENGTH = 1000
 
 
@@ -61,6 +61,10 @@ def storable(item: Item, dtype: str) -> Item:
             raise AvemoError(f"{item.clip_id}: expected no frames with status {item.status}, found some")
         return replace(item, detail=detail)
     x, times_s = _checked_frames(item)
+    if dtype == "uint8" and x.dtype != np.uint8:
+        raise AvemoError(
+            f"{item.clip_id}: expected uint8 frames, found {x.dtype}, which would wrap round; correct the extractor"
+        )
     return replace(
         item, detail=detail, x=_cast(item.clip_id, x, dtype), times_s=np.ascontiguousarray(times_s, "<f8")
     )

@@ -99,7 +99,7 @@ def extract(
         else _audio_work(extractor, rows)
     )
     info = {"component": part["id"], "config": part["config"], "provenance": extractor.provenance()}
-    _fill(store, info, wanted, rows, compute, out, strict)
+    _fill(store, info, wanted, rows, compute, out, strict, extractor.dtype)
 
 
 Work = tuple[dict[str, str], "Callable[[Row], FeatureSequence]"]
@@ -153,6 +153,7 @@ def _fill(
     compute: Callable[[Row], FeatureSequence],
     out: Path,
     strict: bool,
+    dtype: str = "float32",
 ) -> None:
     """Compute what is missing, publish the shard, say what was done."""
     from pipeline.cache.fill import fill
@@ -166,7 +167,7 @@ def _fill(
         return compute(row)
 
     counter = Counter(info["component"])
-    with ShardStore(store, info) as held:
+    with ShardStore(store, info, dtype) as held:
         summary = fill(held, wanted, compute_clip, progress=lambda p: counter(p.done, p.total))
         for clip_id, reason in summary.failed.items():
             status, _, detail = reason.partition(": ")

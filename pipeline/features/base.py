@@ -34,6 +34,11 @@ class Extractor(ABC):
         """
         return {}
 
+    @property
+    def dtype(self) -> str:
+        """Type in which the store keeps ``x``."""
+        return "float32"
+
     def key_part(self) -> str:
         """This extractor's part of an item's key (`pipeline.cache.keys`)."""
         return digest([self.name, self.version, self.config.numbers(), self.provenance()])
