@@ -10,4 +10,7 @@ EXTRACTORS = Registry(
     logmel="pipeline.features.logmel:LogMel",
     wav2vec2="pipeline.features.wav2vec2:Wav2Vec2",
     efficientnet_b2="pipeline.features.efficientnet:EfficientNetB2",
+    face_frames="pipeline.features.face_frames:FaceFrames",
+    vgg_face_affectnet="pipeline.features.vgg_face:VGGFaceAffectNet",
+    vgg_face_fc6="pipeline.features.vgg_face:VGGFaceFC6",
 )

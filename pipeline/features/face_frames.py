@@ -13,6 +13,7 @@ from pydantic import Field
 from pipeline.contracts import ComponentConfig, FeatureSequence
 from pipeline.faces.crop import CropPolicy
 from pipeline.features.base import VisualExtractor
+from pipeline.frames import FrameBuffer
 
 SIZE_PX = 128
 
@@ -46,8 +47,8 @@ class FaceFrames(VisualExtractor):
     def extract(self, crops: Iterable[tuple[float, np.ndarray]]) -> FeatureSequence:
         """Crops ``(128, 128, 3)`` uint8 with their times to ``x (frames, 49152)`` uint8."""
         times_s: list[float] = []
-        frames: list[np.ndarray] = [np.empty((0, self.dim), np.uint8)]
+        frames = FrameBuffer((self.dim,), np.uint8)
         for time_s, crop in crops:
             times_s.append(time_s)
             frames.append(crop.reshape(1, self.dim))
-        return FeatureSequence(np.concatenate(frames), np.array(times_s, float))
+        return FeatureSequence(frames.array(), np.array(times_s, float))
