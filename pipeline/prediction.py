@@ -1,4 +1,4 @@
-"""Class probabilities for one clip that no table lists, by a system of a finished run."""
+"""What a system of a finished run says of one clip that no table lists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from pipeline.contracts import AvemoError, Clip, ClipFailure, FeatureSequence
+from pipeline.dataset import TASKS
 from pipeline.dataset.loading import ClipData
+from pipeline.dataset.tasks import Task
 from pipeline.evaluation import load_system
 from pipeline.extraction import extract_audio, extract_visual, track_clip
 from pipeline.faces.track import FaceTracker
@@ -19,9 +21,11 @@ from pipeline.features import EXTRACTORS
 
 @dataclass(frozen=True)
 class Prediction:
-    """``probabilities`` by class, and what a reader must know: missing modalities, random weights."""
+    """``values`` by output, ``kind`` (``probabilities``, or ``values`` of attributes), and what a
+    reader must know: missing modalities, random weights."""
 
-    probabilities: dict[str, float]
+    values: dict[str, float]
+    kind: str
     notes: list[str]
 
 
@@ -68,10 +72,12 @@ def predict_clip(clip: Clip, config: dict[str, Any], model_path: Path) -> Predic
     model.eval()
     with torch.no_grad():
         (batch,) = data.batches([clip.clip_id], 1)
-        probabilities = model(batch).prediction.softmax(-1)[0].double().numpy()
-    if not np.isfinite(probabilities).all():
-        raise AvemoError(f"{clip.clip_id}: expected finite probabilities, found {probabilities.tolist()}")
-    return Prediction(dict(zip(meta["classes"], probabilities.tolist(), strict=True)), notes + failures)
+        task: Task = TASKS.load(meta["task"])(meta["outputs"])
+        (values,) = task.readout(model(batch).prediction)
+    if not np.isfinite(values).all():
+        raise AvemoError(f"{clip.clip_id}: expected finite {task.readout_name}, found {values.tolist()}")
+    named = dict(zip(task.names, values.tolist(), strict=True))
+    return Prediction(named, task.readout_name, notes + failures)
 
 
 def _attempt(

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.metrics import precision_recall_fscore_support
-from training_standins import CLASSES, ToyData, ToySplit, run_tiny
+from training_standins import CLASSES, TASK, ToyData, ToySplit, run_tiny
 
 from pipeline.contracts import AvemoError, FeatureSequence
 from pipeline.dataset.loading import ClipData
-from pipeline.evaluation import baselines, load_system, predict, score
+from pipeline.dataset.tasks import Classes
+from pipeline.evaluation import load_system, predict
 from pipeline.models import build_model
 from pipeline.training.checkpoint import save_model
 
@@ -28,7 +28,7 @@ def trained(tmp_path_factory):
 
 
 def test_table_has_a_row_a_clip_in_order(trained):
-    table = predict(trained, ToyData(), TEST, batch_size=5)
+    table = predict(trained, ToyData(), TEST, TASK, batch_size=5)
     assert list(table.columns) == ["clip_id", "target", "prediction", "p_0", "p_1", "p_2"]
     assert tuple(table["clip_id"]) == TEST
     assert list(table["target"]) == [int(clip.removeprefix("clip")) % CLASSES for clip in TEST]
@@ -42,7 +42,7 @@ def test_equal_seeds_give_equal_bytes_of_predictions(tmp_path):
     for name in ("a", "b"):
         model, result = run_tiny(tmp_path / name)
         model.load_state_dict(result.best_state)
-        tables.append(predict(model, ToyData(), TEST, batch_size=5))
+        tables.append(predict(model, ToyData(), TEST, TASK, batch_size=5))
     pd.testing.assert_frame_equal(*tables, check_exact=True)
     files = []
     for number, table in enumerate(tables):
@@ -57,7 +57,7 @@ def test_equal_seeds_give_equal_bytes_of_predictions(tmp_path):
 def test_modality_is_all_the_system_sees(trained, modality, zeroed):
     seen = []
     hook = trained.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    predict(trained, ToyData(), TEST, modality=modality)
+    predict(trained, ToyData(), TEST, TASK, modality=modality)
     hook.remove()
     for batch in seen:
         for name in ("audio_BTD", "visual_BTD"):
@@ -67,54 +67,23 @@ def test_modality_is_all_the_system_sees(trained, modality, zeroed):
 def test_prediction_changes_nothing_in_the_system(trained):
     before = {name: value.clone() for name, value in trained.state_dict().items()}
     trained.train()
-    first = predict(trained, ToyData(), TEST)
+    first = predict(trained, ToyData(), TEST, TASK)
     assert all(torch.equal(value, before[name]) for name, value in trained.state_dict().items())
-    pd.testing.assert_frame_equal(first, predict(trained, ToyData(), TEST), check_exact=True)
+    pd.testing.assert_frame_equal(first, predict(trained, ToyData(), TEST, TASK), check_exact=True)
 
 
 def test_batch_size_is_of_no_consequence(trained):
-    one, all_at_once = (predict(trained, ToyData(), TEST, batch_size=size) for size in (1, 100))
+    one, all_at_once = (predict(trained, ToyData(), TEST, TASK, batch_size=size) for size in (1, 100))
     pd.testing.assert_frame_equal(one, all_at_once, atol=1e-6)
 
 
 def test_wrong_requests_are_errors(trained):
     with pytest.raises(AvemoError, match="expected one of av, audio, visual, found 'both'"):
-        predict(trained, ToyData(), TEST, modality="both")
+        predict(trained, ToyData(), TEST, TASK, modality="both")
     with pytest.raises(AvemoError, match="expected clips, found none"):
-        predict(trained, ToyData(), [])
+        predict(trained, ToyData(), [], TASK)
     with pytest.raises(AvemoError, match="clips clip43: expected finite logits"):
-        predict(trained, ToyData(poison="clip43"), TEST)
-
-
-def test_score_agrees_with_scikit_learn():
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame({"target": rng.integers(4, size=50), "prediction": rng.integers(4, size=50)})
-    scores = score(table, 4)
-    for average in ("macro", "micro"):
-        expected = precision_recall_fscore_support(
-            table["target"], table["prediction"], average=average, labels=range(4), zero_division=0
-        )[:3]
-        found = [scores[f"{average}_{name}"] for name in ("precision", "recall", "f1")]
-        assert found == pytest.approx(expected, abs=1e-12)
-
-
-def test_majority_of_train_on_crema_d_class_counts():
-    """All-neutral on 7,442 plurality labels: micro 0.278, macro F1 0.073."""
-    counts = [1222, 1067, 1180, 2071, 1230, 672]
-    targets = np.repeat(np.arange(6), counts)
-    scores = baselines([3, 3, 0], targets, 6, seed=0)["majority"]
-    assert round(scores["micro_f1"], 3) == 0.278
-    assert round(scores["macro_f1"], 3) == 0.073
-
-
-def test_chance_is_one_in_the_number_of_classes():
-    """Micro-F1 is accuracy: its mean over 1000 draws of 300 clips has sd 0.0008."""
-    targets = np.repeat(np.arange(4), [150, 75, 50, 25])
-    scores = baselines(targets, targets, 4, seed=0)["chance"]
-    assert scores["micro_f1"] == pytest.approx(0.25, abs=0.004)
-    assert scores["macro_recall"] == pytest.approx(0.25, abs=0.006)
-    assert scores == baselines(targets, targets, 4, seed=0)["chance"]
-    assert scores != baselines(targets, targets, 4, seed=1)["chance"]
+        predict(trained, ToyData(poison="clip43"), TEST, TASK)
 
 
 class Source:
@@ -151,12 +120,18 @@ def test_saved_system_predicts_as_before_with_its_train_statistics(tmp_path):
     normalisers = data.fit(ToySplit().train)
     config = {"width": 10, "heads": 2, "layers": 1}
     model = build_model("mult", **dims, **config)
-    meta = {"model": "mult", "config": config, "dims": dims}
+    meta = {"model": "mult", "config": config, "dims": dims, "task": TASK.kind, "outputs": list(TASK.names)}
     meta["normalisers"] = {name: made.to_dict() for name, made in normalisers.items()}
     save_model(tmp_path / "m.safetensors", model.state_dict(), meta)
     fresh = real_data()
     loaded, found = load_system(tmp_path / "m.safetensors", fresh)
     assert found == meta
-    pd.testing.assert_frame_equal(predict(loaded, fresh, TEST), predict(model, data, TEST), check_exact=True)
+    pd.testing.assert_frame_equal(
+        predict(loaded, fresh, TEST, TASK), predict(model, data, TEST, TASK), check_exact=True
+    )
+    with pytest.raises(
+        AvemoError, match="expected a system for classes sad, found one for classes calm, glad"
+    ):
+        load_system(tmp_path / "m.safetensors", fresh, Classes(["sad"]))
     with pytest.raises(AvemoError, match=r"expected features of .*'audio_dim': 5.*found .*'audio_dim': 6"):
         load_system(tmp_path / "m.safetensors", real_data(audio_dim=6))

@@ -14,12 +14,15 @@ from torch import Tensor, nn
 
 from pipeline.contracts import ComponentConfig
 from pipeline.dataset.batch import Batch
+from pipeline.dataset.tasks import Classes
 from pipeline.models.base import Outputs, System
 from pipeline.training.config import TrainingConfig
 from pipeline.training.loop import TrainingResult, train
 from pipeline.training.seeding import build_seeded
 
 AUDIO_DIM, VISUAL_DIM, CLASSES = 5, 7, 3
+
+TASK = Classes(("calm", "glad", "sad"))
 
 
 class TinyConfig(ComponentConfig):
@@ -161,7 +164,7 @@ def run_tiny(
     """Train the tiny system from its seeded start."""
     split = ToySplit()
     model = build_seeded(system, config.seed, split.name)
-    result = train(model, data or ToyData(), split, config, run_id="tiny", folder=folder, **kwargs)
+    result = train(model, data or ToyData(), split, config, TASK, run_id="tiny", folder=folder, **kwargs)
     return model, result
 
 

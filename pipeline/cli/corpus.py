@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter as Tally
+from collections.abc import Mapping
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,6 +53,10 @@ def index(
             typer.echo(str(row.problem))
 
 
+def _shown(label: str | Mapping[str, float] | None) -> str:
+    return "none" if label is None else label if isinstance(label, str) else "numbers"
+
+
 def _statuses(rows: list[Any]) -> str:
     tally = Tally(row.status for row in rows)
     return ", ".join(f"{count} {status}" for status, count in tally.most_common()) or "none"
@@ -69,10 +74,9 @@ def labels(cfg: Cfg, index: Index, out: Out) -> None:
 
     corpus = corpus_of(as_mapping(cfg))
     clips = [row.clip for row in read_table(index)]
-    made = make_labels(clips, corpus.labels(clips), corpus.classes)
+    made = make_labels(clips, corpus.labels(clips), corpus.task, corpus.classes)
     write_aside(out, lambda path: save_labels(made, path))
-    for name, count in made.table.label.value_counts(dropna=False).items():
-        typer.echo(f"{count:6} {name}")
+    typer.echo(made.counts().to_string(index=False))
     for clip_id, reason in made.table.loc[made.table.reason != "", ["clip_id", "reason"]].itertuples(
         index=False
     ):
@@ -102,7 +106,7 @@ def check(
         "clips": len(rows),
         "speakers": len({row.speaker for row in rows}),
         "statuses": dict(Tally(row.status for row in rows)),
-        "labels": dict(Tally(label.label or "none" for label in given)),
+        "labels": dict(Tally(_shown(label.label) for label in given)),
         "hours": round(sum(row.duration_s or 0 for row in rows) / 3600, 2),
         "problems": problems,
     }

@@ -1,4 +1,4 @@
-"""`avemo predict`: class probabilities for any clip, with a trained run."""
+"""`avemo predict`: class probabilities or attributes of any clip, with a trained run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     threads: Threads = 2,
 ) -> None:
-    """Print class probabilities for a clip, by a trained system of a run.
+    """Print probabilities or attributes of a clip, by a trained system of a run.
 
     Example: avemo predict CLIP.mp4 --run results/demo --system mult --json
     """
@@ -48,12 +48,13 @@ def predict(
     if config["corpus"]["synthetic"]:
         notes.append(f"trained on a synthetic corpus ({config['corpus']['name']})")
     if as_json:
-        found = {"clip": str(clip), "system": name, "split": split, "probabilities": answer.probabilities}
+        found = {"clip": str(clip), "system": name, "split": split, answer.kind: answer.values}
         typer.echo(json.dumps(found | {"notes": notes}, indent=1))
     else:
         typer.echo(f"{clip}  by {config['systems'][name]['title']}, {split}")
-        for label, probability in sorted(answer.probabilities.items(), key=lambda pair: -pair[1]):
-            typer.echo(f"  {label:12} {probability:6.1%}  {'█' * round(40 * probability)}")
+        for name, value in sorted(answer.values.items(), key=lambda pair: -pair[1]):
+            shares = f"{value:6.1%}  {'█' * round(40 * value)}"
+            typer.echo(f"  {name:12} {shares if answer.kind == 'probabilities' else format(value, '6.3f')}")
         for note in notes:
             typer.echo(f"note: {note}")
 

@@ -259,21 +259,15 @@ def run_notes(config: dict[str, Any]) -> list[dict[str, str]]:
 def _tables(run: _Run) -> list[Table]:
     from pipeline.report import tables as make
 
-    counts = (
-        run.labels.table.label.fillna("no label")
-        .value_counts()
-        .rename_axis("label")
-        .reset_index(name="clips")
-    )
     return [
         make.main_table(run.scores, run.tests, run.order, run.notes),
         make.tests_table(run.tests, run.order, run.notes),
         make.missing_modality_table(run.scores, run.order, run.notes),
-        make.per_class_table(run.predictions, run.scores, run.labels.classes, run.order, run.notes),
+        make.per_class_table(run.predictions, run.scores, run.labels.task.names, run.order, run.notes),
         make.costs_table(run.costs, run.order, run.notes),
         make.clip_status_table(run.clips, run.notes),
         make.failed_clips_table(run.clips, run.notes),
-        make.plain_table("labels_counts", "Labels", "Clips by label.", counts, run.notes),
+        make.plain_table("labels_counts", "Labels", "Clips by label.", run.labels.counts(), run.notes),
         make.plain_table(
             "splits_balance", "Splits", "Groups and clips of each side.", _balance(run), run.notes
         ),
@@ -283,8 +277,7 @@ def _tables(run: _Run) -> list[Table]:
 def _balance(run: _Run) -> pd.DataFrame:
     from pipeline.dataset.splits import balance, load_splits
 
-    labels = dict(run.labels.labelled[["clip_id", "label"]].itertuples(index=False))
-    return balance(load_splits(run.layout.splits), labels, run.labels.groups)
+    return balance(load_splits(run.layout.splits), run.labels.given, run.labels.groups)
 
 
 def _charts(run: _Run) -> list[Chart]:
@@ -294,6 +287,6 @@ def _charts(run: _Run) -> list[Chart]:
         draw.systems_comparison(run.scores, run.order, run.notes),
         draw.paired_differences(run.scores, run.tests, run.order, run.notes),
         draw.missing_modality(run.scores, run.order, run.notes),
-        draw.confusion(run.predictions, run.labels.classes, run.order, run.notes),
+        draw.confusion(run.predictions, run.labels.task.names, run.order, run.notes),
         draw.training_curves(run.history, run.order, run.notes),
     ]

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from pipeline.cli.options import Cfg, Out, Run, Speed, Threads, as_mapping, use_
 
 if TYPE_CHECKING:
     from pipeline.dataset.loading import ClipData
+    from pipeline.dataset.tasks import Task
 
 LabelFile = Annotated[Path, typer.Option("--labels", help="Label table.")]
 SplitFile = Annotated[Path, typer.Option("--splits", help="Splits (JSON).")]
@@ -42,13 +44,14 @@ def splits(cfg: Cfg, labels: LabelFile, out: Out) -> None:
     table = known.labelled
     config = SplitConfig(**as_mapping(cfg))
     clip_ids, groups = table.clip_id.tolist(), table.group.tolist()
+    classes = table.label.tolist() if known.task.kind == "classes" else None
     if config.protocol == "published":
         made = published_splits(clip_ids, groups, config)
     else:
-        made = make_splits(clip_ids, groups, table.label.tolist(), config)
+        made = make_splits(clip_ids, groups, classes, config)
     for split in made:
         check_disjoint(split, known.groups)
-    report = balance(made, dict(zip(table.clip_id, table.label, strict=True)), known.groups)
+    report = balance(made, known.given, known.groups)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_splits(out, made, report)
     typer.echo(report.to_string(index=False))
@@ -95,16 +98,17 @@ def train(
     with _features(audio, visual, known.targets) as (data, inputs):
         train_ids, left_train = data.usable(whole.train)
         dev_ids, left_dev = data.usable(whole.dev)
-        dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(known.classes)}
+        dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(known.task.names)}
         model = build_seeded(lambda: build_model(part["model"], **dims, **part["config"]), config.seed, split)
         result = train_system(
             model,
             data,
             Split(split, tuple(train_ids), tuple(dev_ids), ()),
             config,
+            known.task,
             run_id=f"{system}-{digest([part, inputs])}",
             folder=resume,
-            progress=_print_epoch,
+            progress=partial(_print_epoch, known.task),
         )
         statistics = {name: normaliser.to_dict() for name, normaliser in data.normalisers.items()}
     place = {"run": run, "system": system, "split": split, "best_epoch": result.best_epoch}
@@ -112,7 +116,8 @@ def train(
         "model": part["model"],
         "config": part["config"],
         "dims": dims,
-        "classes": list(known.classes),
+        "task": known.task.kind,
+        "outputs": list(known.task.names),
         "normalisers": statistics,
         "inputs": inputs,
         "batch_size": config.batch_size,
@@ -127,10 +132,11 @@ def train(
     shutil.rmtree(resume, ignore_errors=True)
 
 
-def _print_epoch(epoch: int, epochs: int, row: dict[str, Any]) -> None:
+def _print_epoch(task: Task, epoch: int, epochs: int, row: dict[str, Any]) -> None:
+    main = task.headline[0]
     print(
         f"epoch {epoch} of {epochs}: train {row['train_total']:.4f}, dev loss {row['dev_loss']:.4f}, "
-        f"dev macro-F1 {row['dev_macro_f1']:.3f}, {row['seconds']:.1f} s",
+        f"dev {task.metrics[main]} {row[f'dev_{main}']:.3f}, {row['seconds']:.1f} s",
         flush=True,
     )
 
@@ -156,7 +162,7 @@ def evaluate(
     import torch
 
     from pipeline.dataset.labels import load_labels
-    from pipeline.evaluation import load_system, predict, score
+    from pipeline.evaluation import load_system, predict
 
     torch.set_num_threads(threads)
     known = load_labels(labels)
@@ -164,16 +170,19 @@ def evaluate(
     frames, rows = [], []
     for path in models:
         with _features(audio, visual, known.targets) as (data, _):
-            model, meta = load_system(path, data)
+            model, meta = load_system(path, data, known.task)
             test_ids, left_out = data.usable(_split(splits, meta["split"]).test)
             for clip_id, reason in left_out.items():
                 typer.echo(f"{meta['split']}: {clip_id} not scored: {reason}")
             for modality in ("av", *data.sources) if len(data.sources) > 1 else ("av",):
                 frame = predict(
-                    model, data, test_ids, modality=modality, batch_size=meta["batch_size"], device="cpu"
+                    *(model, data, test_ids, known.task),
+                    modality=modality,
+                    batch_size=meta["batch_size"],
+                    device="cpu",
                 )
                 place = {"system": system, "split": meta["split"], "modality": modality}
-                values = score(frame, len(known.classes))
+                values = known.task.score(frame)
                 rows += [place | {"metric": metric, "value": value} for metric, value in values.items()]
                 frames.append(frame.assign(**place, speaker=frame.clip_id.map(speakers)))
     write_aside(predictions, lambda path: pd.concat(frames, ignore_index=True).to_parquet(path, index=False))
@@ -181,23 +190,21 @@ def evaluate(
 
 
 def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:
-    """Score what needs no features: the train part's majority class, and chance.
+    """Score what needs no features: the train part's majority or mean, and chance.
 
     Example: avemo baselines --labels labels.parquet --splits splits.json --out baselines.csv
     """
+    import numpy as np
     import pandas as pd
 
     from pipeline.dataset.labels import load_labels
     from pipeline.dataset.splits import load_splits
-    from pipeline.evaluation import baselines as score_baselines
 
     known = load_labels(labels)
     targets, rows = known.targets, []
     for split in load_splits(splits):
-        train_side, test_side = ([targets[clip_id] for clip_id in side] for side in (split.train, split.test))
-        for name, values in score_baselines(
-            train_side, test_side, n_classes=len(known.classes), seed=0
-        ).items():
+        train_side, test_side = (np.array([targets[c] for c in side]) for side in (split.train, split.test))
+        for name, values in known.task.blind_scores(train_side, test_side, seed=0).items():
             place = {"system": name, "split": split.name, "modality": "av"}
             rows += [place | {"metric": metric, "value": value} for metric, value in values.items()]
     write_aside(out, lambda path: pd.DataFrame(rows).to_csv(path, index=False))
@@ -242,7 +249,7 @@ def _split(path: Path, name: str) -> Any:
 
 @contextmanager
 def _features(
-    audio: Path | None, visual: Path | None, targets: dict[str, int]
+    audio: Path | None, visual: Path | None, targets: dict[str, Any]
 ) -> Iterator[tuple[ClipData, dict[str, str]]]:
     """The data of the manifests there are, and their fingerprints."""
     from pipeline.cache.manifest import FeatureSet

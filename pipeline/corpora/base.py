@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -19,10 +19,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Label:
-    """A clip's class, or None with the reason why the rule gives none."""
+    """A clip's label, or None with the reason why the rule gives none.
+
+    A label is a class' name, or a number for each of `Corpus.classes` by name: shares of
+    the classes, attributes, or emotion bits, as `Corpus.task` says.
+    """
 
     clip_id: str
-    label: str | None
+    label: str | Mapping[str, float] | None
     reason: str = ""
 
 
@@ -48,9 +52,14 @@ class Corpus(ABC):
         return (self.root / MARKER).is_file()
 
     @property
+    def task(self) -> str:
+        """What the label rule gives: a name in `pipeline.dataset.TASKS`."""
+        return "classes"
+
+    @property
     @abstractmethod
     def classes(self) -> tuple[str, ...]:
-        """Class names, in the order of a model's outputs."""
+        """Names of classes, attributes or emotions, in the order of a model's outputs."""
 
     @abstractmethod
     def clips(self) -> list[Clip]:

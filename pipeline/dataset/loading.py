@@ -45,16 +45,16 @@ class FeatureSource(Protocol):
 class ClipData:
     """Batches of clips that may lack a modality.
 
-    ``targets`` maps clip ids to class numbers; ``max_frames`` cuts the ends off
-    longer sequences of the modalities it names. Normalised clips stay in memory
-    up to ``memory_bytes``; the others are read each time.
+    ``targets`` maps clip ids to class numbers, or to numbers in the outputs' order;
+    ``max_frames`` cuts the ends off longer sequences of the modalities it names. Normalised
+    clips stay in memory up to ``memory_bytes``; the others are read each time.
     """
 
     def __init__(
         self,
         audio: FeatureSource | None,
         visual: FeatureSource | None,
-        targets: Mapping[str, int],
+        targets: Mapping[str, int | tuple[float, ...]],
         max_frames: Mapping[str, int] | None = None,
         memory_bytes: int = MEMORY_BYTES,
     ):
@@ -147,7 +147,7 @@ class ClipData:
         """The batch of exactly these clips, in this order."""
         audio, audio_mask = self._padded("audio", clip_ids)
         visual, visual_mask = self._padded("visual", clip_ids)
-        target = torch.tensor([self.targets[c] for c in clip_ids], dtype=torch.long)
+        target = torch.tensor([self.targets[c] for c in clip_ids])
         has = {name: torch.tensor([self._present(name, c) for c in clip_ids]) for name in MODALITIES}
         return Batch(
             *(audio, visual, audio_mask, visual_mask, target, list(clip_ids)),

@@ -93,9 +93,11 @@ class Split:
 
 
 def make_splits(
-    clip_ids: Sequence[str], groups: Sequence[str], labels: Sequence[str], config: SplitConfig
+    clip_ids: Sequence[str], groups: Sequence[str], labels: Sequence[str] | None, config: SplitConfig
 ) -> list[Split]:
     """Seeded splits of clips with their ``groups`` and class ``labels`` (parallel lists, any order).
+
+    Where labels are no classes (None), a side's share of clips is balanced against its share of groups.
 
     Each split is the best of `CANDIDATES` random partitions not used before:
     fewest classes absent from a side, then the least largest gap between a
@@ -104,6 +106,7 @@ def make_splits(
     run out, they repeat. That, and a class absent from a side, is logged.
     Raises `AvemoError` for under three groups, repeated ids or unequal lengths.
     """
+    labels = labels if labels is not None else [""] * len(clip_ids)
     _check_lists(clip_ids, groups, labels)
     names = sorted(set(groups))
     if len(names) < 3:
@@ -169,20 +172,23 @@ def check_disjoint(split: Split, group_of: Mapping[str, str]) -> None:
                 )
 
 
-def balance(splits: Iterable[Split], labels: Mapping[str, str], groups: Mapping[str, str]) -> pd.DataFrame:
+def balance(
+    splits: Iterable[Split], labels: Mapping[str, str | Mapping[str, float]], groups: Mapping[str, str]
+) -> pd.DataFrame:
     """One row a split and side: ``split, side, groups, clips`` and the clips of each class.
 
-    ``labels`` and ``groups`` map clip ids.
+    ``labels`` and ``groups`` map clip ids. Of labels that are numbers: their means.
     """
     import pandas as pd
 
-    classes = sorted(set(labels.values()))
+    classes = sorted({label for label in labels.values() if isinstance(label, str)})
     rows = []
     for split in splits:
         for side, clip_ids in split.sides().items():
             found = [labels[c] for c in clip_ids]
             row = {"split": split.name, "side": side, "groups": len({groups[c] for c in clip_ids})}
-            rows.append(row | {"clips": len(clip_ids)} | {name: found.count(name) for name in classes})
+            row |= {"clips": len(clip_ids)} | {name: found.count(name) for name in classes}
+            rows.append(row | dict(pd.DataFrame([x for x in found if not isinstance(x, str)]).mean()))
     return pd.DataFrame(rows)
 
 
@@ -257,10 +263,16 @@ def _best(counts: np.ndarray, candidates: Iterable[Partition]) -> Partition:
 
 
 def _imbalance(counts: np.ndarray, partition: Partition) -> tuple[int, float]:
-    """Classes absent from a side, summed over sides, and the largest gap of a class' share."""
+    """Classes absent from a side, summed over sides, and the largest gap of a class' share.
+
+    One class alone: the largest gap between a side's share of clips and its share of groups.
+    """
     total = counts.sum(axis=0)
     dev, test = (counts[list(side)].sum(axis=0) for side in partition)
     sides = np.stack([total - dev - test, dev, test])
+    if len(total) == 1:
+        sizes = [len(counts) - sum(map(len, partition)), *map(len, partition)]
+        return 0, float(np.abs(sides[:, 0] / total - np.array(sizes) / len(counts)).max())
     shares = sides / sides.sum(axis=1, keepdims=True)
     return int((sides == 0).sum()), float(np.abs(shares - total / total.sum()).max())
 

@@ -115,10 +115,10 @@ def per_class_table(
     raw = _class_scores(predictions, class_names, order)
     clips = raw.groupby("class", sort=False)["support"].mean()
     rows = []
-    for number, name in enumerate(class_names):
+    for name in class_names:
         of_class = raw[raw["class"] == name]
         f1 = [_mean_sd(of_class.loc[of_class["system"] == system, "f1"]) for system in order]
-        f1 += [_mean_sd(by_split(scores, blind, "av", f"f1_{number}")) for blind in BASELINES]
+        f1 += [_mean_sd(by_split(scores, blind, "av", f"f1_{name}")) for blind in BASELINES]
         rows.append([name, f"{clips[name]:.1f}", *f1])
     caption = (
         "F1 of each class in percent, audio-visual; mean ± sample standard deviation over splits. "

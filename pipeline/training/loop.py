@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from pipeline.contracts import AvemoError, digest
-from pipeline.metrics import classification_scores
+from pipeline.dataset.tasks import Task
 from pipeline.models.base import System
 from pipeline.training import STEPS
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.config import TrainingConfig
 from pipeline.training.inference import Data, infer
-from pipeline.training.losses import DEV_LOSSES
+from pipeline.training.losses import judged
 from pipeline.training.state import RunState
 from pipeline.training.steps import drop_modality
 
@@ -58,6 +59,7 @@ def train(
     data: Data,
     split: TrainDev,
     config: TrainingConfig,
+    task: Task,
     *,
     run_id: str,
     folder: Path,
@@ -76,7 +78,7 @@ def train(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         data.fit(split.train)
         identity = run_identity(model, split, config, run_id, device)
-        run = start_or_resume(model, split, config, identity, folder, device)
+        run = start_or_resume(model, split, config, task, identity, folder, device)
         while not finished(run, config):
             started = time.perf_counter()
             epoch, lr = len(run.history) + 1, run.lr
@@ -115,22 +117,22 @@ def train_epoch(
 def assess(
     run: RunState, data: Data, clip_ids: Sequence[str], config: TrainingConfig, place: str
 ) -> dict[str, float]:
-    """Dev loss (mean over clips), macro-F1 and micro-F1."""
-    loss_sum = 0.0
+    """Dev loss over all clips, the mean over what `TrainingConfig.dev_loss` judges, and the task's headline."""
     targets, predictions = [], []
+    logits: dict[str, list[Tensor]] = {}
     for batch, outputs in infer(run.model, data, clip_ids, batch_size=config.batch_size, device=run.device):
-        loss_sum += float(DEV_LOSSES[config.dev_loss](outputs, batch)) * len(batch)
-        targets.append(batch.targets.cpu())
-        predictions.append(outputs.prediction.argmax(-1).cpu())
+        targets.append(batch.targets)
+        predictions.append(outputs.prediction)
+        for head, found in judged(outputs, config.dev_loss).items():
+            logits.setdefault(head, []).append(found)
     if not targets:
         raise AvemoError(f"{place}: expected dev clips, found none; check the split and the features")
-    loss = loss_sum / sum(map(len, targets))
+    loss = sum(run.task.set_loss(each, targets) for each in logits.values()) / len(logits)
     if not math.isfinite(loss):
         raise AvemoError(f"{place}: expected a finite dev loss, found {loss}; lower training.lr")
-    scores = classification_scores(
-        torch.cat(targets).numpy(), torch.cat(predictions).numpy(), run.model.outputs
-    )
-    return {"dev_loss": loss, "dev_macro_f1": scores["macro_f1"], "dev_micro_f1": scores["micro_f1"]}
+    table = run.task.table(torch.cat(targets).cpu().numpy(), run.task.readout(torch.cat(predictions)))
+    scores = run.task.score(pd.DataFrame(table))
+    return {"dev_loss": loss} | {f"dev_{metric}": scores[metric] for metric in run.task.headline}
 
 
 def finished(run: RunState, config: TrainingConfig) -> bool:
@@ -140,10 +142,16 @@ def finished(run: RunState, config: TrainingConfig) -> bool:
 
 
 def start_or_resume(
-    model: System, split: TrainDev, config: TrainingConfig, identity: str, folder: Path, device: torch.device
+    model: System,
+    split: TrainDev,
+    config: TrainingConfig,
+    task: Task,
+    identity: str,
+    folder: Path,
+    device: torch.device,
 ) -> RunState:
     """A fresh run, or the one whose checkpoint lies in ``folder`` if it is this one."""
-    run = RunState.fresh(model, config, split.name, device)
+    run = RunState.fresh(model, task, config, split.name, device)
     found = load_checkpoint(folder)
     if found is None:
         return run

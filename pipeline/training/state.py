@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 
+from pipeline.dataset.tasks import Task
 from pipeline.models.base import System
 from pipeline.training.config import TrainingConfig
 from pipeline.training.seeding import Generators, rng_state, seed_global, set_rng_state
@@ -28,6 +29,7 @@ class RunState:
     """A run after ``len(history)`` epochs."""
 
     model: System
+    task: Task
     config: TrainingConfig
     optimizer: torch.optim.Optimizer
     scheduler: LRScheduler | None
@@ -38,7 +40,9 @@ class RunState:
     best_state: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def fresh(cls, model: System, config: TrainingConfig, split: str, device: torch.device) -> RunState:
+    def fresh(
+        cls, model: System, task: Task, config: TrainingConfig, split: str, device: torch.device
+    ) -> RunState:
         """A run before its first epoch; also seeds the global RNG."""
         model.to(device)
         optimizer = OPTIMIZERS[config.optimizer](
@@ -50,7 +54,7 @@ class RunState:
         scheduler = _scheduler(optimizer, config)
         seed_global(config.seed, split)
         generators = Generators.of(config.seed, split, device)
-        return cls(model, config, optimizer, scheduler, generators, device)
+        return cls(model, task, config, optimizer, scheduler, generators, device)
 
     @property
     def lr(self) -> float:

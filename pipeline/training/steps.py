@@ -25,7 +25,7 @@ from pipeline.training.state import RunState
 
 def joint(run: RunState, batch: Batch, place: str) -> dict[str, float]:
     """One update of all weights from all losses."""
-    terms = total(run.model(batch, run.generators.noise), batch)
+    terms = total(run.model(batch, run.generators.noise), batch, run.task)
     _update(run, terms["total"], batch, place)
     return {name: float(term.detach()) for name, term in terms.items()}
 
@@ -47,7 +47,7 @@ def alternating(run: RunState, batch: Batch, place: str) -> dict[str, float]:
         if not len(own):
             continue
         with training_only(run.model, parts[head]):
-            terms = total(run.model.forward_only(head, own, run.generators.noise), own)
+            terms = total(run.model.forward_only(head, own, run.generators.noise), own, run.task)
             _update(run, terms.pop("total"), own, f"{place}, {head} step")
         found |= {_term(head, name): float(term.detach()) for name, term in terms.items()}
     return found | ({"total": sum(found.values())} if found else {})
@@ -67,7 +67,7 @@ def sampled(run: RunState, batch: Batch, place: str) -> dict[str, float]:
     losses: dict[str, Tensor] = {}
     for head, keep_B in own.items():
         if part := batch.select(keep_B) if keep_B.any() else None:
-            terms = total(run.model.forward_only(head, part, run.generators.noise), part)
+            terms = total(run.model.forward_only(head, part, run.generators.noise), part, run.task)
             losses |= {_term(head, n): len(part) / clips * t for n, t in terms.items() if n != "total"}
     if not losses:
         return {}

@@ -9,13 +9,48 @@ from pipeline.dataset.labels import load_labels, make_labels, save_labels
 
 def test_labels_come_back_with_their_classes_in_order(tmp_path):
     clips = [Clip("a", "anna", "film"), Clip("b", "ben", "ben")]
-    made = make_labels(clips, [Label("a", "sad"), Label("b", None, "no votes")], ("sad", "happy"))
+    made = make_labels(clips, [Label("a", "sad"), Label("b", None, "no votes")], "classes", ("sad", "happy"))
     save_labels(made, tmp_path / "labels.parquet")
     loaded = load_labels(tmp_path / "labels.parquet")
-    assert loaded.classes == ("sad", "happy")
+    assert (loaded.task.kind, loaded.task.names) == ("classes", ("sad", "happy"))
     assert loaded.targets == {"a": 0}
     assert loaded.groups == {"a": "film", "b": "ben"}
     assert loaded.table.reason.tolist() == ["", "no votes"]
+
+
+CLIPS = [Clip(name, name, name) for name in "abc"]
+
+
+def test_numbers_come_back_in_the_declared_order(tmp_path):
+    given = [Label("a", {"valence": 0.25, "arousal": 0.5}), Label("b", None, "no ratings")]
+    given.append(Label("c", {"arousal": 1.0, "valence": 0.0}))
+    save_labels(make_labels(CLIPS, given, "attributes", ("arousal", "valence")), tmp_path / "l.parquet")
+    loaded = load_labels(tmp_path / "l.parquet")
+    assert loaded.targets == {"a": (0.5, 0.25), "c": (1.0, 0.0)}
+    assert loaded.given["a"] == {"arousal": 0.5, "valence": 0.25}
+    assert loaded.counts()[["label", "clips", "mean"]].to_numpy().tolist() == [
+        ["arousal", 2, 0.75],
+        ["valence", 2, 0.125],
+    ]
+    loaded.table[
+        ["clip_id", "speaker", "group", "label", "reason", "value_valence", "value_arousal"]
+    ].to_parquet(tmp_path / "swapped.parquet")
+    with pytest.raises(AvemoError, match="in the order"):
+        load_labels(tmp_path / "swapped.parquet")
+
+
+def test_shares_and_names_of_classes_can_stand_in_one_table(tmp_path):
+    given = [Label("a", {"sad": 0.25, "glad": 0.75}), Label("b", "sad"), Label("c", None, "no votes")]
+    save_labels(make_labels(CLIPS, given, "classes", ("sad", "glad")), tmp_path / "l.parquet")
+    loaded = load_labels(tmp_path / "l.parquet")
+    assert loaded.targets == {"a": (0.25, 0.75), "b": (1.0, 0.0)}
+    assert loaded.given == {"a": "glad", "b": "sad"}
+    assert loaded.counts().to_dict("list") == {"label": ["glad", "sad", "no label"], "clips": [1, 1, 1]}
+
+
+def test_bits_are_bits():
+    with pytest.raises(AvemoError, match="a: expected bits"):
+        make_labels(CLIPS[:1], [Label("a", {"happy": 2.0})], "bits", ("happy",))
 
 
 def test_another_table_is_refused(tmp_path):

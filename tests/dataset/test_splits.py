@@ -215,3 +215,16 @@ def test_importing_splits_needs_neither_torch_nor_pandas():
     code = "import sys, pipeline.dataset.splits; print(sorted({'torch', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_without_classes_sides_have_their_share_of_the_clips():
+    """Twelve groups, one of them half the corpus: the side that holds it cannot be dev or test."""
+    groups = [f"g{i:02}" for i in range(12) for _ in range(110 if i == 5 else 10)]
+    ids = [f"c{i}" for i in range(len(groups))]
+    group_of = dict(zip(ids, groups, strict=True))
+    for split in make_splits(ids, groups, None, SplitConfig(n=6)):
+        check_disjoint(split, group_of)
+        assert "g05" in {group_of[clip] for clip in split.train}
+    numbers = {clip: {"arousal": float(i % 2)} for i, clip in enumerate(ids)}
+    found = balance([split], numbers, group_of)
+    assert found["arousal"].tolist() == [0.5, 0.5, 0.5]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_standins import SHORT, TinySystem, Towers, ToyData, ToySplit, run_tiny
+from training_standins import SHORT, TASK, TinySystem, Towers, ToyData, ToySplit, run_tiny
 
 from pipeline.contracts import AvemoError
 from pipeline.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
@@ -245,7 +245,9 @@ class Scripted(TinySystem):
 def scripted(folder, losses, *, start=0, progress=None, **changes):
     config = TrainingConfig(epochs=len(losses), batch_size=30, device="cpu", **changes)
     model = build_seeded(lambda: Scripted(losses, start), 0, "split00")
-    return train(model, ToyData(), ToySplit(), config, run_id="scripted", folder=folder, progress=progress)
+    return train(
+        model, ToyData(), ToySplit(), config, TASK, run_id="scripted", folder=folder, progress=progress
+    )
 
 
 def test_rate_falls_after_the_sixth_bad_epoch(tmp_path):
@@ -305,7 +307,7 @@ def test_empty_sides_are_errors(tmp_path):
         with pytest.raises(
             AvemoError, match=f"{'clips to train on' if side == 'train' else 'dev clips'}, found none"
         ):
-            train(TinySystem(), ToyData(), split, SHORT, run_id="tiny", folder=tmp_path)
+            train(TinySystem(), ToyData(), split, SHORT, TASK, run_id="tiny", folder=tmp_path)
 
 
 def test_training_leaves_the_callers_generator_alone(tmp_path):

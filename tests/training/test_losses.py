@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
-from training_standins import ToyData
+from training_standins import TASK, ToyData
 
 from pipeline.contracts import AvemoError
 from pipeline.models.base import Outputs
-from pipeline.training.losses import prediction, supervised, total
+from pipeline.training.losses import judged, total
 
 BATCH = ToyData().batch([f"clip{i}" for i in range(6)])
 
@@ -33,33 +33,36 @@ def random_outputs(heads, seed, scale=1.0):
 def test_supervised_is_the_mean_over_heads(heads, seed, scale):
     outputs = random_outputs(heads, seed, scale)
     expected = np.mean([cross_entropy(head.numpy()) for head in outputs.logits.values()])
-    assert supervised(outputs, BATCH).item() == pytest.approx(expected, rel=1e-12)
-    assert prediction(outputs, BATCH).item() == pytest.approx(
-        cross_entropy(outputs.prediction.numpy()), rel=1e-12
-    )
+    assert total(outputs, BATCH, TASK)["supervised"].item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_uniform_logits_cost_log_of_the_classes():
-    assert supervised(Outputs({"av": torch.zeros(6, 3)}, torch.zeros(6, 3)), BATCH).item() == pytest.approx(
-        np.log(3)
-    )
+    outputs = Outputs({"av": torch.zeros(6, 3)}, torch.zeros(6, 3))
+    assert total(outputs, BATCH, TASK)["total"].item() == pytest.approx(np.log(3))
 
 
 def test_total_adds_the_models_own_terms():
     outputs = random_outputs(3, 1)
     outputs.losses = {"a": torch.tensor(0.25), "b": torch.tensor(2.0)}
-    terms = total(outputs, BATCH)
+    terms = total(outputs, BATCH, TASK)
     assert list(terms) == ["supervised", "a", "b", "total"]
     assert (terms["total"] - terms["supervised"]).item() == pytest.approx(2.25)
 
 
 def test_total_without_own_terms_is_the_supervised_loss_exactly():
     outputs = random_outputs(3, 2)
-    assert torch.equal(total(outputs, BATCH)["total"], supervised(outputs, BATCH))
+    terms = total(outputs, BATCH, TASK)
+    assert torch.equal(terms["total"], terms["supervised"])
+
+
+def test_dev_loss_judges_the_prediction_or_every_head():
+    outputs = random_outputs(3, 2)
+    assert judged(outputs, "heads") == outputs.logits
+    assert [*judged(outputs, "prediction").values()] == [outputs.prediction]
 
 
 def test_reserved_names_are_refused():
     outputs = random_outputs(1, 0)
     outputs.losses = {"total": torch.tensor(1.0)}
     with pytest.raises(AvemoError, match=r"\['total'\]"):
-        total(outputs, BATCH)
+        total(outputs, BATCH, TASK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from training_standins import TinySystem, Towers, ToyData, ToySplit
+from training_standins import TASK, TinySystem, Towers, ToyData, ToySplit
 
 from pipeline.contracts import AvemoError
 from pipeline.training import STEPS
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 def update(model, batch, config):
-    return joint(RunState.fresh(model, config, "split00", CPU), batch, "run, batch 3")
+    return joint(RunState.fresh(model, TASK, config, "split00", CPU), batch, "run, batch 3")
 
 
 def test_every_procedure_loads():
@@ -139,7 +139,7 @@ def test_alternating_trains_the_parts_of_the_modalities_at_hand(lacks, trained):
     torch.manual_seed(0)
     model = Towers().train()
     before = copy_of(model)
-    run = RunState.fresh(model, TrainingConfig(procedure="alternating"), "split00", CPU)
+    run = RunState.fresh(model, TASK, TrainingConfig(procedure="alternating"), "split00", CPU)
     terms = alternating(run, lacking(ToyData().batch(IDS), **lacks), "here")
     assert moved(model, before) == names_of(model, *trained)
     assert terms["total"] == pytest.approx(sum(v for name, v in terms.items() if name != "total"))
@@ -150,7 +150,7 @@ def test_audiovisual_step_moves_its_own_part_and_no_buffer_of_the_others(monkeyp
     model = Towers().train()
     monkeypatch.setattr(model, "parts", lambda: {"av": (model.fusion,)})
     before = copy_of(model)
-    run = RunState.fresh(model, TrainingConfig(procedure="alternating"), "split00", CPU)
+    run = RunState.fresh(model, TASK, TrainingConfig(procedure="alternating"), "split00", CPU)
     terms = alternating(run, ToyData().batch(IDS), "here")
     assert moved(model, before) == names_of(model, "fusion.")
     assert terms.keys() == {"av", "total"}
@@ -164,7 +164,7 @@ def test_frozen_parts_are_in_evaluation_mode_and_own_ones_are_not():
         module.register_forward_hook(
             lambda module, *_, name=name: seen.setdefault(name, []).append(module.training)
         )
-    alternating(RunState.fresh(model, TrainingConfig(), "split00", CPU), ToyData().batch(IDS), "here")
+    alternating(RunState.fresh(model, TASK, TrainingConfig(), "split00", CPU), ToyData().batch(IDS), "here")
     assert seen == {
         **{"audio": [True, False], "visual": [True, False], "shared": [True, True, False, False]},
         "fusion": [True],
@@ -179,7 +179,7 @@ def test_order_of_the_steps_is_a_switch(monkeypatch, visual_first, expected):
     whole = model.forward_only
     monkeypatch.setattr(model, "forward_only", lambda head, *rest: order.append(head) or whole(head, *rest))
     config = TrainingConfig(visual_first=visual_first)
-    alternating(RunState.fresh(model, config, "split00", CPU), ToyData().batch(IDS), "here")
+    alternating(RunState.fresh(model, TASK, config, "split00", CPU), ToyData().batch(IDS), "here")
     assert order == expected
 
 
@@ -192,7 +192,7 @@ def test_unpaired_clips_train_only_what_they_show(monkeypatch):
         lambda head, batch, g: seen.update({head: batch.clip_ids}) or whole(head, batch, g),
     )
     batch = lacking(ToyData().batch(IDS), audio=(0, 1), visual=(2,))
-    alternating(RunState.fresh(model, TrainingConfig(), "split00", CPU), batch, "here")
+    alternating(RunState.fresh(model, TASK, TrainingConfig(), "split00", CPU), batch, "here")
     assert seen == {"audio": IDS[2:], "visual": [*IDS[:2], *IDS[3:]], "av": IDS[3:]}
 
 
@@ -210,7 +210,7 @@ def test_heads_are_drawn_equally_often(monkeypatch, sampling):
     monkeypatch.setattr(model, "forward_only", count)
     draws = 3000 if sampling == "batch" else 3000 // len(IDS)
     clips = 2 if sampling == "batch" else len(IDS)
-    run = RunState.fresh(model.eval(), TrainingConfig(sampling=sampling), "split00", CPU)
+    run = RunState.fresh(model.eval(), TASK, TrainingConfig(sampling=sampling), "split00", CPU)
     batch = ToyData().batch(IDS[:clips])
     for _ in range(draws):
         sampled(run, batch, "here")
@@ -223,10 +223,10 @@ def test_loss_sampled_by_clip_is_the_mean_over_clips():
     """With no dropout and fixed batch norm, the mean of each clip's own loss under its own head."""
     torch.manual_seed(0)
     model = Towers().eval()
-    run = RunState.fresh(model, TrainingConfig(sampling="clip", lr=1e-12), "split00", CPU)
+    run = RunState.fresh(model, TASK, TrainingConfig(sampling="clip", lr=1e-12), "split00", CPU)
     batch = ToyData().batch(IDS)
     drawn = torch.randint(
-        3, (len(IDS),), generator=RunState.fresh(model, run.config, "split00", CPU).generators.drop
+        3, (len(IDS),), generator=RunState.fresh(model, TASK, run.config, "split00", CPU).generators.drop
     )
     terms = sampled(run, batch, "here")
     heads = list(model.parts())
@@ -238,7 +238,7 @@ def test_loss_sampled_by_clip_is_the_mean_over_clips():
 def test_batch_without_the_drawn_modality_changes_nothing():
     model = Towers().train()
     before = copy_of(model)
-    run = RunState.fresh(model, TrainingConfig(), "split00", CPU)
+    run = RunState.fresh(model, TASK, TrainingConfig(), "split00", CPU)
     batch = lacking(ToyData().batch(IDS), audio=EVERYONE)
     found = [sampled(run, batch, "here") for _ in range(12)]
     assert {frozenset(terms) for terms in found} == {
