@@ -37,11 +37,11 @@ def released(model: AuxFormer, batch: Batch) -> dict[str, Tensor]:
     """The forward pass of ``model`` on clips without padding, released way: logits by head."""
     audio_TBD = model.project_audio(batch.audio_BTD).transpose(0, 1)
     visual_SBD = model.project_visual(batch.visual_BTD).transpose(0, 1)
-    h_audio_TBD = encode(model.self_audio, encode(model.cross_audio, audio_TBD, visual_SBD))
-    h_visual_SBD = encode(model.self_visual, encode(model.cross_visual, visual_SBD, audio_TBD))
+    h_audio_TBD = encode(model.self_audio.encoder, encode(model.cross_audio, audio_TBD, visual_SBD))
+    h_visual_SBD = encode(model.self_visual.encoder, encode(model.cross_visual, visual_SBD, audio_TBD))
     for _ in range(model.config.aux_repeats):
-        audio_TBD = encode(model.aux_audio, audio_TBD)
-        visual_SBD = encode(model.aux_visual, visual_SBD)
+        audio_TBD = encode(model.aux_audio.encoder, audio_TBD)
+        visual_SBD = encode(model.aux_visual.encoder, visual_SBD)
     return {
         "av": model.head(torch.cat([h_audio_TBD[-1], h_visual_SBD[-1]], dim=1)),
         "audio": model.aux_head_audio(audio_TBD[-1]),

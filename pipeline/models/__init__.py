@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 MODELS = Registry(
     "model",
     auxformer="pipeline.models.auxformer:AuxFormer",
+    auxformer_unimodal="pipeline.models.auxformer_unimodal:UnimodalAuxFormer",
     av_ladder="pipeline.models.av_ladder:AVLadder",
     colearning="pipeline.models.colearning:CoLearning",
     conformer="pipeline.models.unimodal:UnimodalConformer",

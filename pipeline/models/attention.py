@@ -8,6 +8,7 @@ the layout of Tsai et al. 2019 (MulT), which AuxFormer inherits.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -36,8 +37,16 @@ class TransformerConfig(ComponentConfig):
     """Width of the feed-forward hidden layer over ``width``."""
     causal: bool = False
     """Let a frame see only keys up to its own time (see `attention_mask`)."""
+    as_published_padding: bool = False
+    """Padded frames count as real ones, as in the released code: they are attended to, pooled and read
+    out, and only get no position if their first channel is 0."""
+    padded_frames: tuple[int, int] | None = None
+    """Audio and visual frames that ``as_published_padding`` fills up to with zeros, the longest of the
+    corpus in the released code; None: the longest of the batch."""
     embedding_dropout: float = Field(0.25, ge=0, lt=1)
     """On the scaled inputs of an encoder."""
+    attn_out_dropout: bool = False
+    """Have ``embedding_dropout`` on what attention layers put out instead (both papers' text)."""
     attention_dropout: float = Field(0.1, ge=0, lt=1)
     """On the attention weights of self encoders."""
     cross_attention_dropout: float = Field(0.0, ge=0, lt=1)
@@ -59,6 +68,21 @@ class TransformerConfig(ComponentConfig):
         return self
 
 
+class FusionConfig(TransformerConfig):
+    """A system whose branches first attend across modalities, then to themselves."""
+
+    fusion_depth: Literal["each", "together"] = "each"
+    """``layers`` blocks in a branch's cross and in its self encoder each (printed parameter counts),
+    or in both together, the cross encoder having the larger half."""
+
+    @property
+    def fusion_layers(self) -> tuple[int, int]:
+        """Blocks of a branch's cross and self encoder."""
+        if self.fusion_depth == "each":
+            return self.layers, self.layers
+        return self.layers - self.layers // 2, self.layers // 2
+
+
 def require_frames(batch: Batch) -> None:
     """Raise `AvemoError` naming the clips of ``batch`` that have no real frame in a modality."""
     for name, mask_BT in (("audio", batch.audio_mask_BT), ("visual", batch.visual_mask_BT)):
@@ -70,6 +94,30 @@ def require_frames(batch: Batch) -> None:
                 f"{clips}: expected at least one real {name} frame, found none; "
                 f"give an absent modality one zero frame that its mask counts as real"
             )
+
+
+def prepare(batch: Batch, config: TransformerConfig, frames: tuple[int, int] | None = None) -> Batch:
+    """``batch`` as a system is to see it, every clip with frames: see ``as_published_padding``.
+
+    ``frames`` stand in for the config's ``padded_frames``. Raises `AvemoError` for a clip
+    without frames, or for more frames than these.
+    """
+    require_frames(batch)
+    if not config.as_published_padding:
+        return batch
+    shapes = batch.audio_BTD.shape[1], batch.visual_BTD.shape[1]
+    frames = frames or config.padded_frames or shapes
+    if shapes[0] > frames[0] or shapes[1] > frames[1]:
+        raise AvemoError(
+            f"a batch of {shapes[0]} audio and {shapes[1]} visual frames: expected at most {frames[0]} "
+            f"and {frames[1]}; raise padded_frames in the model's config to the corpus' longest"
+        )
+    opened: dict[str, Tensor] = {}
+    for name, length in zip(("audio", "visual"), frames, strict=True):
+        x_BTD, mask_BT = batch.frames(name)
+        opened[f"{name}_BTD"] = F.pad(x_BTD * mask_BT[:, :, None], (0, 0, 0, length - x_BTD.shape[1]))
+        opened[f"{name}_mask_BT"] = mask_BT.new_ones(len(mask_BT), length)
+    return replace(batch, **opened)  # type: ignore[arg-type]
 
 
 def lengths(mask_BT: Tensor) -> Tensor:
@@ -180,6 +228,7 @@ class Block(nn.Module):
             xavier_linear(hidden, width),
         )
         self.dropout = Dropout(config.residual_dropout)
+        self.attention_out = Dropout(config.embedding_dropout if config.attn_out_dropout else 0.0)
         self.alpha = None if residual == "plain" else nn.Parameter(torch.rand(()))
         self.beta = None
         if residual == "independent" and self.alpha is not None:
@@ -189,7 +238,8 @@ class Block(nn.Module):
         """``(B, T, D)``; ``memory_BSD`` None means self-attention."""
         query_BTD = self.norm_attention(x_BTD)
         key_BSD = query_BTD if memory_BSD is None else self.norm_attention(memory_BSD)
-        y_BTD = self._add(x_BTD, self.attention(query_BTD, key_BSD, allowed))
+        attended_BTD = self.attention_out(self.attention(query_BTD, key_BSD, allowed))
+        y_BTD = self._add(x_BTD, attended_BTD)
         return self._add(y_BTD, self.ffn(self.norm_ffn(y_BTD)))
 
     def _add(self, x_BTD: Tensor, update_BTD: Tensor) -> Tensor:
@@ -217,10 +267,12 @@ class Encoder(nn.Module):
     ):
         super().__init__()
         self.width, self.causal, self.positions = config.width, config.causal, positions
-        self.dropout = Dropout(config.embedding_dropout)
+        self.zeros_are_padding = config.as_published_padding
+        self.dropout = Dropout(0.0 if config.attn_out_dropout else config.embedding_dropout)
         attention_dropout = config.cross_attention_dropout if cross else config.attention_dropout
         self.blocks = nn.ModuleList(
-            Block(config, attention_dropout, residual) for _ in range(layers or config.layers)
+            Block(config, attention_dropout, residual)
+            for _ in range(config.layers if layers is None else layers)
         )
         self.norm = nn.LayerNorm(config.width)
 
@@ -242,8 +294,9 @@ class Encoder(nn.Module):
         return self.norm(x_BTD)
 
     def _embed(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+        placed_BT = x_BTD[:, :, 0] != 0 if self.zeros_are_padding else mask_BT
         x_BTD = x_BTD * math.sqrt(self.width)
         if self.positions:
             table_TD = sinusoid(x_BTD.shape[1], self.width, device=x_BTD.device)
-            x_BTD = x_BTD + table_TD * mask_BT[:, :, None]
+            x_BTD = x_BTD + table_TD * placed_BT[:, :, None]
         return self.dropout(x_BTD)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.dataset.batch import Batch
-from pipeline.models.attention import Encoder, TransformerConfig, projection, require_frames
+from pipeline.models.attention import Encoder, FusionConfig, prepare, projection
 from pipeline.models.base import Outputs, System
 from pipeline.models.ladder import (
     Encoding,
@@ -28,6 +28,7 @@ from pipeline.models.ladder import (
     Noise,
     add_gaussian,
     reconstruction_cost,
+    standardise,
 )
 
 CROSS_STREAMS = ("audio_over_visual", "visual_over_audio")
@@ -44,7 +45,7 @@ class AVLadder(System):
 
     version: ClassVar[int] = 2
 
-    class Config(TransformerConfig):
+    class Config(FusionConfig):
         """8,246,355 parameters with 130-D audio, 4096-D faces and 6 classes."""
 
         length: int = Field(311, ge=1)
@@ -59,6 +60,17 @@ class AVLadder(System):
         """sigma^2 of the noise on inputs, backbone outputs and ladder layers."""
         ladders: Literal["all", "audiovisual", "cross_layer"] = "all"
         """Ladders to build; ``audiovisual`` is the paper's Ablation 1, ``cross_layer`` its Ablation 2."""
+        noise_after_cnn: bool = False
+        """Noise on the CNNs' sentence vectors instead of on the backbone's outputs (section 3.2 leaves it open)."""
+        logits_top: bool = False
+        """The ladders' top layer, z(2), is the logits; the last of ``hidden`` is then the number of classes."""
+        clean_product: bool = False
+        """g multiplies u with the clean target as printed in sections 3.3 and 3.4, which gives the target
+        away, not with the noisy layer (Pezeshki et al. 2016)."""
+        rasmus_norm: bool = False
+        """Judge estimates after normalising them as the clean layer was (Rasmus et al. 2015)."""
+        detach_targets: bool = False
+        """No gradient from the reconstruction cost into the clean pass."""
 
         @model_validator(mode="after")
         def _sizes_agree(self) -> AVLadder.Config:
@@ -66,6 +78,10 @@ class AVLadder(System):
                 raise ValueError(
                     f"{len(self.hidden)} hidden layers need {len(self.hidden) + 1} reconstruction_weights "
                     f"(input included), found {len(self.reconstruction_weights)}"
+                )
+            if self.padded_frames is not None:
+                raise ValueError(
+                    "padded_frames: this system fills both modalities up to `length`; leave it out"
                 )
             if self.pooled_length < 1:
                 raise ValueError(
@@ -95,30 +111,39 @@ class AVLadder(System):
 
     def _build_audiovisual(self) -> None:
         config = self.config
-        self.cross_audio = Encoder(config, cross=True, positions=True)
-        self.cross_visual = Encoder(config, cross=True, positions=True)
-        self.self_audio = Encoder(config)
-        self.self_visual = Encoder(config)
+        cross_layers, self_layers = config.fusion_layers
+        self.cross_audio = Encoder(config, layers=cross_layers, cross=True, positions=True)
+        self.cross_visual = Encoder(config, layers=cross_layers, cross=True, positions=True)
+        self.self_audio = Encoder(config, layers=self_layers)
+        self.self_visual = Encoder(config, layers=self_layers)
         self.cnns.update({name: SentenceCNN(config) for name in CROSS_STREAMS})
-        sizes = (2 * config.channels[-1] * config.pooled_length, *config.hidden)
-        self.encoders["av"] = LadderEncoder(sizes, self.outputs)
+        sizes = self._sizes(2 * config.channels[-1] * config.pooled_length)
+        self.encoders["av"] = LadderEncoder(sizes, self.outputs, logits_top=config.logits_top)
         self.decoders["av"] = LadderDecoder(sizes)
 
     def _build_cross_layer(self) -> None:
         config = self.config
         self.unimodal_audio = Encoder(config)
         self.unimodal_visual = Encoder(config)
-        sizes = (config.channels[-1] * config.pooled_length, *config.hidden)
+        sizes = self._sizes(config.channels[-1] * config.pooled_length)
         for name in ("audio", "visual"):
             self.cnns[name] = SentenceCNN(config)
-            self.encoders[name] = LadderEncoder(sizes, self.outputs)
+            self.encoders[name] = LadderEncoder(sizes, self.outputs, logits_top=config.logits_top)
         self.decoders["audio_to_visual"] = LadderDecoder(sizes)
         self.decoders["visual_to_audio"] = LadderDecoder(sizes)
 
+    def _sizes(self, inputs: int) -> tuple[int, ...]:
+        """Units of a ladder's layers 0..L."""
+        if self.config.logits_top:
+            return (inputs, *self.config.hidden[:-1], self.outputs)
+        return (inputs, *self.config.hidden)
+
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass; training noise from ``generator``. Raises `AvemoError` for a clip without frames."""
-        batch = cut(batch, self.config.length)
-        require_frames(batch)
+        length = self.config.length
+        batch = prepare(
+            cut(batch, length), self.config.model_copy(update={"padded_frames": (length, length)})
+        )
         clean = self.climb(self.represent(batch))
         logits = {name: encoding.logits_BC for name, encoding in clean.items()}
         prediction_BC = torch.stack([*logits.values()]).mean(0)
@@ -142,8 +167,9 @@ class AVLadder(System):
         audio_mask, visual_mask = batch.audio_mask_BT, batch.visual_mask_BT
         masks = dict.fromkeys(("audio", "audio_over_visual"), audio_mask)
         masks |= dict.fromkeys(("visual", "visual_over_audio"), visual_mask)
+        before, after = (None, noise) if self.config.noise_after_cnn else (noise, None)
         sentences = {
-            name: self.cnns[name](x_BTD if noise is None else noise(x_BTD), masks[name])
+            name: disturb(self.cnns[name](disturb(x_BTD, before), masks[name]), after)
             for name, x_BTD in streams.items()
         }
         if "av" in self.encoders:
@@ -152,10 +178,8 @@ class AVLadder(System):
 
     def _backbone(self, batch: Batch, noise: Noise | None) -> dict[str, Tensor]:
         """All sequence outputs of the red box in Fig. 1; Eq. 1 with the other modality as keys."""
-        audio, visual = batch.audio_BTD, batch.visual_BTD
-        if noise is not None:
-            audio, visual = noise(audio), noise(visual)
-        audio, visual = self.project_audio(audio), self.project_visual(visual)
+        audio = self.project_audio(disturb(batch.audio_BTD, noise))
+        visual = self.project_visual(disturb(batch.visual_BTD, noise))
         audio_mask, visual_mask = batch.audio_mask_BT, batch.visual_mask_BT
         streams = {}
         if "av" in self.encoders:
@@ -186,9 +210,17 @@ class AVLadder(System):
         costs = []
         for name, decoder in self.decoders.items():
             source, target, share = routes[name]
-            weights = self.config.reconstruction_weights
-            costs.append(share * reconstruction_cost(decoder(noisy[source]), clean[target].z, weights))
+            costs.append(share * self._cost(decoder, noisy[source], clean[target]))
         return torch.stack(costs).sum()
+
+    def _cost(self, decoder: nn.Module, noisy: Encoding, clean: Encoding) -> Tensor:
+        """sum over l of lambda_l times the reconstruction cost of one route's layer l."""
+        if self.config.detach_targets:
+            clean = clean.detach()
+        estimates = decoder(noisy, clean if self.config.clean_product else noisy)
+        if self.config.rasmus_norm:
+            estimates = standardise(estimates, clean)
+        return reconstruction_cost(estimates, clean.z, self.config.reconstruction_weights)
 
 
 class SentenceCNN(nn.Module):
@@ -209,6 +241,11 @@ class SentenceCNN(nn.Module):
         for convolution in self.convolutions:
             x_BDT = F.max_pool1d(F.relu(convolution(x_BDT)), 2)
         return x_BDT.flatten(1)
+
+
+def disturb(x: Tensor, noise: Noise | None) -> Tensor:
+    """``x``, with ``noise`` if there is any."""
+    return x if noise is None else noise(x)
 
 
 def cut(batch: Batch, length: int) -> Batch:

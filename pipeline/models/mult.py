@@ -7,15 +7,15 @@ modality has one source and its memory keeps the model width.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from pipeline.dataset.batch import Batch
-from pipeline.models.attention import Encoder, TransformerConfig, projection, require_frames
-from pipeline.models.base import Outputs, System
+from pipeline.models.attention import Encoder, TransformerConfig, prepare, projection
+from pipeline.models.base import Outputs, System, SystemConfig
 from pipeline.models.dropout import Dropout
 from pipeline.models.pooling import last_valid
 
@@ -25,16 +25,20 @@ class MulT(System):
 
     version: ClassVar[int] = 2
 
-    class Config(TransformerConfig):
+    class Config(TransformerConfig, SystemConfig):
         """6,657,256 parameters with 130-D audio, 4096-D faces and 6 classes.
 
         Width 155 gives the parameter ratio that the AV-Ladder paper prints (1.24);
         heads, layers and the causal mask are the MulT repository's.
         """
 
+        published: ClassVar[dict[str, Any]] = {"causal": True, "as_published_padding": True}
+
         width: int = 155
         heads: int = 5
         causal: bool = True
+
+    config: Config
 
     def __init__(self, config: Config, *, audio_dim: int, visual_dim: int, outputs: int):
         super().__init__(config, audio_dim=audio_dim, visual_dim=visual_dim, outputs=outputs)
@@ -52,7 +56,7 @@ class MulT(System):
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass; draws nothing from ``generator``. Raises `AvemoError` for a clip without frames."""
-        require_frames(batch)
+        batch = prepare(batch, self.config)
         audio_mask, visual_mask = batch.audio_mask_BT, batch.visual_mask_BT
         audio_BTD = self.project_audio(batch.audio_BTD)
         visual_BSD = self.project_visual(batch.visual_BTD)

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import nn
 
 from pipeline.dataset.batch import Batch
-from pipeline.models.attention import Encoder, TransformerConfig, projection, require_frames
+from pipeline.models.attention import Encoder, TransformerConfig, prepare, projection
 from pipeline.models.base import Outputs, System
 from pipeline.models.dropout import Dropout
 from pipeline.models.pooling import masked_mean
@@ -30,6 +30,8 @@ class ParthasarathySundaram(System):
         """2,238,866 parameters with 130-D audio, 4096-D faces and 6 classes."""
 
         layers: int = Field(2, ge=1)
+
+    config: Config
 
     def __init__(self, config: Config, *, audio_dim: int, visual_dim: int, outputs: int):
         super().__init__(config, audio_dim=audio_dim, visual_dim=visual_dim, outputs=outputs)
@@ -46,7 +48,7 @@ class ParthasarathySundaram(System):
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass; draws nothing from ``generator``. Raises `AvemoError` for a clip without frames."""
-        require_frames(batch)
+        batch = prepare(batch, self.config)
         audio_mask, visual_mask = batch.audio_mask_BT, batch.visual_mask_BT
         audio_BTD = self.self_audio(self.project_audio(batch.audio_BTD), audio_mask)
         visual_BSD = self.self_visual(self.project_visual(batch.visual_BTD), visual_mask)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from pipeline.models.attention import lengths
+
+TokenKind = Literal["last", "cls", "mean"]
 
 
 def last_valid(x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
@@ -41,3 +45,28 @@ class AttentivePooling(nn.Module):
         score_BT = self.score(self.hidden(x_BTD).tanh()).squeeze(-1)
         weight_BT = score_BT.masked_fill(~mask_BT, -torch.inf).softmax(dim=1)
         return torch.einsum("bt,btd->bd", weight_BT, x_BTD)
+
+
+class ClipToken(nn.Module):
+    """The vector of a clip around a self encoder: its last real frame out, the mean, or a learned frame.
+
+    The learned one (``cls``) stands after all others, so that it sees them under a causal mask too.
+    """
+
+    def __init__(self, kind: TokenKind, width: int):
+        super().__init__()
+        self.kind = kind
+        self.frame_D = nn.Parameter(torch.randn(width) * 0.02) if kind == "cls" else None
+
+    def enter(self, x_BTD: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """What the encoder is to read: ``(B, T, D)``, with ``cls`` ``(B, T + 1, D)``, and its mask."""
+        if self.frame_D is None:
+            return x_BTD, mask_BT
+        cls_B1D = self.frame_D.expand(len(x_BTD), 1, -1)
+        return torch.cat([x_BTD, cls_B1D], dim=1), torch.cat(
+            [mask_BT, mask_BT.new_ones(len(mask_BT), 1)], dim=1
+        )
+
+    def read(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+        """``(B, D)`` from the encoder's output and the mask that `enter` gave."""
+        return masked_mean(x_BTD, mask_BT) if self.kind == "mean" else last_valid(x_BTD, mask_BT)

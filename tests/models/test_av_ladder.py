@@ -131,7 +131,9 @@ def test_loss_is_linear_in_its_weights_and_halves_cross_terms(batch):
     clean = model.climb(model.represent(batch))
 
     def mse(route, source, target):
-        layers = zip(weights, model.decoders[route](noisy[source]), clean[target].z, strict=True)
+        layers = zip(
+            weights, model.decoders[route](noisy[source], noisy[source]), clean[target].z, strict=True
+        )
         return sum(w * ((a - b) ** 2).mean() for w, a, b in layers)
 
     expected = mse("av", "av", "av")
@@ -199,3 +201,91 @@ def test_sizes_must_agree():
         AVLadder.Config(reconstruction_weights=(0.5, 0.5))
     with pytest.raises(ValidationError, match="raise it to at least 8"):
         AVLadder.Config(length=7)
+
+
+def test_noise_after_the_cnns(batch):
+    """Inputs and sentence vectors are disturbed, the backbone's outputs are not."""
+    seen = []
+
+    def record(x):
+        seen.append(tuple(x.shape[1:]))
+        return x
+
+    small(noise_after_cnn=True).eval().represent(batch, record)
+    assert seen == [(14, 8), (9, 10), *4 * [(16,)]]
+
+
+def climbed(model, batch):
+    noisy = model.climb(model.represent(batch, noise(0.2)), noise(0.2))
+    return noisy, model.climb(model.represent(batch))
+
+
+def test_clean_product(batch):
+    """g is given the clean target: of the own ladder, of the other modality in a cross ladder."""
+    model = small(**NO_DROPOUT, clean_product=True)
+    noisy, clean = climbed(model, batch)
+
+    def cost(route, source, target):
+        estimates = model.decoders[route](noisy[source], clean[target])
+        layers = zip((0.5, 0.5, 0.1), estimates, clean[target].z, strict=True)
+        return sum(w * ((a - b) ** 2).mean() for w, a, b in layers)
+
+    expected = cost("av", "av", "av")
+    expected += 0.5 * (
+        cost("audio_to_visual", "audio", "visual") + cost("visual_to_audio", "visual", "audio")
+    )
+    assert torch.allclose(model.reconstruction(noisy, clean), expected, rtol=1e-5)
+    plain = small(**NO_DROPOUT)
+    assert not torch.allclose(plain.reconstruction(noisy, clean), expected, rtol=1e-2)
+
+
+def test_rasmus_normalisation_raises_the_initial_cost(batch):
+    """Much, as the clean layers' spread is small at first (hence not the default)."""
+    costs = []
+    for switch in (False, True):
+        model = small(**NO_DROPOUT, rasmus_norm=switch)
+        costs.append(float(model.reconstruction(*climbed(model, batch)).detach()))
+    assert costs[1] > 5 * costs[0]
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_gradient_into_the_targets(batch, detach):
+    model = small(**NO_DROPOUT, detach_targets=detach)
+    noisy, clean = climbed(model, batch)
+    for encoding in clean.values():
+        for z in encoding.z:
+            z.retain_grad()
+    model.reconstruction(noisy, clean).backward()
+    reached = [z.grad is not None and bool(z.grad.any()) for e in clean.values() for z in e.z]
+    assert all(reached) is not detach
+    assert any(reached) is not detach
+
+
+def test_logits_on_top(batch):
+    model = small(logits_top=True)
+    noisy = model.climb(model.represent(batch), lambda z: z)
+    assert {tuple(z.shape[1] for z in e.z[1:]) for e in noisy.values()} == {(7, 4)}
+    assert not any("classifier" in name for name, _ in model.named_parameters())
+    sum(total_loss(model(batch, generator()), batch.targets)).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_published_padding_reaches_the_common_length(batch):
+    """Encoders run over all N frames of both modalities: padding beyond the batch already counts."""
+    open_ended, masked = small(as_published_padding=True), small()
+    lengths = []
+    open_ended.unimodal_visual.register_forward_pre_hook(lambda _, inputs: lengths.append(inputs[0].shape[1]))
+    model_logits = open_ended.eval()(batch).prediction
+    assert lengths == [16]
+    assert not torch.allclose(model_logits, masked.eval()(batch).prediction, atol=1e-3)
+    with pytest.raises(ValidationError, match="leave it out"):
+        AVLadder.Config(padded_frames=(5, 5))
+
+
+def test_depth_of_a_branch():
+    def depths(**config):
+        model = small(layers=5, **config)
+        return [len(x.blocks) for x in (model.cross_visual, model.self_visual, model.unimodal_visual)]
+
+    assert depths() == [5, 5, 5]
+    assert depths(fusion_depth="together") == [3, 2, 5]

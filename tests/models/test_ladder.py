@@ -9,6 +9,7 @@ from pipeline.models.ladder import (
     LadderEncoder,
     add_gaussian,
     reconstruction_cost,
+    standardise,
 )
 
 SIZES = (9, 7, 5)
@@ -85,14 +86,14 @@ def test_combinator_counts_21_numbers_and_can_select_the_lateral_input():
     torch.manual_seed(0)
     combinator, z = select_noisy(Combinator()), torch.randn(20, 9)
     assert sum(p.numel() for p in combinator.parameters()) == 21
-    assert torch.allclose(combinator(torch.randn(20, 9), z), z, atol=1e-6)
+    assert torch.allclose(combinator(torch.randn(20, 9), z, z), z, atol=1e-6)
 
 
 def test_combinator_treats_every_unit_alike():
     torch.manual_seed(0)
     combinator, order = Combinator(), torch.randperm(9)
     u, z = torch.randn(20, 9), torch.randn(20, 9)
-    assert torch.allclose(combinator(u, z)[:, order], combinator(u[:, order], z[:, order]))
+    assert torch.allclose(combinator(u, z, z)[:, order], combinator(u[:, order], z[:, order], z[:, order]))
 
 
 def test_perfect_decoder_costs_nothing_without_noise():
@@ -101,8 +102,8 @@ def test_perfect_decoder_costs_nothing_without_noise():
     for combinator in decoder.combinators:
         select_noisy(combinator)
     noisy = encoder(x, noise=lambda z: z)
-    assert [z.shape[1] for z in decoder(noisy)] == list(SIZES)
-    assert reconstruction_cost(decoder(noisy), encoder(x).z, (0.5, 0.5, 0.1)).item() < 1e-10
+    assert [z.shape[1] for z in decoder(noisy, noisy)] == list(SIZES)
+    assert reconstruction_cost(decoder(noisy, noisy), encoder(x).z, (0.5, 0.5, 0.1)).item() < 1e-10
 
 
 def test_decoder_reads_from_the_top_down():
@@ -110,15 +111,60 @@ def test_decoder_reads_from_the_top_down():
     torch.manual_seed(0)
     encoder, decoder = LadderEncoder(SIZES, 3).eval(), LadderDecoder(SIZES).eval()
     noisy = encoder(torch.randn(20, 9))
-    before = decoder(noisy)
+    before = decoder(noisy, noisy)
     noisy.z[0] = noisy.z[0] + 1
-    lowest = [not torch.equal(a, b) for a, b in zip(before, decoder(noisy), strict=True)]
+    lowest = [not torch.equal(a, b) for a, b in zip(before, decoder(noisy, noisy), strict=True)]
     assert lowest == [True, False, False]
     noisy.z[2] = noisy.z[2] + 1
-    assert all(not torch.equal(a, b) for a, b in zip(before, decoder(noisy), strict=True))
+    assert all(not torch.equal(a, b) for a, b in zip(before, decoder(noisy, noisy), strict=True))
 
 
 def test_cost_by_hand():
     estimates = [torch.zeros(2, 2), torch.tensor([[1.0], [3.0]])]
     clean = [torch.tensor([[1.0, 1.0], [2.0, 0.0]]), torch.zeros(2, 1)]
     assert float(reconstruction_cost(estimates, clean, (0.5, 0.1))) == pytest.approx(0.5 * 1.5 + 0.1 * 5.0)
+
+
+def test_standardised_by_what_normalised_the_clean_layers():
+    """(estimate - mean) / std of W h over the batch, by NumPy; layer 0 unchanged; the clean z itself comes out."""
+    torch.manual_seed(0)
+    encoder, x = LadderEncoder(SIZES, 3).train(), torch.randn(20, 9)
+    clean, raw = encoder(x), encoder.weights[0](x).detach().numpy()
+    estimates = [torch.randn(20, size) for size in SIZES]
+    normal = standardise(estimates, clean)
+    assert torch.equal(normal[0], estimates[0])
+    expected = (estimates[1].numpy() - raw.mean(0)) / np.sqrt(raw.var(0) + 1e-5)
+    np.testing.assert_allclose(normal[1].detach(), expected, rtol=1e-4, atol=1e-5)
+    perfect = standardise([x, encoder.weights[0](x), estimates[2]], clean)
+    assert torch.allclose(perfect[1], clean.z[1], atol=1e-4)
+
+
+def test_running_statistics_in_evaluation():
+    norm = LadderBatchNorm(4).train()
+    norm(torch.randn(30, 4) * 3 + 1)
+    mean, std = norm.eval().statistics(torch.randn(30, 4))
+    assert torch.equal(mean, norm.mean)
+    assert torch.allclose(std, (norm.variance + 1e-5).sqrt())
+
+
+def test_logits_as_the_top_layer():
+    torch.manual_seed(0)
+    encoder, x = LadderEncoder((9, 7, 3), 3, logits_top=True).train(), torch.randn(20, 9)
+    for p in (*encoder.gammas, *encoder.betas):
+        p.data = torch.randn_like(p)
+    encoding = encoder(x)
+    assert encoder.classifier is None
+    assert torch.allclose(encoding.logits_BC, encoder.gammas[1] * encoding.z[2] + encoder.betas[1])
+    assert torch.allclose(encoding.h_BD, encoding.logits_BC.softmax(1))
+
+
+def test_factor_of_the_product():
+    """Only u is multiplied with it: changing the factor at the top changes what is below as well."""
+    torch.manual_seed(0)
+    encoder, decoder = LadderEncoder(SIZES, 3).eval(), LadderDecoder(SIZES).eval()
+    noisy, other = encoder(torch.randn(20, 9)), encoder(torch.randn(20, 9))
+    own, foreign = decoder(noisy, noisy), decoder(noisy, other)
+    assert all(not torch.allclose(a, b, atol=1e-3) for a, b in zip(own, foreign, strict=True))
+    for combinator in decoder.combinators:
+        select_noisy(combinator)
+    assert torch.allclose(decoder(noisy, other)[0], noisy.z[0], atol=1e-5)
