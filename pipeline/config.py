@@ -39,10 +39,12 @@ class CorpusSection(ComponentConfig):
 
 
 class FeatureSection(ComponentConfig):
-    """Which extractor, and its fields."""
+    """Which extractor, its fields, and how its frames are stored."""
 
     extractor: str
     config: dict[str, Any] = {}
+    compression: Literal["none", "lzf", "gzip"] = "none"
+    """Of shards on disk; changes no number, and computes nothing again."""
 
 
 class FeaturesSection(ComponentConfig):
@@ -252,10 +254,12 @@ def corpus_part(resolved: dict[str, Any], *, labels: bool = False) -> dict[str, 
 
 def feature_part(resolved: dict[str, Any], stage: str) -> dict[str, Any]:
     """What the shards of ``faces``, ``audio`` or ``visual`` depend on; of weights what they are, not where."""
+    corpus = {"corpus": resolved["corpus"]["id"]}
     if stage == "faces":
-        return {key: resolved["faces"][key] for key in ("id", "version", "config")}
+        return corpus | {key: resolved["faces"][key] for key in ("id", "version", "config")}
     section = resolved["features"][stage]
-    part = {key: section[key] for key in ("id", "extractor", "version", "config")}
+    names = ("id", "extractor", "version", "config", "compression")
+    part = corpus | {key: section[key] for key in names}
     if stage == "visual":
         part["faces"] = resolved["faces"]["id"]
     return part | {"weights": weights_of(section)}

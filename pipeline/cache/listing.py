@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.cache.shard import Shard
+from pipeline.cache.manifest import fingerprint
+from pipeline.cache.shard import Entry, Shard
 from pipeline.contracts import AvemoError, Status
 
 
 @dataclass(frozen=True)
 class Row:
-    """A component's published shards together; ``component`` is their folder under the cache."""
+    """A component's published shards together; ``component`` is their folder under the cache.
+
+    ``key`` is the first digits of the fingerprint of all its items' keys;
+    ``age_h`` counts from the newest shard; ``kept_bytes`` are in stores
+    besides what is published: replaced items and parts of unfinished shards.
+    """
 
     component: str
     ok: int
     failed: int
     frames: int
+    dtype: str
     bytes: int
+    kept_bytes: int
     shards: int
+    key: str
+    age_h: float
 
 
 def describe(folder: Path) -> list[Row]:
@@ -29,10 +40,10 @@ def describe(folder: Path) -> list[Row]:
     """
     if not folder.is_dir():
         raise AvemoError(f"{folder}: expected a cache folder, found none; give its path")
-    components: dict[str, list[Path]] = {}
+    components: dict[Path, list[Path]] = {}
     for path in _published(folder):
-        components.setdefault(path.parent.relative_to(folder).as_posix(), []).append(path)
-    return [_row(component, paths) for component, paths in sorted(components.items())]
+        components.setdefault(path.parent, []).append(path)
+    return [_row(folder, component, paths) for component, paths in sorted(components.items())]
 
 
 def _published(folder: Path) -> Iterator[Path]:
@@ -47,11 +58,30 @@ def is_hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
-def _row(component: str, paths: list[Path]) -> Row:
-    ok = failed = frames = 0
+def _row(folder: Path, component: Path, paths: list[Path]) -> Row:
+    entries: list[Entry] = []
+    dtypes: set[str] = set()
     for path in paths:
         with Shard(path) as shard:
-            statuses = [entry.status is Status.ok for entry in shard.index.values()]
-            ok, failed = ok + sum(statuses), failed + statuses.count(False)
-            frames += sum(entry.length for entry in shard.index.values())
-    return Row(component, ok, failed, frames, sum(path.stat().st_size for path in paths), len(paths))
+            entries += shard.index.values()
+            dtypes.add(shard.dtype)
+    stats = [path.stat() for path in paths]
+    ok = sum(entry.status is Status.ok for entry in entries)
+    return Row(
+        component=component.relative_to(folder).as_posix(),
+        ok=ok,
+        failed=len(entries) - ok,
+        frames=sum(entry.length for entry in entries),
+        dtype="/".join(sorted(dtypes)),
+        bytes=sum(stat.st_size for stat in stats),
+        kept_bytes=_kept_bytes(component, {stat.st_ino for stat in stats}),
+        shards=len(paths),
+        key=fingerprint(entries)[:8],
+        age_h=round((time.time() - max(stat.st_mtime for stat in stats)) / 3600, 1),
+    )
+
+
+def _kept_bytes(component: Path, published: set[int]) -> int:
+    store = component.parent / ".store" / component.name
+    stats = [path.stat() for path in store.rglob("*.h5")]
+    return sum(stat.st_size for stat in stats if stat.st_ino not in published)

@@ -107,10 +107,9 @@ class FeatureSet:
         self.path = Path(path)
         manifest = read_manifest(self.path)
         self.info, self.name, self.dim = manifest.info, manifest.name, manifest.dim
-        self.fingerprint = manifest.fingerprint
-        paths = [self.path.parent / shard for shard in manifest.shards]
-        self._fingerprints = dict(zip(paths, manifest.fingerprints, strict=True))
-        self._paths = paths
+        self.dtype, self.fingerprint = manifest.dtype, manifest.fingerprint
+        self.paths = [self.path.parent / shard for shard in manifest.shards]
+        self._fingerprints = dict(zip(self.paths, manifest.fingerprints, strict=True))
         self._shards: dict[Path, Shard] = {}
         self._process = os.getpid()
 
@@ -132,7 +131,7 @@ class FeatureSet:
 
     def entries(self) -> list[Entry]:
         """Every clip's row of its shard's index, sorted by id."""
-        found = [entry for path in self._paths for entry in self._open(path).index.values()]
+        found = [entry for path in self.paths for entry in self._open(path).index.values()]
         return sorted(found, key=lambda entry: entry.clip_id)
 
     @property
@@ -185,10 +184,10 @@ class FeatureSet:
 
     def _holder(self, clip_id: str) -> Shard | None:
         """The shard that has the clip; the one its id belongs to is looked at first."""
-        if not self._paths:
+        if not self.paths:
             return None
-        likely = self._paths[shard_of(clip_id, len(self._paths))]
-        shards = (self._open(path) for path in (likely, *self._paths))
+        likely = self.paths[shard_of(clip_id, len(self.paths))]
+        shards = (self._open(path) for path in (likely, *self.paths))
         return next((shard for shard in shards if clip_id in shard.index), None)
 
     def _open(self, path: Path) -> Shard:

@@ -55,12 +55,16 @@ class ShardStore:
     """One component's store for one shard, locked until closed.
 
     ``info`` goes into every file; ``dtype`` is what ``x`` is stored as (files
-    of another dtype are kept but do not count). Raises `AvemoError` if another
+    of another dtype are kept but do not count); ``compression`` is that of
+    published files. Raises `AvemoError` if another
     process holds the folder, or if a newer avemo has written to it.
     """
 
-    def __init__(self, folder: Path, info: Mapping[str, Any], dtype: str = "float32"):
-        self.folder, self.info, self.dtype = Path(folder), dict(info), dtype
+    def __init__(
+        self, folder: Path, info: Mapping[str, Any], dtype: str = "float32", compression: str = "none"
+    ):
+        self.folder, self.info = Path(folder), dict(info)
+        self.dtype, self.compression = dtype, compression
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = Lock(self.folder)
         self._files: dict[Path, dict[Pair, Held]] = {}
@@ -118,7 +122,8 @@ class ShardStore:
                 f"({', '.join(missing[:3])}, ...); fill the store first"
             )
         self._lock.check()
-        packed = self.folder / f"packed-{digest([self.info, self.dtype, sorted(wanted.items())])}.h5"
+        content = [self.info, self.dtype, self.compression, sorted(wanted.items())]
+        packed = self.folder / f"packed-{digest(content)}.h5"
         if packed not in self._files or self._files[packed].keys() != set(wanted.items()):
             self._pack(wanted, packed)
         self._register(packed)
@@ -174,7 +179,7 @@ class ShardStore:
     def _write(self, path: Path, held: Sequence[Held]) -> None:
         frames = sum(item.entry.length for item in held)
         dim = max((item.dim for item in held if item.entry.length), default=0)
-        write_shard(path, _stored_items(held), self.info, self.dtype, (frames, dim))
+        write_shard(path, _stored_items(held), self.info, self.dtype, (frames, dim), self.compression)
 
     def _compact(self, packed: Path) -> None:
         """Leave one copy of each item, and of replaced ones the newest that `REPLACED` has room for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,7 @@ from pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from pipeline.cache.store import ShardStore
     from pipeline.clip_table import Row
     from pipeline.contracts import FeatureSequence
 
@@ -57,6 +59,7 @@ def track(
     """
     use_threads(threads)
     from pipeline.cache.keys import item_key
+    from pipeline.cache.store import ShardStore
     from pipeline.extraction import track_clip
     from pipeline.faces.track import FaceTracker
 
@@ -64,8 +67,8 @@ def track(
     tracker = FaceTracker(FaceTracker.Config(**part["config"], **as_mapping(speed).get(part["id"], {})))
     rows = _rows(index, shard, shards)
     wanted = {name: item_key(row.media_key("visual"), tracker.key_part()) for name, row in rows.items()}
-    info = {"component": part["id"], "config": part["config"]}
-    _fill(store, info, wanted, rows, lambda row: track_clip(tracker, row.clip), out, strict)
+    held = partial(ShardStore, store, _info(part, shards))
+    _fill(held, wanted, rows, lambda row: track_clip(tracker, row.clip), out, strict)
 
 
 def extract(
@@ -86,6 +89,7 @@ def extract(
     --store .store/audio/0000 --out 0000.h5
     """
     use_threads(threads)
+    from pipeline.cache.store import ShardStore
     from pipeline.features import EXTRACTORS
 
     part = as_mapping(cfg)
@@ -98,8 +102,14 @@ def extract(
         if extractor.modality == "visual"
         else _audio_work(extractor, rows)
     )
-    info = {"component": part["id"], "config": part["config"], "provenance": extractor.provenance()}
-    _fill(store, info, wanted, rows, compute, out, strict, extractor.dtype)
+    info = _info(part, shards) | {"provenance": extractor.provenance()}
+    held = partial(ShardStore, store, info, extractor.dtype, part["compression"])
+    _fill(held, wanted, rows, compute, out, strict)
+
+
+def _info(part: Mapping[str, Any], shards: int) -> dict[str, Any]:
+    """What a shard file says of itself; `pipeline.cache.verify` compares it with the file's place."""
+    return {"corpus": part["corpus"], "component": part["id"], "shards": shards, "config": part["config"]}
 
 
 Work = tuple[dict[str, str], "Callable[[Row], FeatureSequence]"]
@@ -124,6 +134,12 @@ def _visual_work(extractor: Any, rows: Mapping[str, Row], faces: Path | None) ->
     if faces is None:
         raise AvemoError(f"{extractor.name}: visual features need face tracks; give --faces")
     with ShardFile(faces) as tracks:
+        damaged = tracks.verify()
+        if damaged:
+            raise AvemoError(
+                f"{faces}: expected the bytes that were written, found others in {', '.join(damaged)}; "
+                "run avemo cache verify, then the workflow again"
+            )
         items = {name: tracks.item(name) for name in rows}
     component = extractor.key_part()
     wanted = {
@@ -146,18 +162,15 @@ def _rows(index: Path, shard: int, shards: int) -> dict[str, Row]:
 
 
 def _fill(
-    store: Path,
-    info: dict[str, Any],
+    store: Callable[[], ShardStore],
     wanted: Mapping[str, str],
     rows: Mapping[str, Row],
     compute: Callable[[Row], FeatureSequence],
     out: Path,
     strict: bool,
-    dtype: str = "float32",
 ) -> None:
     """Compute what is missing, publish the shard, say what was done."""
     from pipeline.cache.fill import fill
-    from pipeline.cache.store import ShardStore
     from pipeline.contracts import AvemoError, ClipFailure, Status
 
     def compute_clip(clip_id: str) -> FeatureSequence:
@@ -166,8 +179,8 @@ def _fill(
             raise ClipFailure(Status.duplicate_id, clip_id, row.detail)
         return compute(row)
 
-    counter = Counter(info["component"])
-    with ShardStore(store, info, dtype) as held:
+    with store() as held:
+        counter = Counter(held.info["component"])
         summary = fill(held, wanted, compute_clip, progress=lambda p: counter(p.done, p.total))
         for clip_id, reason in summary.failed.items():
             status, _, detail = reason.partition(": ")
