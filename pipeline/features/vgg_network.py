@@ -143,14 +143,15 @@ def in_our_names(
 def load_network(
     weights: Weights, shape: Shape, first: str = "fc6", channels: Channels | None = None
 ) -> VGGFace:
-    """The network with a file's weights, or random ones, in evaluation mode on the CPU.
+    """The network with the weights of a file, of what fine-tuning wrote, or random ones, in evaluation mode.
 
     Raises `AvemoError` naming the tensors that are missing or misshapen.
     """
     if weights.path is None:
         return random_network(weights.seed or 0, shape, first)
     network = VGGFace(shape, first)
-    state = in_our_names(load_state_dict(weights.path), first, weights.path, channels)
+    path = weights.path / "model.safetensors" if weights.path.is_dir() else weights.path
+    state = in_our_names(load_state_dict(path), first, path, channels)
     wanted = network.state_dict()
     wrong = [
         f"{name.removeprefix('layers.')}: expected {tuple(wanted[name].shape)}, found {tuple(value.shape)}"
@@ -158,7 +159,7 @@ def load_network(
         if value.shape != wanted[name].shape
     ]
     if wrong:
-        raise AvemoError(f"weights {weights.path}: {'; '.join(wrong[:5])}; give a VGG-16 face network's file")
+        raise AvemoError(f"weights {path}: {'; '.join(wrong[:5])}; give a VGG-16 face network's file")
     network.load_state_dict(state, strict=True)
     return network.eval()
 
