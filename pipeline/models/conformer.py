@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from pipeline.models.attention import xavier_linear
 from pipeline.models.base import SystemConfig
+from pipeline.models.dropout import Dropout
 
 
 class ConformerConfig(SystemConfig):
@@ -86,7 +87,7 @@ class Conformer(nn.Module):
         self.width, self.vendored = config.width, config.vendored_attention
         self.across_batch = config.batch_axis_attention
         self.project = xavier_linear(features, config.width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(ConformerBlock(config) for _ in range(layers))
 
     def forward(self, x_BTF: Tensor, mask_BT: Tensor) -> Tensor:
@@ -128,9 +129,9 @@ class FeedForward(nn.Sequential):
             nn.LayerNorm(config.width),
             xavier_linear(config.width, hidden),
             nn.SiLU(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             xavier_linear(hidden, config.width),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
         )
 
 
@@ -139,7 +140,7 @@ class RelativeAttention(nn.Module):
 
     def __init__(self, config: ConformerConfig):
         super().__init__()
-        self.heads, self.dropout = config.heads, config.dropout
+        self.heads, self.attention_dropout = config.heads, config.dropout
         self.scale = (config.width if config.vendored_attention else config.width // config.heads) ** -0.5
         self.norm = nn.LayerNorm(config.width)
         self.project_in = nn.Linear(config.width, 3 * config.width)
@@ -153,6 +154,7 @@ class RelativeAttention(nn.Module):
         nn.init.xavier_uniform_(self.content_bias)
         nn.init.xavier_uniform_(self.position_bias)
         self.project_out = xavier_linear(config.width, config.width)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x_BTD: Tensor, positions_RD: Tensor, mask_BT: Tensor) -> Tensor:
         """``(B, T, D)``; keys outside the mask are not seen."""
@@ -170,11 +172,10 @@ class RelativeAttention(nn.Module):
             key_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2),
             value_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2),
             attn_mask=bias_BHTT.masked_fill(~mask_BT[:, None, None], -torch.inf),
-            dropout_p=self.dropout if self.training else 0.0,
+            dropout_p=self.attention_dropout if self.training else 0.0,
             scale=self.scale,
         )
-        y_BTD = self.project_out(y_BHTK.transpose(1, 2).flatten(2))
-        return F.dropout(y_BTD, self.dropout, self.training)
+        return self.dropout(self.project_out(y_BHTK.transpose(1, 2).flatten(2)))
 
 
 class ConvolutionModule(nn.Module):
@@ -196,7 +197,7 @@ class ConvolutionModule(nn.Module):
         )
         self.norm = FrameBatchNorm(width)
         self.pointwise_out = nn.Linear(width, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
         """``(B, T, D)``."""

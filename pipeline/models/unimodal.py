@@ -17,6 +17,7 @@ from pipeline.dataset.batch import Batch
 from pipeline.models.attention import require_frames
 from pipeline.models.base import Outputs, System
 from pipeline.models.conformer import ConformerConfig, FrameEncoder
+from pipeline.models.dropout import Dropout
 from pipeline.models.pooling import masked_mean
 
 
@@ -46,7 +47,7 @@ class UnimodalConformer(System):
         self.head = nn.Sequential(
             nn.Linear(config.width, config.hidden),
             nn.ReLU(),
-            nn.Dropout(config.head_dropout),
+            Dropout(config.head_dropout),
             nn.Linear(config.hidden, outputs),
         )
 

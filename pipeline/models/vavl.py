@@ -20,6 +20,7 @@ from pipeline.dataset.batch import Batch
 from pipeline.models.attention import require_frames
 from pipeline.models.base import Outputs, System
 from pipeline.models.conformer import Conformer, ConformerConfig, FrameEncoder
+from pipeline.models.dropout import Dropout
 from pipeline.models.pooling import masked_mean
 from pipeline.models.presence import mean_of_shown, modalities_in
 
@@ -172,7 +173,7 @@ def head(config: VAVL.Config, features: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(features, first),
         nn.ReLU(),
-        nn.Dropout(config.head_dropout),
+        Dropout(config.head_dropout),
         nn.Linear(first, second),
         nn.Identity() if config.published_mlp else nn.ReLU(),
         nn.Linear(second, outputs),
