@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.dataset.batch import Batch
+from pipeline.dataset.tasks import Classes
 from pipeline.models.conformer import (
     Conformer,
     ConformerBlock,
@@ -179,7 +180,8 @@ def our_step(model: VAVL, *, bfloat16: bool = False) -> Callable[[Batch], None]:
     config = TrainingConfig(
         procedure="alternating", lr=5e-5, weight_decay=5e-7, betas=(0.95, 0.999), clip_norm=None, device="cpu"
     )
-    run = RunState.fresh(model, config, "split00", torch.device("cpu"))
+    task = Classes([str(number) for number in range(CLASSES)])
+    run = RunState.fresh(model, task, config, "split00", torch.device("cpu"))
 
     def step(batch: Batch) -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):

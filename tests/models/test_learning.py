@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pipeline.dataset.batch import Batch
+from pipeline.dataset.tasks import Classes
 from pipeline.models import build_model
 from pipeline.training import STEPS
 from pipeline.training.config import TrainingConfig
@@ -69,7 +70,13 @@ def accuracy(system, task, steps=None):
     name, config, procedure, enough = SYSTEMS[system]
     torch.manual_seed(0)
     model = build_model(name, audio_dim=AUDIO_DIM, visual_dim=VISUAL_DIM, outputs=2, **config)
-    run = RunState.fresh(model, TrainingConfig(procedure=procedure, lr=5e-3), "split00", torch.device("cpu"))
+    run = RunState.fresh(
+        model,
+        Classes(["no", "yes"]),
+        TrainingConfig(procedure=procedure, lr=5e-3),
+        "split00",
+        torch.device("cpu"),
+    )
     draw = torch.Generator().manual_seed(1)
     model.train()
     for _ in range(steps or enough):

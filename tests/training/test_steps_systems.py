@@ -6,6 +6,7 @@ import pytest
 import torch
 from model_batches import lacking, random_batch
 
+from pipeline.dataset.tasks import Classes
 from pipeline.models import build_model
 from pipeline.models.base import Outputs
 from pipeline.training.config import TrainingConfig
@@ -20,7 +21,8 @@ UAVM = {"width": 8, "heads": 2, "length": 20, "specific_layers": 1, "shared_laye
 def started(name, sizes, **training):
     torch.manual_seed(0)
     model = build_model(name, audio_dim=6, visual_dim=10, outputs=4, **sizes).train()
-    return RunState.fresh(model, TrainingConfig(**training), "split00", torch.device("cpu"))
+    task = Classes(["a", "b", "c", "d"])
+    return RunState.fresh(model, task, TrainingConfig(**training), "split00", torch.device("cpu"))
 
 
 def moved_parts(model, before):
