@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,21 @@ def aside(path: Path) -> Iterator[Path]:
     finally:
         # Also after success: renaming one hard link onto another of the same file leaves both names.
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def aside_folder(path: Path) -> Iterator[Path]:
+    """As `aside` for a folder, made empty; what ``path`` held before goes when the block ends well."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{SUFFIX}")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def leftovers(path: Path) -> list[Path]:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli import cache, config, corpus, extraction, predict, report, run, training, weights
+from pipeline.cli import (
+    cache,
+    config,
+    corpus,
+    extraction,
+    finetuning,
+    predict,
+    report,
+    run,
+    training,
+    weights,
+)
 
 app = typer.Typer(
     name="avemo",
@@ -14,5 +25,5 @@ app = typer.Typer(
     rich_markup_mode="rich",
     add_completion=False,
 )
-for module in (run, config, corpus, extraction, cache, training, report, predict, weights):
+for module in (run, config, corpus, extraction, cache, training, finetuning, report, predict, weights):
     module.register(app)

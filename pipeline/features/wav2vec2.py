@@ -145,13 +145,7 @@ class Wav2Vec2(AudioExtractor):
             signal = signal[: max(WINDOW, round(self.config.longest_s * self.rate_hz))]
         if self.config.normalise == "fixed":
             return Wave(signal, self.config.mean, self.config.std)
-        total = power = 0.0
-        for block in blocks(signal):
-            total += float(block.sum(dtype=np.float64))
-            power += float(np.square(block, dtype=np.float64).sum())
-        mean = total / len(signal)
-        variance = max(0.0, power / len(signal) - mean**2)
-        return Wave(signal, mean, math.sqrt(variance + VARIANCE_FLOOR))
+        return Wave(signal, *utterance_statistics(signal))
 
     def _windows(self, owner: int, frames: int) -> Iterator[Window]:
         """The windows of one signal, all of one length: their kept parts follow each other without gap or overlap."""
@@ -188,6 +182,16 @@ class Wave:
 
         part = self.signal[begin * STEP : (end - 1) * STEP + WINDOW] - np.float32(self.mean)
         return torch.from_numpy(part / np.float32(self.std))
+
+
+def utterance_statistics(signal: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of ``signal (samples,)``, as transformers' preprocessor: √(variance + 1e-7)."""
+    total = power = 0.0
+    for block in blocks(signal):
+        total += float(block.sum(dtype=np.float64))
+        power += float(np.square(block, dtype=np.float64).sum())
+    mean = total / len(signal)
+    return mean, math.sqrt(max(0.0, power / len(signal) - mean**2) + VARIANCE_FLOOR)
 
 
 def _batches(windows: Iterable[Window], frames: int) -> Iterator[list[Window]]:

@@ -1,0 +1,116 @@
+"""Fine-tuning commands: networks behind extractors, on corpora of their own."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.cli.options import Cfg, Counter, Threads, as_mapping, use_threads
+
+finetune_app = typer.Typer(help="Fine-tune the networks behind extractors.", no_args_is_help=True)
+
+Table = Annotated[Path, typer.Option(help="CSV of examples; see `avemo corpus examples`.")]
+Resume = Annotated[Path, typer.Option(help="Folder of the checkpoint; a killed run goes on from there.")]
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write; appears whole or not at all.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(finetune_app, name="finetune")
+
+
+@finetune_app.command()
+def speech(cfg: Cfg, table: Table, resume: Resume, out: OutFolder, threads: Threads = 1) -> None:
+    """Tune wav2vec 2.0 on arousal, valence and dominance; the folder serves as the extractor's `weights`.
+
+    The table has the columns path, arousal, valence, dominance, split.
+
+    Example: avemo finetune speech --cfg '{"weights": "wav2vec2_large_robust"}' --table msp_podcast.csv
+    --resume .resume/speech --out weights/wav2vec2_podcast
+    """
+    use_threads(threads)
+    _require_own(out)
+    from pipeline.aside import aside_folder
+    from pipeline.config import parse
+    from pipeline.features.wav2vec2_network import find_network
+    from pipeline.features.weights import sha256_path
+    from pipeline.finetuning.loop import tune
+    from pipeline.finetuning.speech import (
+        SpeechTuning,
+        Turns,
+        ccc_loss,
+        ccc_scores,
+        read_turns,
+        save_tuned,
+        start_network,
+    )
+
+    started = time.time()
+    config = parse(SpeechTuning, as_mapping(cfg), "finetune.speech")
+    sides = read_turns(table)
+    weights = find_network(config.weights, config.revision)
+    model = start_network(weights, config)
+    inputs = {"table": sha256_path(table), **weights.provenance()}
+    typer.echo(f"{len(sides['train'])} turns to train on, {len(sides['dev'])} to choose the epoch by")
+    tuned = tune(
+        model,
+        Turns(sides, config),
+        config,
+        ccc_loss,
+        ccc_scores,
+        run_id=f"speech {inputs}",
+        folder=resume,
+        progress=_say_epoch,
+        items=_item_counter(),
+    )
+    model.load_state_dict(tuned.best_state)
+    with aside_folder(out) as folder:
+        save_tuned(folder, model)
+        _write_account(folder / "tuning", tuned, config, inputs, started)
+    typer.echo(
+        f"{out}: epoch {tuned.best_epoch}, dev loss {tuned.history[tuned.best_epoch - 1]['dev_loss']:.4f}"
+    )
+
+
+def _require_own(out: Path) -> None:
+    """Raise `AvemoError` if ``out`` holds anything that fine-tuning has not written: it will be replaced."""
+    from pipeline.contracts import AvemoError
+
+    if out.exists() and not (out / "tuning" / "run.json").is_file():
+        raise AvemoError(
+            f"{out}: expected a new name, or a folder that fine-tuning wrote, found another; "
+            "its content would be lost; give --out a name of its own"
+        )
+
+
+def _write_account(folder: Path, tuned: Any, config: Any, inputs: dict[str, Any], started: float) -> None:
+    """``history.csv``, a row an epoch, and ``run.json``: what made it, on what, at what cost."""
+    import json
+
+    import pandas as pd
+
+    from pipeline.training.record import run_record
+
+    folder.mkdir()
+    pd.DataFrame(tuned.history).to_csv(folder / "history.csv", index=False)
+    dumped = config.model_dump(mode="json")
+    record = run_record(dumped, seed=config.seed, inputs=inputs, started=started)
+    record |= {"best_epoch": tuned.best_epoch, "best": tuned.history[tuned.best_epoch - 1]}
+    (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _say_epoch(epoch: int, epochs: int, row: dict[str, Any]) -> None:
+    numbers = ", ".join(f"{name} {value:.4f}" for name, value in row.items() if name != "epoch")
+    typer.echo(f"epoch {epoch} of {epochs}: {numbers}")
+
+
+def _item_counter() -> Any:
+    """Counts examples within each epoch."""
+    counters: dict[int, Counter] = {}
+
+    def told(epoch: int, done: int, total: int) -> None:
+        counters.setdefault(epoch, Counter(f"epoch {epoch}"))(done, total)
+
+    return told
