@@ -86,7 +86,8 @@ def report(run: RunFolder, out: Out) -> None:
             run=found.config["run"],
             corpus=found.config["corpus"]["name"],
             order=found.order,
-            honesty=honesty_check(found.scores),
+            task=found.labels.task,
+            honesty=honesty_check(found.scores, found.labels.task),
             tests=found.tests,
             tables=_tables(found),
             charts=charts,
@@ -259,11 +260,12 @@ def run_notes(config: dict[str, Any]) -> list[dict[str, str]]:
 def _tables(run: _Run) -> list[Table]:
     from pipeline.report import tables as make
 
+    task = run.labels.task
     return [
-        make.main_table(run.scores, run.tests, run.order, run.notes),
-        make.tests_table(run.tests, run.order, run.notes),
-        make.missing_modality_table(run.scores, run.order, run.notes),
-        make.per_class_table(run.predictions, run.scores, run.labels.task.names, run.order, run.notes),
+        make.main_table(run.scores, run.tests, run.order, task, run.notes),
+        make.tests_table(run.tests, run.order, task, run.notes),
+        make.missing_modality_table(run.scores, run.order, task, run.notes),
+        make.per_class_table(run.predictions, run.scores, run.order, task, run.notes),
         make.costs_table(run.costs, run.order, run.notes),
         make.clip_status_table(run.clips, run.notes),
         make.failed_clips_table(run.clips, run.notes),
@@ -283,10 +285,13 @@ def _balance(run: _Run) -> pd.DataFrame:
 def _charts(run: _Run) -> list[Chart]:
     from pipeline.report import figures as draw
 
-    return [
-        draw.systems_comparison(run.scores, run.order, run.notes),
-        draw.paired_differences(run.scores, run.tests, run.order, run.notes),
-        draw.missing_modality(run.scores, run.order, run.notes),
-        draw.confusion(run.predictions, run.labels.task.names, run.order, run.notes),
-        draw.training_curves(run.history, run.order, run.notes),
+    task = run.labels.task
+    charts = [
+        draw.systems_comparison(run.scores, run.order, task, run.notes),
+        draw.paired_differences(run.scores, run.tests, run.order, task, run.notes),
+        draw.missing_modality(run.scores, run.order, task, run.notes),
+        draw.training_curves(run.history, run.order, task, run.notes),
     ]
+    if task.kind == "classes":
+        charts.append(draw.confusion(run.predictions, task.names, run.order, run.notes))
+    return charts

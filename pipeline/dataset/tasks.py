@@ -42,6 +42,8 @@ class Task(ABC):
     blind: ClassVar[Mapping[str, str]]
     """Predictors that see no input, and what the report calls them."""
     readout_name: ClassVar[str] = "probabilities"
+    note: ClassVar[str] = ""
+    """What a reader of the scores must know."""
 
     def __init__(self, names: Sequence[str]):
         self.names = tuple(names)
@@ -50,6 +52,11 @@ class Task(ABC):
     @abstractmethod
     def metrics(self) -> dict[str, str]:
         """Every score of `score` and its heading."""
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The metrics of the main table."""
+        return tuple(self.metrics)
 
     @property
     @abstractmethod
@@ -120,12 +127,17 @@ class Classes(Task):
     kind = "classes"
     noun = "class"
     headline = ("macro_f1", "micro_f1")
+    note = "With one label a clip, micro precision and recall equal micro-F1."
     blind: ClassVar[Mapping[str, str]] = {"majority": "majority class", "chance": "chance"}
 
     @property
     def metrics(self) -> dict[str, str]:
         headings = {"precision": "P", "recall": "R", "f1": "F1"}
         return {name: "-".join((name.split("_")[0], headings[name.split("_")[1]])) for name in PAPER_SCORES}
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return ("macro_precision", "macro_recall", "macro_f1", "micro_f1")
 
     @property
     def output_metrics(self) -> dict[str, str]:
@@ -237,6 +249,7 @@ class Bits(Task):
     kind = "bits"
     noun = "emotion"
     headline = ("mf1", "wf1")
+    note = "wF1 and mF1: support-weighted and unweighted mean of the F1 of an emotion's presence and absence."
     blind: ClassVar[Mapping[str, str]] = {"majority": "majority value", "chance": "chance"}
 
     @property

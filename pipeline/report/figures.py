@@ -17,8 +17,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from pipeline.aside import aside
+from pipeline.dataset.tasks import Task
 from pipeline.metrics import confusion_matrix
-from pipeline.report.scores import BASELINES, METRICS, MODALITIES, by_split, check, rows_of
+from pipeline.report.scores import MODALITIES, by_split, check, rows_of, unit_of
 from pipeline.report.writers import Notes, note_label, with_note
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255")
@@ -63,45 +64,50 @@ def save_svg(chart: Chart, path: Path) -> None:
         temporary.write_bytes(chart.svg)
 
 
-def systems_comparison(scores: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Chart:
-    """Audio-visual macro- and micro-F1: a bar for the mean, a dot for each split, lines for the baselines."""
-    check(scores, order)
+def systems_comparison(scores: pd.DataFrame, order: Sequence[str], task: Task, notes: Notes = ()) -> Chart:
+    """Audio-visual headline metrics: a bar for the mean, a dot for each split, lines for the blind predictors."""
+    check(scores, order, task)
     figure = Figure(figsize=(WIDTH_IN, 1.5 + 0.45 * len(order)), layout="constrained")
-    colours = palette(order)
-    for axes, metric in zip(figure.subplots(1, 2, sharey=True), ("macro_f1", "micro_f1"), strict=True):
+    colours, unit = palette(order), unit_of(task)
+    panels = figure.subplots(1, len(task.headline), sharey=True, squeeze=False)[0]
+    for axes, metric in zip(panels, task.headline, strict=True):
+        lowest = 0.0
         for row, system in enumerate(order):
-            values = 100 * by_split(scores, system, "av", metric).to_numpy()
+            values = unit.factor * by_split(scores, system, "av", metric).to_numpy()
             axes.barh(row, values.mean(), height=0.62, color=colours[system], alpha=0.32, lw=0)
             axes.plot(
                 values, _spread(row, len(values)), "o", ms=4, mec="white", mew=0.5, color=colours[system]
             )
-            right = values.max() + 2
-            axes.text(right, row, f"{values.mean():.1f}", va="center", fontsize=9, color=INK, weight="bold")
-        _baseline_lines(axes, scores, metric, vertical=True)
-        axes.set_xlim(0, 108)
-        axes.set_xticks(range(0, 101, 20))
-        style(axes, xlabel=f"{METRICS[metric]} (%)", grid="x")
+            right, text = values.max() + 0.02 * unit.factor, f"{values.mean():.{unit.digits}f}"
+            axes.text(right, row, text, va="center", fontsize=9, color=INK, weight="bold")
+            lowest = min(lowest, values.min())
+        _blind_lines(axes, scores, metric, task, vertical=True)
+        axes.set_xlim(lowest, 1.08 * unit.factor)
+        axes.set_xticks(np.linspace(0, unit.factor, 6))
+        style(axes, xlabel=_axis(task, metric), grid="x")
     first = figure.axes[0]
     first.set_yticks(range(len(order)), labels=[_plain(system) for system in order])
     first.set_ylim(len(order) - 0.5, -0.5)
-    figure.legend(handles=_baseline_handles(), loc="outside upper right", ncols=2, frameon=False, fontsize=8)
-    best = {s: by_split(scores, s, "av", "macro_f1").mean() for s in order}
-    alt = "Audio-visual macro-F1: " + ", ".join(f"{s} {100 * v:.1f} %" for s, v in best.items())
+    figure.legend(handles=_blind_handles(task), loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+    best = {s: by_split(scores, s, "av", task.headline[0]).mean() for s in order}
+    name = task.metrics[task.headline[0]]
+    alt = f"Audio-visual {name}: " + ", ".join(f"{s} {unit.value(v)}" for s, v in best.items())
     caption = "Audio-visual scores. Bars: mean over splits; dots: splits; lines: means of the baselines."
     return finish("systems", "Systems compared", caption, alt, figure, notes)
 
 
 def paired_differences(
-    scores: pd.DataFrame, tests: pd.DataFrame, order: Sequence[str], notes: Notes = ()
+    scores: pd.DataFrame, tests: pd.DataFrame, order: Sequence[str], task: Task, notes: Notes = ()
 ) -> Chart:
     """The first system less each other one, split by split, with the tests' 95 % intervals."""
-    check(scores, order)
+    check(scores, order, task)
     reference, others = order[0], list(order[1:])
     figure = Figure(figsize=(WIDTH_IN, 1.3 + 0.45 * max(len(others), 1)), layout="constrained")
-    axes, colours, told = figure.subplots(), palette(order), []
-    ours = by_split(scores, reference, "av", "macro_f1")
+    axes, colours, told, unit, main = figure.subplots(), palette(order), [], unit_of(task), task.headline[0]
+    ours = by_split(scores, reference, "av", main)
     for row, system in enumerate(others):
-        difference = 100 * (ours - by_split(scores, system, "av", "macro_f1")).to_numpy()
+        apart = (ours - by_split(scores, system, "av", main)).to_numpy()
+        difference = unit.factor * apart
         axes.plot(
             difference,
             _spread(row, len(difference)),
@@ -111,48 +117,52 @@ def paired_differences(
             mec="white",
             mew=0.5,
         )
-        told.append(f"{system} {difference.mean():+.1f} points")
-        _interval(axes, tests, system, row, difference.mean())
+        told.append(f"{system} {unit.difference(apart.mean())}")
+        _interval(axes, tests, system, row, difference.mean(), task)
     axes.axvline(0, color=INK, lw=1)
     axes.set_yticks(range(len(others)), labels=[_plain(system) for system in others])
     axes.set_ylim(max(len(others), 1) - 0.5, -0.5)
-    style(axes, xlabel=_plain(f"macro-F1 of {reference} less that of the system (points)"), grid="x")
+    name = task.metrics[main]
+    style(axes, xlabel=_plain(f"{name} of {reference} less that of the system ({unit.steps})"), grid="x")
     caption = (
-        f"{reference} less each other system, audio-visual macro-F1 on the same split. Dots: splits; "
+        f"{reference} less each other system, audio-visual {name} on the same split. Dots: splits; "
         "diamonds: means with their 95 % intervals. Right of the line, the first system scores higher."
     )
-    alt = f"Macro-F1 of {reference} less: " + ", ".join(told)
+    alt = f"{name} of {reference} less, in {unit.steps}: " + ", ".join(told)
     return finish("paired_differences", "Paired differences", caption, alt, figure, notes)
 
 
-def missing_modality(scores: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Chart:
-    """Macro-F1 of each system with both modalities and with each alone."""
-    check(scores, order)
+def missing_modality(scores: pd.DataFrame, order: Sequence[str], task: Task, notes: Notes = ()) -> Chart:
+    """The main metric of each system with both modalities and with each alone."""
+    check(scores, order, task)
     figure = Figure(figsize=(WIDTH_IN, 3.4), layout="constrained")
     axes, colours, width = figure.subplots(), palette(order), 0.8 / len(order)
+    unit, main, lowest = unit_of(task), task.headline[0], 0.0
     for i, system in enumerate(order):
         for x, modality in enumerate(MODALITIES):
-            values = 100 * by_split(scores, system, modality, "macro_f1").to_numpy()
+            values = unit.factor * by_split(scores, system, modality, main).to_numpy()
             if not len(values):
                 continue
             at = x + (i - (len(order) - 1) / 2) * width
             axes.bar(at, values.mean(), width=0.9 * width, color=colours[system], alpha=0.85, lw=0)
             sd = values.std(ddof=1) if len(values) > 1 else 0.0
             axes.errorbar(at, values.mean(), sd, color=INK, lw=1, capsize=2)
-            axes.text(at, values.mean() + sd + 2, f"{values.mean():.0f}", ha="center", fontsize=8, color=INK)
-    _baseline_lines(axes, scores, "macro_f1", vertical=False)
+            top, text = values.mean() + sd + 0.02 * unit.factor, f"{values.mean():.{unit.digits - 1}f}"
+            axes.text(at, top, text, ha="center", fontsize=8, color=INK)
+            lowest = min(lowest, values.mean() - sd)
+    _blind_lines(axes, scores, main, task, vertical=False)
     axes.set_xticks(range(len(MODALITIES)), labels=list(MODALITIES.values()))
-    axes.set_ylim(0, 100)
-    style(axes, ylabel="macro-F1 (%)", grid="y")
+    axes.set_ylim(lowest, unit.factor)
+    style(axes, ylabel=_axis(task, main), grid="y")
     handles = [Patch(color=colours[s], alpha=0.85, label=_plain(s)) for s in order]
     figure.legend(
-        handles=[*handles, *_baseline_handles()], loc="outside right upper", frameon=False, fontsize=8
+        handles=[*handles, *_blind_handles(task)], loc="outside right upper", frameon=False, fontsize=8
     )
     caption = (
-        "Macro-F1 of the same trained systems with both modalities and with one withheld at test time. "
+        f"{task.metrics[main]} of the same trained systems with both modalities and with one withheld at test time. "
         "Bars: mean over splits; whiskers: sample standard deviation. No bar: not scored so."
     )
-    alt = f"Macro-F1 of {len(order)} systems, audio-visual, audio only and video only; see the table."
+    alt = f"{task.metrics[main]} of {len(order)} systems, audio-visual, audio only and video only; see the table."
     return finish("missing_modality", "Missing modality", caption, alt, figure, notes)
 
 
@@ -181,11 +191,14 @@ def confusion(
     return finish("confusion", "Confusions", caption, alt, figure, notes)
 
 
-def training_curves(history: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Chart:
-    """Dev loss and dev macro-F1 by epoch: thin lines for splits, a thick one for their mean."""
+def training_curves(history: pd.DataFrame, order: Sequence[str], task: Task, notes: Notes = ()) -> Chart:
+    """Dev loss and the dev score of the main metric by epoch: thin lines for splits, a thick one for their mean."""
     figure = Figure(figsize=(WIDTH_IN, 3.4), layout="constrained")
-    colours = palette(order)
-    panels = {"dev_loss": ("dev loss", 1.0), "dev_macro_f1": ("dev macro-F1 (%)", 100.0)}
+    colours, main = palette(order), task.headline[0]
+    panels = {
+        "dev_loss": ("dev loss", 1.0),
+        f"dev_{main}": (f"dev {_axis(task, main)}", unit_of(task).factor),
+    }
     for axes, (column, (label, scale)) in zip(figure.subplots(1, 2), panels.items(), strict=True):
         for i, system in enumerate(order):
             curves = history[history["system"] == system].pivot(index="epoch", columns="split", values=column)
@@ -203,7 +216,7 @@ def training_curves(history: pd.DataFrame, order: Sequence[str], notes: Notes = 
         handles=handles, loc="outside upper left", ncols=min(len(order), 6), frameon=False, fontsize=8
     )
     caption = "Thin: splits; thick: their mean over the epochs that all of them reached. Only dev data."
-    alt = f"Dev loss and dev macro-F1 by epoch of {', '.join(order)}."
+    alt = f"Dev loss and dev {task.metrics[main]} by epoch of {', '.join(order)}."
     return finish("training_curves", "Training", caption, alt, figure, notes)
 
 
@@ -248,24 +261,33 @@ def style(axes: Axes, xlabel: str = "", ylabel: str = "", grid: Any = "y") -> No
         spine.set_color(RULE)
 
 
-_BASELINE_LINES: dict[str, Any] = {"majority": (0, (5, 2)), "chance": (0, (1, 1.5))}
+_BLIND_DASHES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.5)))
 
 
-def _baseline_lines(axes: Axes, scores: pd.DataFrame, metric: str, vertical: bool) -> None:
-    for name, dash in _BASELINE_LINES.items():
-        mean = 100 * by_split(scores, name, "av", metric).mean()
+def _axis(task: Task, metric: str) -> str:
+    """What an axis of this metric says."""
+    return f"{task.metrics[metric]} (%)" if task.percent else task.metrics[metric]
+
+
+def _blind_lines(axes: Axes, scores: pd.DataFrame, metric: str, task: Task, vertical: bool) -> None:
+    for name, dash in zip(task.blind, _BLIND_DASHES, strict=False):
+        mean = unit_of(task).factor * by_split(scores, name, "av", metric).mean()
         (axes.axvline if vertical else axes.axhline)(mean, color=FAINT, lw=1.3, ls=dash)
 
 
-def _baseline_handles() -> list[Line2D]:
-    return [Line2D([], [], color=FAINT, lw=1.3, ls=_BASELINE_LINES[n], label=BASELINES[n]) for n in BASELINES]
+def _blind_handles(task: Task) -> list[Line2D]:
+    return [
+        Line2D([], [], color=FAINT, lw=1.3, ls=dash, label=title)
+        for title, dash in zip(task.blind.values(), _BLIND_DASHES, strict=False)
+    ]
 
 
-def _interval(axes: Axes, tests: pd.DataFrame, system: str, row: int, mean: float) -> None:
+def _interval(axes: Axes, tests: pd.DataFrame, system: str, row: int, mean: float, task: Task) -> None:
     axes.plot(mean, row, "D", ms=6, color=INK, zorder=4)
     for test in rows_of(tests):
-        if (test.system, test.modality, test.metric) == (system, "av", "macro_f1"):
-            axes.plot([100 * test.ci_low, 100 * test.ci_high], [row, row], color=INK, lw=1.6, zorder=3)
+        if (test.system, test.modality, test.metric) == (system, "av", task.headline[0]):
+            ends = [unit_of(task).factor * end for end in (test.ci_low, test.ci_high)]
+            axes.plot(ends, [row, row], color=INK, lw=1.6, zorder=3)
 
 
 def _matrix(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> None:

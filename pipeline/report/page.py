@@ -13,8 +13,9 @@ from markupsafe import Markup
 
 from pipeline import __version__
 from pipeline.contracts import AvemoError
+from pipeline.dataset.tasks import Task
 from pipeline.report.figures import Chart
-from pipeline.report.scores import ALPHA, BASELINES, WIDE_MARGIN, rows_of, verdict
+from pipeline.report.scores import ALPHA, WIDE_MARGIN, rows_of, unit_of, verdict
 from pipeline.report.writers import Table, note_label, to_html
 
 
@@ -30,6 +31,7 @@ class Context:
     run: str
     corpus: str
     order: Sequence[str]
+    task: Task
     honesty: Sequence[Mapping[str, Any]]
     tests: pd.DataFrame
     tables: Sequence[Table]
@@ -83,7 +85,9 @@ def render(context: Context) -> str:
         version=__version__,
         summary=summary(context),
         note=note_label(context.notes),
-        margin=100 * WIDE_MARGIN,
+        unit=unit_of(context.task),
+        main=context.task.metrics[context.task.headline[0]],
+        margin=WIDE_MARGIN,
         sections=_sections(tables, charts),
         tables={name: Markup(to_html(table)) for name, table in tables.items()},
         titles={name: table.title for name, table in tables.items()},
@@ -101,23 +105,24 @@ def summary(context: Context) -> str:
             f"found {list(found)}; evaluate it first"
         )
     first = found[context.order[0]]
-    baseline = max(BASELINES, key=lambda name: first[name])
+    task, unit, blind = context.task, unit_of(context.task), first["blind"]
+    best = max(blind, key=lambda name: blind[name])
     side = "above" if first["margin"] >= 0 else "below"
+    far = f"{abs(unit.factor * first['margin']):.{unit.digits}f}{' points' if task.percent else ''}"
     text = (
-        f"{first['system']} reaches {100 * first['macro_f1']:.1f} % audio-visual macro-F1 "
+        f"{first['system']} reaches {unit.value(first['score'])} audio-visual {task.metrics[task.headline[0]]} "
         f"(mean over {first['splits']} split{'s' * (first['splits'] != 1)}), "
-        f"{abs(100 * first['margin']):.1f} points {side} the better baseline "
-        f"({BASELINES[baseline]}, {100 * first[baseline]:.1f} %). "
+        f"{far} {side} the better baseline ({task.blind[best]}, {unit.value(blind[best])}). "
     )
-    return text + _against_others(context.tests, found)
+    return text + _against_others(context.tests, found, task)
 
 
-def _against_others(tests: pd.DataFrame, found: Mapping[str, Mapping[str, Any]]) -> str:
-    """How the first system fares against the others on audio-visual macro-F1."""
+def _against_others(tests: pd.DataFrame, found: Mapping[str, Mapping[str, Any]], task: Task) -> str:
+    """How the first system fares against the others on the audio-visual main metric."""
     rows = [
         test
         for test in rows_of(tests)
-        if (test.modality, test.metric) == ("av", "macro_f1") and test.system not in BASELINES
+        if (test.modality, test.metric) == ("av", task.headline[0]) and test.system not in task.blind
     ]
     if not rows:
         return "No test compares it with another system."
@@ -129,8 +134,8 @@ def _against_others(tests: pd.DataFrame, found: Mapping[str, Mapping[str, Any]])
         f"(matched-pair t-test, p < {ALPHA}); corrected for overlapping splits, of {len(corrected)}."
     )
     if higher.mean_difference < 0:
-        best = found.get(higher.system, {}).get("macro_f1", float("nan"))
-        text += f" {higher.system} scores higher: {100 * best:.1f} %."
+        best = found.get(higher.system, {}).get("score", float("nan"))
+        text += f" {higher.system} scores higher: {unit_of(task).value(best)}."
     return text
 
 

@@ -7,38 +7,71 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from pipeline.contracts import AvemoError
-
-BASELINES = {"majority": "majority class", "chance": "chance"}
-"""Systems that see no input, and what the report calls them."""
+from pipeline.dataset.tasks import Task
+from pipeline.report.formatting import plus_minus, signed
+from pipeline.report.writers import ABSENT
 
 MODALITIES = {"av": "audio-visual", "audio": "audio only", "visual": "video only"}
 
-METRICS = {
-    **{"macro_precision": "macro-P", "macro_recall": "macro-R", "macro_f1": "macro-F1"},
-    **{"micro_precision": "micro-P", "micro_recall": "micro-R", "micro_f1": "micro-F1"},
-}
+
+@dataclass(frozen=True)
+class Unit:
+    """How a task's scores are read: times ``factor``, with ``digits``; ``sign`` follows a value."""
+
+    factor: float
+    digits: int
+    sign: str
+    scale: str
+    """What captions and axes say of values."""
+    steps: str
+    """What they say of differences."""
+
+    def mean_sd(self, values: pd.Series, signed: bool = False) -> str:
+        """Mean and sample standard deviation; a dash where there are no values."""
+        if not len(values):
+            return ABSENT
+        return plus_minus(self.factor * values.mean(), self.factor * values.std(), self.digits, sign=signed)
+
+    def value(self, value: float) -> str:
+        """One score, with its sign (%)."""
+        return f"{self.factor * value:.{self.digits}f}{self.sign}"
+
+    def difference(self, value: float) -> str:
+        """A difference of two scores, signed."""
+        return signed(self.factor * value, self.digits)
+
+
+PERCENT = Unit(100, 1, " %", "percent", "points")
+PLAIN = Unit(1, 3, "", "score", "score")
+
+
+def unit_of(task: Task) -> Unit:
+    """Percent for F1, plain numbers for concordance."""
+    return PERCENT if task.percent else PLAIN
+
 
 ALPHA = 0.05
 """Level of significance."""
 
 WIDE_MARGIN = 0.10
-"""A system that learned something beats both baselines by this much macro-F1."""
+"""A system that learned something beats every blind predictor by this much of the main metric."""
 
 
-def check(scores: pd.DataFrame, order: Sequence[str]) -> None:
-    """Every system of ``order`` and both baselines are scored on the same splits, once each.
+def check(scores: pd.DataFrame, order: Sequence[str], task: Task) -> None:
+    """Every system of ``order`` and every blind predictor is scored on the same splits, once each.
 
     A system may lack a modality, but not a part of its splits. Raises `AvemoError`.
     """
-    missing = [name for name in (*order, *BASELINES) if name not in set(scores["system"])]
+    missing = [name for name in (*order, *task.blind) if name not in set(scores["system"])]
     if missing:
         raise AvemoError(
-            f"scores: expected the systems {[*order, *BASELINES]}, found none of {missing}; evaluate them first"
+            f"scores: expected the systems {[*order, *task.blind]}, found none of {missing}; evaluate them first"
         )
     keys = ["system", "modality", "metric"]
     twice = scores.duplicated([*keys, "split"])
@@ -80,25 +113,26 @@ def verdict(test: Any) -> int:
     return int(math.copysign(1, test.mean_difference)) if found else 0
 
 
-def honesty_check(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    """Whether each system learned something: audio-visual macro-F1 beside chance and majority.
+def honesty_check(scores: pd.DataFrame, task: Task) -> list[dict[str, Any]]:
+    """Whether each system learned something: its audio-visual main metric beside the blind predictors'.
 
-    ``margin`` is the mean over splits less the better baseline's mean; a system has
+    ``margin`` is the mean over splits less the best blind one's mean; a system has
     ``passed`` where that is `WIDE_MARGIN` or more. ``splits_won`` of ``splits``
-    count where it beats both. Raises `AvemoError` where a baseline has no scores.
+    count where it beats them all. ``blind`` holds their means by name. Raises
+    `AvemoError` where one has no scores.
     """
-    systems = [name for name in scores["system"].unique() if name not in BASELINES]
-    check(scores, systems)
-    values = {name: by_split(scores, name, "av", "macro_f1") for name in (*systems, *BASELINES)}
-    best = pd.concat([values[name] for name in BASELINES], axis=1).max(axis=1)
-    chance, majority = float(values["chance"].mean()), float(values["majority"].mean())
+    systems = [name for name in scores["system"].unique() if name not in task.blind]
+    check(scores, systems, task)
+    values = {name: by_split(scores, name, "av", task.headline[0]) for name in (*systems, *task.blind)}
+    best = pd.concat([values[name] for name in task.blind], axis=1).max(axis=1)
+    blind = {name: float(values[name].mean()) for name in task.blind}
     found = []
     for name in systems:
         mean = float(values[name].mean())
-        margin = mean - max(chance, majority)
+        margin = mean - max(blind.values())
         found.append(
             {
-                **{"system": name, "macro_f1": mean, "chance": chance, "majority": majority},
+                **{"system": name, "score": mean, "blind": blind},
                 **{"margin": margin, "passed": margin >= WIDE_MARGIN - 1e-12},
                 **{"splits_won": int((values[name] > best).sum()), "splits": len(best)},
             }

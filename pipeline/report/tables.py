@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
@@ -11,17 +10,17 @@ import numpy as np
 import pandas as pd
 
 from pipeline.contracts import REMEDIES, AvemoError, Status
-from pipeline.metrics import per_class
+from pipeline.dataset.tasks import Task
+from pipeline.report.formatting import p_value, signed
 from pipeline.report.scores import (
     ALPHA,
-    BASELINES,
-    METRICS,
     MODALITIES,
     by_split,
     check,
     honesty_check,
     over_splits,
     rows_of,
+    unit_of,
     verdict,
 )
 from pipeline.report.writers import ABSENT, Notes, Table, note_label, to_csv, to_html, to_latex, with_note
@@ -31,108 +30,102 @@ __all__ = ["Table", "honesty_check", "to_csv", "to_html", "to_latex"]
 FAILURES_SHOWN = 100
 """Failed clips that the page lists; the CSV lists all."""
 
-_SHOWN = {
-    "av": ("macro_precision", "macro_recall", "macro_f1", "micro_f1"),
-    "audio": ("macro_f1", "micro_f1"),
-    "visual": ("macro_f1", "micro_f1"),
-}
 
-
-def main_table(scores: pd.DataFrame, tests: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Table:
-    """Systems in ``order``, then the baselines, by modality and metric: percent, mean ± sd over splits."""
-    check(scores, order)
-    stats, marks = over_splits(scores), _marks(tests)
-    present = set(scores["modality"])
-    columns = [(m, metric) for m, metrics in _SHOWN.items() if m in present for metric in metrics]
+def main_table(
+    scores: pd.DataFrame, tests: pd.DataFrame, order: Sequence[str], task: Task, notes: Notes = ()
+) -> Table:
+    """Systems in ``order``, then the blind predictors, by modality and metric: mean ± sd over splits."""
+    check(scores, order, task)
+    marks, unit = _marks(tests), unit_of(task)
+    shown = {m: task.shown if m == "av" else task.headline for m in MODALITIES}
+    columns = [(m, metric) for m in MODALITIES if m in set(scores["modality"]) for metric in shown[m]]
     rows = [
-        [BASELINES.get(system, system), *(_score(stats, marks, (system, *column)) for column in columns)]
-        for system in (*order, *BASELINES)
+        [
+            task.blind.get(system, system),
+            *(unit.mean_sd(by_split(scores, system, *c)) + marks.get((system, *c), "") for c in columns),
+        ]
+        for system in (*order, *task.blind)
     ]
-    header = [("", "system"), *((MODALITIES[m], METRICS[metric]) for m, metric in columns)]
+    header = [("", "system"), *((MODALITIES[m], task.metrics[metric]) for m, metric in columns)]
     caption = (
-        f"Percent; mean ± sample standard deviation over {_count(scores['split'].nunique(), 'split')}. "
-        f"{_legend(tests)}With one label a clip, micro precision and recall equal micro-F1."
+        f"{unit.scale.capitalize()}; mean ± sample standard deviation over "
+        f"{_count(scores['split'].nunique(), 'split')}. {_legend(tests)}{task.note}"
     )
-    raw = stats.reset_index()
-    raw = raw[raw["system"].isin([*order, *BASELINES]) & raw["metric"].isin(METRICS)]
+    raw = over_splits(scores).reset_index()
+    raw = raw[raw["system"].isin([*order, *task.blind]) & raw["metric"].isin(task.metrics)]
     return _table("main", "Scores", caption, rows, header, raw, notes, rule_before=len(order))
 
 
 def missing_modality_table(
-    scores: pd.DataFrame, order: Sequence[str], notes: Notes = (), metric: str = "macro_f1"
+    scores: pd.DataFrame, order: Sequence[str], task: Task, notes: Notes = ()
 ) -> Table:
-    """What each system loses without one modality, in points, paired by split."""
-    check(scores, order)
-    rows, raw = [], []
+    """What each system loses without one modality, paired by split, in the main metric."""
+    check(scores, order, task)
+    rows, raw, unit, metric = [], [], unit_of(task), task.headline[0]
     for system in order:
         both = by_split(scores, system, "av", metric)
-        cells = [_mean_sd(both)]
+        cells = [unit.mean_sd(both)]
         for modality in ("audio", "visual"):
             alone = by_split(scores, system, modality, metric)
             change = (alone - both).dropna()
-            cells += [_mean_sd(alone), _mean_sd(change, signed=True)]
+            cells += [unit.mean_sd(alone), unit.mean_sd(change, signed=True)]
             raw.append(_change_row(system, modality, metric, both, alone, change))
         rows.append([system, *cells])
-    blind = [[title, _mean_sd(by_split(scores, name, "av", metric))] for name, title in BASELINES.items()]
+    blind = [
+        [title, unit.mean_sd(by_split(scores, name, "av", metric))] for name, title in task.blind.items()
+    ]
     rows += [[*row, *[ABSENT] * 4] for row in blind]
-    pairs = [(MODALITIES[m], name) for m in ("audio", "visual") for name in (METRICS[metric], "change")]
-    header = [("", "system"), (MODALITIES["av"], METRICS[metric]), *pairs]
+    name = task.metrics[metric]
+    pairs = [(MODALITIES[m], column) for m in ("audio", "visual") for column in (name, "change")]
+    header = [("", "system"), (MODALITIES["av"], name), *pairs]
     caption = (
-        "Percent, and change against both modalities in points; mean ± sample standard deviation over splits. "
+        f"{unit.scale.capitalize()}, and change against both modalities in {unit.steps}; "
+        "mean ± sample standard deviation over splits. "
         "The same trained system, with one modality withheld at test time."
     )
     frame = pd.DataFrame(raw)
     return _table("missing_modality", "Missing modality", caption, rows, header, frame, notes, len(order))
 
 
-def tests_table(tests: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Table:  # noqa: PT028 (no test)
-    """Every paired test of the first system on the two F1 scores; ``raw`` has all metrics."""
+def tests_table(tests: pd.DataFrame, order: Sequence[str], task: Task, notes: Notes = ()) -> Table:  # noqa: PT028 (no test)
+    """Every paired test of the first system on the headline metrics; ``raw`` has all metrics."""
     columns = ["compared with", "input", "score", "difference", "95 % interval", "t (df)", "p", "p Holm"]
     columns += ["p corrected", "d_z", "verdict"]
-    rank = {name: i for i, name in enumerate([*order, *BASELINES.values()])}
-    shown = tests[tests["metric"].isin(["macro_f1", "micro_f1"])] if len(tests) else tests
-    rows = [_test_row(t) for t in rows_of(shown)]
+    rank = {name: i for i, name in enumerate([*order, *task.blind.values()])}
+    shown = tests[tests["metric"].isin(task.headline)] if len(tests) else tests
+    rows = [_test_row(t, task) for t in rows_of(shown)]
     rows.sort(key=lambda row: rank.get(row[0], len(rank)))
     reference = tests["reference"].iloc[0] if len(tests) else "the first system"
     caption = (
-        f"{reference} against each other system on the same splits, in points. "
+        f"{reference} against each other system on the same splits, in {unit_of(task).steps}. "
         f"t and p: matched-pair t-test, {_tail(tests)}; p Holm: corrected for the number of tests; "
         "p corrected: Nadeau and Bengio's test, as the splits overlap; d_z: mean difference over its "
         f"standard deviation. Verdict: whether {reference} scores higher or lower, p < {ALPHA}. "
-        "The CSV file has precision and recall too."
+        "The CSV file has the other scores too."
     )
     return _table("tests", "Significance", caption, rows, columns, tests, notes)
 
 
 def per_class_table(
-    predictions: pd.DataFrame,
-    scores: pd.DataFrame,
-    class_names: Sequence[str],
-    order: Sequence[str],
-    notes: Notes = (),
+    predictions: pd.DataFrame, scores: pd.DataFrame, order: Sequence[str], task: Task, notes: Notes = ()
 ) -> Table:
-    """F1 of each class with both modalities, the baselines' from ``scores``; ``raw`` has precision and recall too."""
-    raw = _class_scores(predictions, class_names, order)
-    clips = raw.groupby("class", sort=False)["support"].mean()
+    """Scores of each output with both modalities, the blind predictors' from ``scores``."""
+    raw, unit = _output_scores(predictions, order, task), unit_of(task)
     rows = []
-    for name in class_names:
-        of_class = raw[raw["class"] == name]
-        f1 = [_mean_sd(of_class.loc[of_class["system"] == system, "f1"]) for system in order]
-        f1 += [_mean_sd(by_split(scores, blind, "av", f"f1_{name}")) for blind in BASELINES]
-        rows.append([name, f"{clips[name]:.1f}", *f1])
+    for name in task.names:
+        of_output = raw[raw[task.noun] == name]
+        clips = [f"{of_output['support'].mean():.1f}"] if "support" in raw else []
+        for metric, heading in task.output_metrics.items():
+            cells = [unit.mean_sd(of_output.loc[of_output["system"] == s, metric]) for s in order]
+            cells += [unit.mean_sd(by_split(scores, s, "av", f"{metric}_{name}")) for s in task.blind]
+            rows.append([name, heading, *clips, *cells])
     caption = (
-        "F1 of each class in percent, audio-visual; mean ± sample standard deviation over splits. "
-        "Clips: test clips of the class, mean over splits. The CSV file has each split's precision and recall."
+        f"Scores of each {task.noun} in {unit.scale}, audio-visual; mean ± sample standard deviation over splits. "
+        + (f"Clips: test clips that show the {task.noun}, mean over splits. " if "support" in raw else "")
+        + "The CSV file has each split's."
     )
-    return _table(
-        "per_class",
-        "Scores by class",
-        caption,
-        rows,
-        ["class", "clips", *order, *BASELINES.values()],
-        raw,
-        notes,
-    )
+    columns = [task.noun, "score", *(["clips"] if "support" in raw else []), *order, *task.blind.values()]
+    return _table("per_class", f"Scores by {task.noun}", caption, rows, columns, raw, notes)
 
 
 def costs_table(costs: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Table:
@@ -222,29 +215,6 @@ def _tail(tests: pd.DataFrame) -> str:
     return " or ".join(names.get(tail, tail) for tail in tails) or "no test made"
 
 
-def _score(stats: pd.DataFrame, marks: dict[tuple[str, str, str], str], key: tuple[str, str, str]) -> str:
-    if key not in stats.index:
-        return ABSENT
-    found = stats.loc[[key]].iloc[0]
-    return _plus_minus(found["mean"], found["sd"]) + marks.get(key, "")
-
-
-def _mean_sd(values: pd.Series, signed: bool = False) -> str:
-    return _plus_minus(values.mean(), values.std(), signed) if len(values) else ABSENT
-
-
-def _plus_minus(mean: float, sd: float, signed: bool = False) -> str:
-    """Percent; one split has no standard deviation."""
-    text = _signed(100 * mean) if signed else f"{100 * mean:.1f}"
-    return text if math.isnan(sd) else f"{text} ± {100 * sd:.1f}"
-
-
-def _signed(value: float, digits: int = 1) -> str:
-    """With its sign, a true minus; what rounds to zero is +0."""
-    rounded = round(value, digits) + 0.0
-    return ABSENT if math.isnan(value) else f"{rounded:+.{digits}f}".replace("-", "−")
-
-
 def _change_row(
     system: str, modality: str, metric: str, both: pd.Series, alone: pd.Series, change: pd.Series
 ) -> dict[str, Any]:
@@ -255,43 +225,31 @@ def _change_row(
     }
 
 
-def _test_row(t: Any) -> list[str]:
-    outcome = {1: "higher", -1: "lower", 0: "undecided"}
+def _test_row(t: Any, task: Task) -> list[str]:
+    outcome, unit = {1: "higher", -1: "lower", 0: "undecided"}, unit_of(task)
     numbers = [
-        *(_signed(100 * t.mean_difference), f"{_signed(100 * t.ci_low)} to {_signed(100 * t.ci_high)}"),
-        *(f"{_signed(t.t, 2)} ({t.df:.0f})", _p(t.p), _p(t.p_holm), _p(t.p_corrected)),
-        _signed(t.effect_size, 2),
+        *(unit.difference(t.mean_difference), f"{unit.difference(t.ci_low)} to {unit.difference(t.ci_high)}"),
+        *(f"{signed(t.t, 2)} ({t.df:.0f})", p_value(t.p), p_value(t.p_holm), p_value(t.p_corrected)),
+        signed(t.effect_size, 2),
     ]
-    return [
-        BASELINES.get(t.system, t.system),
-        MODALITIES[t.modality],
-        METRICS[t.metric],
-        *numbers,
-        outcome[verdict(t)],
-    ]
+    names = [task.blind.get(t.system, t.system), MODALITIES[t.modality], task.metrics[t.metric]]
+    return [*names, *numbers, outcome[verdict(t)]]
 
 
-def _p(p: float) -> str:
-    if math.isnan(p):
-        return ABSENT
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _class_scores(
-    predictions: pd.DataFrame, class_names: Sequence[str], order: Sequence[str]
-) -> pd.DataFrame:
-    """Rows (system, split, class, precision, recall, f1, support) with both modalities."""
+def _output_scores(predictions: pd.DataFrame, order: Sequence[str], task: Task) -> pd.DataFrame:
+    """Rows (system, split, output, and the columns of the task's `by_output`) with both modalities."""
     both = predictions[predictions["modality"] == "av"]
     missing = [system for system in order if system not in set(both["system"])]
     if missing:
         raise AvemoError(
             f"predictions: expected audio-visual ones of {missing}, found none; evaluate them first"
         )
+    keys = ["system", "split"]
     parts = []
-    for (system, split), part in both[both["system"].isin(order)].groupby(["system", "split"]):
-        found = per_class(part["target"], part["prediction"], len(class_names))
-        rows = {"system": system, "split": split, "class": list(class_names), **vars(found)}
-        parts.append(pd.DataFrame(rows))
+    for place, part in both[both["system"].isin(order)].groupby(keys):
+        names = pd.DataFrame([place], columns=keys)
+        outputs = task.by_output(part).rename_axis(task.noun).reset_index()
+        parts.append(names.merge(outputs, how="cross"))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -13,11 +13,13 @@ from matplotlib.colors import to_hex, to_rgb
 from scipy.spatial.distance import pdist
 from sklearn.metrics import confusion_matrix
 
+from pipeline.dataset.tasks import Classes
 from pipeline.report import figures
 from pipeline.report.figures import COLOURS, Chart
 
 ORDER = ["auxformer", "av_ladder", "mult", "early_fusion"]
 CLASSES = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
+TASK = Classes(CLASSES)
 NOTES = [{"kind": "synthetic", "text": "generated"}, {"kind": "random weights", "text": "seed 0"}]
 
 
@@ -27,11 +29,11 @@ def charts(
 ) -> dict[str, Chart]:
     before = dict(mpl.rcParams)
     made = [
-        figures.systems_comparison(scores, ORDER, NOTES),
-        figures.paired_differences(scores, tests, ORDER, NOTES),
-        figures.missing_modality(scores, ORDER, NOTES),
+        figures.systems_comparison(scores, ORDER, TASK, NOTES),
+        figures.paired_differences(scores, tests, ORDER, TASK, NOTES),
+        figures.missing_modality(scores, ORDER, TASK, NOTES),
         figures.confusion(predictions, CLASSES, ORDER, NOTES),
-        figures.training_curves(history, ORDER, NOTES),
+        figures.training_curves(history, ORDER, TASK, NOTES),
     ]
     assert dict(mpl.rcParams) == before
     return {chart.name: chart for chart in made}
@@ -99,7 +101,7 @@ def test_svg_is_deterministic_and_self_contained(
 ) -> None:
     figures.save_svg(charts["systems"], tmp_path / "a.svg")
     written = (tmp_path / "a.svg").read_bytes()
-    assert written == figures.systems_comparison(scores, ORDER, NOTES).svg
+    assert written == figures.systems_comparison(scores, ORDER, TASK, NOTES).svg
     assert [path.name for path in tmp_path.iterdir()] == ["a.svg"]
     links = [v for e in ElementTree.fromstring(written).iter() for k, v in e.items() if k.endswith("href")]
     assert links
@@ -110,9 +112,9 @@ def test_hostile_names_are_drawn(scores: pd.DataFrame, tests: pd.DataFrame) -> N
     name = r"$\evil$ <script>"
     renamed = scores.replace({"system": {"auxformer": name}})
     for chart in (
-        figures.systems_comparison(renamed, [name, "mult"]),
-        figures.missing_modality(renamed, [name]),
-        figures.paired_differences(renamed, tests, [name]),
+        figures.systems_comparison(renamed, [name, "mult"], TASK),
+        figures.missing_modality(renamed, [name], TASK),
+        figures.paired_differences(renamed, tests, [name], TASK),
     ):
         assert b"<script" not in chart.svg
 
@@ -131,6 +133,6 @@ def test_colours_differ_without_m_cones() -> None:
 
 
 def test_one_system_alone(scores: pd.DataFrame, tests: pd.DataFrame) -> None:
-    chart = figures.paired_differences(scores, tests.head(0), ["mult"])
+    chart = figures.paired_differences(scores, tests.head(0), ["mult"], TASK)
     assert len(chart.figure.axes[0].lines) == 1  # the zero line
-    assert len(figures.systems_comparison(scores, ["mult"]).figure.axes[0].patches) == 1
+    assert len(figures.systems_comparison(scores, ["mult"], TASK).figure.axes[0].patches) == 1

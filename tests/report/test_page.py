@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 
 from pipeline.contracts import AvemoError
+from pipeline.dataset.tasks import Classes
 from pipeline.report import figures, page, tables
 from pipeline.report.scores import honesty_check
 
 ORDER = ["auxformer", "av_ladder", "mult", "early_fusion"]
 CLASSES = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
+TASK = Classes(CLASSES)
 NOTES = [{"kind": "synthetic", "text": "faces & voices"}, {"kind": "random weights", "text": "seed 0"}]
 HOSTILE = "<script>alert(1)</script>"
 PNG = b"\x89PNG\r\n\x1a\nnot a picture"
@@ -58,21 +60,27 @@ def context(
 ) -> page.Context:
     hostile = clips.replace({"clip_id": {"c000": HOSTILE}})
     made = [
-        tables.main_table(scores, tests, ORDER, NOTES),
-        tables.missing_modality_table(scores, ORDER, NOTES),
-        tables.tests_table(tests, ORDER, NOTES),
-        tables.per_class_table(predictions, scores, CLASSES, ORDER, NOTES),
+        tables.main_table(scores, tests, ORDER, TASK, NOTES),
+        tables.missing_modality_table(scores, ORDER, TASK, NOTES),
+        tables.tests_table(tests, ORDER, TASK, NOTES),
+        tables.per_class_table(predictions, scores, ORDER, TASK, NOTES),
         tables.costs_table(costs, ORDER, NOTES),
         tables.clip_status_table(hostile, NOTES),
         tables.failed_clips_table(hostile, NOTES),
         tables.plain_table("an_extra_one", "Extra", "Not in any section.", costs, NOTES),
     ]
     charts = [
-        figures.systems_comparison(scores, ORDER, NOTES),
-        figures.training_curves(history, ORDER, NOTES),
+        figures.systems_comparison(scores, ORDER, TASK, NOTES),
+        figures.training_curves(history, ORDER, TASK, NOTES),
     ]
     return page.Context(
-        **{"run": f"run {HOSTILE}", "corpus": "demo", "order": ORDER, "honesty": honesty_check(scores)},
+        **{
+            "run": f"run {HOSTILE}",
+            "corpus": "demo",
+            "order": ORDER,
+            "task": TASK,
+            "honesty": honesty_check(scores, TASK),
+        },
         **{"tests": tests, "tables": made, "charts": charts, "notes": NOTES, "contact_sheet": PNG},
         **{"config_yaml": f"run: {HOSTILE}\n", "versions": {"torch": "2.11.0"}, "hardware": {"gpu": "none"}},
         **{"fingerprints": {"splits": "0a1b"}, "commands": ["make demo"]},

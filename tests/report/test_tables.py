@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, precision_score
 
 from pipeline.contracts import AvemoError
-from pipeline.report import scores as reading
-from pipeline.report import tables
+from pipeline.dataset.tasks import Attributes, Bits, Classes, Task
+from pipeline.report import figures, page, tables
 
 ORDER = ["auxformer", "av_ladder", "mult", "early_fusion"]
 CLASSES = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
+TASK = Classes(CLASSES)
 NOTES = [{"kind": "synthetic", "text": "generated"}, {"kind": "random weights", "text": "seed 0"}]
 
 
@@ -36,7 +38,7 @@ def test_main_table_by_hand() -> None:
     values = {"a": [0.5, 0.7], "b": [0.4, 0.4], "c": [0.3, 0.5], "chance": [0.2, 0.2], "majority": [0.1, 0.1]}
     tests = pd.DataFrame([_test("b", 0.01), _test("c", 0.03)])
     table = tables.main_table(
-        pd.concat([_long(values).assign(metric=m) for m in reading.METRICS]), tests, "abc"
+        pd.concat([_long(values).assign(metric=m) for m in TASK.metrics]), tests, "abc", TASK
     )
     column = ("audio-visual", "macro-F1")
     assert list(table.frame[("", "system")]) == ["a", "b", "c", "majority class", "chance"]
@@ -50,7 +52,7 @@ def test_main_table_by_hand() -> None:
 
 
 def test_main_table_leaves_unscored_modality_blank(scores: pd.DataFrame, tests: pd.DataFrame) -> None:
-    table = tables.main_table(scores, tests, ORDER)
+    table = tables.main_table(scores, tests, ORDER, TASK)
     assert _cell(table, "early_fusion", ("audio only", "macro-F1")) == "–"
     assert _cell(table, "chance", ("video only", "micro-F1")) == "–"
     mean = scores.query("system=='mult' and modality=='visual' and metric=='macro_f1'")["value"].mean()
@@ -59,36 +61,36 @@ def test_main_table_leaves_unscored_modality_blank(scores: pd.DataFrame, tests: 
 
 def test_marks_need_a_higher_reference() -> None:
     values = {"a": [0.5, 0.5], "b": [0.7, 0.7], "chance": [0.2, 0.2], "majority": [0.1, 0.1]}
-    scores = pd.concat([_long(values).assign(metric=m) for m in reading.METRICS])
+    scores = pd.concat([_long(values).assign(metric=m) for m in TASK.metrics])
     lower = pd.DataFrame([_test("b", 0.001, difference=-0.2, tail="two-sided")])
-    table = tables.main_table(scores, lower, ["a", "b"])
+    table = tables.main_table(scores, lower, ["a", "b"], TASK)
     assert _cell(table, "b", ("audio-visual", "macro-F1")) == "70.0 ± 0.0"
-    assert tables.tests_table(lower, ["a", "b"]).frame["verdict"].tolist() == ["lower"]
+    assert tables.tests_table(lower, ["a", "b"], TASK).frame["verdict"].tolist() == ["lower"]
 
 
 def test_incomplete_scores_are_named(scores: pd.DataFrame, tests: pd.DataFrame) -> None:
     hole = scores.drop(scores.query("system=='mult' and split==3 and modality=='av'").index)
     with pytest.raises(AvemoError, match=r"mult av \w+: expected scores on 5 splits, found 4"):
-        tables.main_table(hole, tests, ORDER)
+        tables.main_table(hole, tests, ORDER, TASK)
     with pytest.raises(AvemoError, match="twice|two for"):
-        tables.main_table(pd.concat([scores, scores.head(1)]), tests, ORDER)
+        tables.main_table(pd.concat([scores, scores.head(1)]), tests, ORDER, TASK)
     with pytest.raises(AvemoError, match="majority"):
-        tables.honesty_check(scores[scores["system"] != "majority"])
+        tables.honesty_check(scores[scores["system"] != "majority"], TASK)
     with pytest.raises(AvemoError, match="vavl"):
-        tables.missing_modality_table(scores, [*ORDER, "vavl"])
+        tables.missing_modality_table(scores, [*ORDER, "vavl"], TASK)
 
 
 def test_missing_modality_is_paired() -> None:
     both = {"a": [0.6, 0.8], "chance": [0.2, 0.2], "majority": [0.1, 0.1]}
     alone = _long({"a": [0.5, 0.5]}, "audio")
-    table = tables.missing_modality_table(pd.concat([_long(both), alone]), ["a"])
+    table = tables.missing_modality_table(pd.concat([_long(both), alone]), ["a"], TASK)
     row = table.frame.iloc[0].tolist()
     assert row == ["a", "70.0 ± 14.1", "50.0 ± 0.0", "−20.0 ± 14.1", "–", "–"]
     assert table.raw.loc[0, "change_mean"] == pytest.approx(-0.2)
 
 
 def test_tests_table_shows_scipys_numbers(tests: pd.DataFrame) -> None:
-    table = tables.tests_table(tests, ORDER)
+    table = tables.tests_table(tests, ORDER, TASK)
     row = tests.query("system=='av_ladder' and modality=='av' and metric=='macro_f1'").iloc[0]
     shown = table.frame.query("`compared with`=='av_ladder' and input=='audio-visual' and score=='macro-F1'")
     assert float(shown["p"].iloc[0]) == pytest.approx(row["p"], abs=5e-4)
@@ -100,12 +102,12 @@ def test_tests_table_shows_scipys_numbers(tests: pd.DataFrame) -> None:
 def test_untestable_pair_is_blank() -> None:
     nan = float("nan")
     row = _test("b", nan) | {"t": nan, "p_holm": nan, "effect_size": nan, "ci_low": nan, "ci_high": nan}
-    shown = tables.tests_table(pd.DataFrame([row]), ["a", "b"]).frame.iloc[0]
+    shown = tables.tests_table(pd.DataFrame([row]), ["a", "b"], TASK).frame.iloc[0]
     assert shown[["p", "p Holm", "p corrected", "d_z", "verdict"]].tolist() == ["–"] * 4 + ["undecided"]
 
 
 def test_per_class_equals_sklearn(predictions: pd.DataFrame, scores: pd.DataFrame) -> None:
-    table = tables.per_class_table(predictions, scores, CLASSES, ORDER)
+    table = tables.per_class_table(predictions, scores, ORDER, TASK)
     part = predictions.query("system=='mult' and modality=='av'")
     of = [
         f1_score(g["target"], g["prediction"], labels=[2], average=None)[0] for _, g in part.groupby("split")
@@ -117,7 +119,7 @@ def test_per_class_equals_sklearn(predictions: pd.DataFrame, scores: pd.DataFram
     expected = precision_score(first["target"], first["prediction"], labels=[2], average=None)[0]
     assert raw["precision"] == pytest.approx(expected)
     with pytest.raises(AvemoError, match="vavl"):
-        tables.per_class_table(predictions, scores, CLASSES, ["vavl"])
+        tables.per_class_table(predictions, scores, ["vavl"], TASK)
 
 
 def test_clip_status_counts_and_remedy(clips: pd.DataFrame) -> None:
@@ -155,10 +157,10 @@ def test_every_caption_carries_the_notes(
     costs: pd.DataFrame,
 ) -> None:
     made = [
-        tables.main_table(scores, tests, ORDER, NOTES),
-        tables.missing_modality_table(scores, ORDER, NOTES),
-        tables.tests_table(tests, ORDER, NOTES),
-        tables.per_class_table(predictions, scores, CLASSES, ORDER, NOTES),
+        tables.main_table(scores, tests, ORDER, TASK, NOTES),
+        tables.missing_modality_table(scores, ORDER, TASK, NOTES),
+        tables.tests_table(tests, ORDER, TASK, NOTES),
+        tables.per_class_table(predictions, scores, ORDER, TASK, NOTES),
         tables.costs_table(costs, ORDER, NOTES),
         tables.clip_status_table(clips, NOTES),
         tables.failed_clips_table(clips, NOTES),
@@ -172,7 +174,7 @@ def test_every_caption_carries_the_notes(
 
 def test_honesty_check_by_hand() -> None:
     values = {"a": [0.3, 0.5], "b": [0.31, 0.31], "chance": [0.2, 0.2], "majority": [0.1, 0.4]}
-    found = {row["system"]: row for row in tables.honesty_check(_long(values))}
+    found = {row["system"]: row for row in tables.honesty_check(_long(values), TASK)}
     assert found["a"]["margin"] == pytest.approx(0.15)
     assert (found["a"]["passed"], found["a"]["splits_won"]) == (True, 2)
     assert found["b"]["margin"] == pytest.approx(0.06)
@@ -195,8 +197,88 @@ def test_chance_and_majority_stand_in_every_table_of_scores(
         for number in range(len(CLASSES))
     ]
     known = pd.concat([scores, pd.DataFrame(by_class)], ignore_index=True)
-    for table in (tables.main_table(known, tests, ORDER), tables.missing_modality_table(known, ORDER)):
+    for table in (
+        tables.main_table(known, tests, ORDER, TASK),
+        tables.missing_modality_table(known, ORDER, TASK),
+    ):
         assert table.frame.iloc[-2:, 0].tolist() == ["majority class", "chance"]
         assert "f1_anger" not in set(table.raw.get("metric", []))
-    classes = tables.per_class_table(predictions, known, CLASSES, ORDER).frame
+    classes = tables.per_class_table(predictions, known, ORDER, TASK).frame
     assert classes["chance"].tolist() == [f"{number:.1f} ± 0.0" for number in range(len(CLASSES))]
+
+
+ATTRIBUTES = Attributes(("arousal", "valence"))
+BITS = Bits(("happy", "sad"))
+
+
+def _run_of(task: Task, systems: list[str]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Predictions, scores and no tests of two splits, random but seeded."""
+    rng, frames, rows = np.random.default_rng(0), [], []
+    targets = rng.integers(0, 2, size=(40, 2)).astype(float)
+    for split in ("split00", "split01"):
+        values = {name: task.blind_scores(targets, targets, seed=0)[name] for name in task.blind}
+        for system in systems:
+            table = pd.DataFrame(task.table(targets, np.clip(targets + rng.normal(size=targets.shape), 0, 1)))
+            values[system] = task.score(table)
+            frames.append(table.assign(system=system, split=split, modality="av"))
+        rows += [(s, split, "av", metric, v) for s, of in values.items() for metric, v in of.items()]
+    columns = ["system", "split", "modality", "metric", "value"]
+    return pd.concat(frames), pd.DataFrame(rows, columns=columns), pd.DataFrame()
+
+
+def test_attributes_are_read_as_plain_concordances() -> None:
+    predictions, scores, none = _run_of(ATTRIBUTES, ["a", "b"])
+    table = tables.main_table(scores, none, ["a", "b"], ATTRIBUTES)
+    assert [name for _, name in table.frame.columns] == ["system", "mean CCC", "CCC arousal", "CCC valence"]
+    values = scores.query("system=='a' and metric=='ccc_valence'")["value"]
+    expected = f"{values.mean():.3f} ± {values.std():.3f}"
+    assert _cell(table, "a", ("audio-visual", "CCC valence")) == expected
+    assert _cell(table, "mean of train", ("audio-visual", "CCC valence")) == "0.000 ± 0.000"
+    each = tables.per_class_table(predictions, scores, ["a", "b"], ATTRIBUTES).frame
+    assert each.set_index("attribute").at["valence", "a"] == expected
+    assert "%" not in table.caption
+    assert {row["system"]: row["passed"] for row in tables.honesty_check(scores, ATTRIBUTES)} == {
+        "a": True,
+        "b": True,
+    }
+
+
+def test_bits_show_both_f1_of_each_emotion() -> None:
+    predictions, scores, none = _run_of(BITS, ["a"])
+    table = tables.main_table(scores, none, ["a"], BITS)
+    assert [name for _, name in table.frame.columns][1:] == [
+        *("mF1", "wF1", "wF1 happy", "mF1 happy", "wF1 sad", "mF1 sad")
+    ]
+    each = tables.per_class_table(predictions, scores, ["a"], BITS).frame
+    assert each[["emotion", "score"]].to_numpy().tolist() == [
+        *(["happy", "wF1"], ["happy", "mF1"], ["sad", "wF1"], ["sad", "mF1"])
+    ]
+    part = predictions[predictions["split"] == "split00"]
+    expected = [
+        f1_score(part["target_sad"], part["prediction_sad"], average="macro"),
+        *[scores.query("system=='a' and metric=='mf1_sad' and split=='split01'")["value"].item()],
+    ]
+    assert each.iloc[3]["a"] == f"{100 * np.mean(expected):.1f} ± {100 * np.std(expected, ddof=1):.1f}"
+
+
+@pytest.mark.parametrize("task", [ATTRIBUTES, BITS])
+def test_figures_and_page_of_other_tasks(task: Task) -> None:
+    predictions, scores, none = _run_of(task, ["a", "b"])
+    history = pd.DataFrame(
+        {"system": "a", "split": "s", "epoch": [1, 2], "dev_loss": 1.0, f"dev_{task.headline[0]}": 0.1}
+    )
+    charts = [
+        figures.systems_comparison(scores, ["a", "b"], task),
+        figures.paired_differences(scores, none, ["a", "b"], task),
+        figures.missing_modality(scores, ["a", "b"], task),
+        figures.training_curves(history, ["a"], task),
+    ]
+    heading = task.metrics[task.headline[0]]
+    assert charts[0].figure.axes[0].get_xlabel().startswith(heading)
+    context = page.Context(
+        **{"run": "r", "corpus": "c", "order": ["a", "b"], "task": task, "tests": none, "charts": charts},
+        **{"honesty": tables.honesty_check(scores, task)},
+        tables=[tables.per_class_table(predictions, scores, ["a", "b"], task)],
+    )
+    assert f"audio-visual {heading}" in page.summary(context)
+    assert heading in page.render(context)
