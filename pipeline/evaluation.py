@@ -15,8 +15,9 @@ from pipeline.dataset.batch import Batch
 from pipeline.dataset.loading import ClipData
 from pipeline.dataset.normalise import Normaliser
 from pipeline.dataset.tasks import Task
+from pipeline.metrics import cosine_distance
 from pipeline.models import build_model
-from pipeline.models.base import System
+from pipeline.models.base import Outputs, System
 from pipeline.training.checkpoint import load_model, model_meta
 from pipeline.training.inference import Data, infer
 
@@ -61,7 +62,8 @@ def predict(
 ) -> pd.DataFrame:
     """``clip_id`` and the columns of the task's table, a row a clip, in float64.
 
-    For classes: ``target, prediction, p_0 … p_{C-1}``. ``modality`` is what the system may
+    For classes: ``target, prediction, p_0 … p_{C-1}``. Systems that represent both modalities alike
+    add ``cosine_distance`` between them, NaN for clips that lack one. ``modality`` is what the system may
     see: ``av``, ``audio`` or ``visual``; the other's input is zero. Raises `AvemoError` for
     another name, for no clips, and for logits that are not finite.
     """
@@ -71,7 +73,7 @@ def predict(
         )
     model.to(device)
     frames = [
-        _table(task, batch, task.readout(outputs.prediction))
+        _table(task, batch, task.readout(outputs.prediction)).assign(**_distance(batch, outputs))
         for batch, outputs in infer(
             model, data, clip_ids, batch_size=batch_size, device=device, without=ABSENT[modality]
         )
@@ -79,6 +81,16 @@ def predict(
     if not frames:
         raise AvemoError("prediction: expected clips, found none; check the split and the features")
     return pd.concat(frames, ignore_index=True)
+
+
+def _distance(batch: Batch, outputs: Outputs) -> dict[str, np.ndarray]:
+    if outputs.representations.keys() != {"audio", "visual"}:
+        return {}
+    audio_BD, visual_BD = (
+        outputs.representations[name].double().cpu().numpy() for name in ("audio", "visual")
+    )
+    paired_B = (batch.has_audio_B & batch.has_visual_B).cpu().numpy()
+    return {"cosine_distance": np.where(paired_B, cosine_distance(audio_BD, visual_BD), np.nan)}
 
 
 def _table(task: Task, batch: Batch, readout_BC: np.ndarray) -> pd.DataFrame:

@@ -144,6 +144,20 @@ def ccc(targets: ArrayLike, predictions: ArrayLike) -> float:
     return float(2 * np.mean(dx * dy) / spread)
 
 
+def cosine_distance(a: ArrayLike, b: ArrayLike) -> np.ndarray:
+    """``1 − cos(a, b)`` of each clip's two vectors ``(clips, dim)``; ``(clips,)``, from 0 to 2 (VAVL, Fig. 2).
+
+    A vector of zeros has no direction; its distance is NaN. Raises `AvemoError` for unequal shapes.
+
+    >>> cosine_distance([[1, 0], [1, 0], [1, 0]], [[2, 0], [0, 1], [-3, 0]]).tolist()
+    [0.0, 1.0, 2.0]
+    """
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    _same_shape(x, y)
+    with np.errstate(invalid="ignore"):
+        return 1 - (x * y).sum(1) / (np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1))
+
+
 @dataclass(frozen=True)
 class BinaryF1:
     """wF1 and mF1: support-weighted and unweighted mean of the F1 of *both* classes."""

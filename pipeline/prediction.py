@@ -32,6 +32,8 @@ class Prediction:
 class OneClip:
     """A `FeatureSource` that holds one clip, or none if the clip lacks the modality."""
 
+    dtype = "float32"
+
     def __init__(self, clip_id: str, features: FeatureSequence | None, dim: int):
         self.clip_id, self.features, self.dim = clip_id, features, dim
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from training_standins import CLASSES, TASK, ToyData, ToySplit, run_tiny
+from training_standins import AUDIO_DIM, CLASSES, TASK, VISUAL_DIM, ToyData, ToySplit, run_tiny
 
 from pipeline.contracts import AvemoError, FeatureSequence
 from pipeline.dataset.loading import ClipData
@@ -86,8 +86,22 @@ def test_wrong_requests_are_errors(trained):
         predict(trained, ToyData(poison="clip43"), TEST, TASK)
 
 
+def test_systems_that_represent_both_modalities_alike_tell_their_distance():
+    """1 - cos(r_a, r_v) a clip, as Fig. 2 of VAVL needs it; none when one modality is away."""
+    sizes = {"width": 8, "heads": 2, "layers": 1, "shared_layers": 1, "depthwise_kernel": 3}
+    model = build_model("vavl", audio_dim=AUDIO_DIM, visual_dim=VISUAL_DIM, outputs=CLASSES, **sizes)
+    table = predict(model, ToyData(), TEST[:3], TASK)
+    with torch.no_grad():
+        r = model.eval()(ToyData().batch(list(TEST[:3]))).representations
+    expected = 1 - torch.cosine_similarity(r["audio"], r["visual"])
+    assert table["cosine_distance"].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+    assert "cosine_distance" not in predict(model, ToyData(), TEST[:3], TASK, modality="audio")
+
+
 class Source:
     """Features of ``dim`` dimensions, drawn per clip."""
+
+    dtype = "float32"
 
     def __init__(self, dim):
         self.dim = dim

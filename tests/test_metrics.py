@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.spatial import distance
 from sklearn import metrics as oracle
 
 from pipeline import metrics
@@ -167,3 +168,12 @@ def test_impossible_values_are_refused():
         metrics.expected_calibration_error([0], [[2.0, -1.0]])
     with pytest.raises(AvemoError, match="pair them by clip id"):
         metrics.multilabel_f1([[1, 0]], [[1, 0, 1]])
+
+
+def test_cosine_distance_equals_scipy():
+    a, b = np.random.default_rng(0).normal(size=(2, 7, 5))
+    expected = [distance.cosine(x, y) for x, y in zip(a, b, strict=True)]
+    np.testing.assert_allclose(metrics.cosine_distance(a, b), expected, atol=1e-12)
+    assert np.isnan(metrics.cosine_distance([[0.0, 0.0]], [[1.0, 0.0]])).all()
+    with pytest.raises(AvemoError):
+        metrics.cosine_distance(a, b[:, :4])

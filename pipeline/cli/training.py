@@ -100,6 +100,7 @@ def train(
         dev_ids, left_dev = data.usable(whole.dev)
         dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(known.task.names)}
         model = build_seeded(lambda: build_model(part["model"], **dims, **part["config"]), config.seed, split)
+        model.initialise()
         result = train_system(
             model,
             data,

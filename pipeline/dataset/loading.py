@@ -29,6 +29,10 @@ class FeatureSource(Protocol):
     def dim(self) -> int:
         """Number of feature dimensions."""
 
+    @property
+    def dtype(self) -> str:
+        """Type of the stored values; ``uint8`` means pixels."""
+
     def has(self, clip_id: str) -> bool:
         """Whether the clip was extracted without failure."""
 
@@ -90,6 +94,7 @@ class ClipData:
     def fit(self, train_ids: Sequence[str]) -> dict[str, Normaliser]:
         """Statistics of the train clips (whole, not cut), kept for `batches` and returned by modality.
 
+        Pixels stay as they are, 0 to 255: the network that looks at them has its own scale.
         Raises `AvemoError` if no train clip has a modality that has a source.
         """
         normalisers = {}
@@ -100,6 +105,9 @@ class ClipData:
                     f"{modality}: expected features of train clips, found none of {len(train_ids)}; "
                     f"extract them, or leave {modality} out of the experiment"
                 )
+            if source.dtype == "uint8":
+                normalisers[modality] = Normaliser.unchanged(source.dim)
+                continue
             moments = source.moments(found)
             normalisers[modality] = Normaliser.from_moments(moments.count, moments.sum, moments.squares)
         self.use(normalisers)

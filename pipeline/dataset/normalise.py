@@ -48,6 +48,11 @@ class Normaliser:
         variance = np.maximum(square / count - mean**2, 0.0)
         return cls(mean.astype(np.float32), (np.sqrt(variance) + EPSILON).astype(np.float32))
 
+    @classmethod
+    def unchanged(cls, dim: int) -> Normaliser:
+        """One that changes nothing."""
+        return cls(np.zeros(dim, np.float32), np.ones(dim, np.float32))
+
     @property
     def dim(self) -> int:
         """Number of feature dimensions."""

@@ -69,6 +69,9 @@ class System(nn.Module):
         self.config = config
         self.audio_dim, self.visual_dim, self.outputs = audio_dim, visual_dim, outputs
 
+    def initialise(self) -> None:
+        """Load the parts that a config says were trained elsewhere; called once, before training."""
+
     @abstractmethod
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass. ``generator`` feeds the model's own noise, so that a run resumes exactly.

@@ -17,11 +17,12 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.contracts import ComponentConfig
+from pipeline.contracts import AvemoError, ComponentConfig
 from pipeline.dataset.batch import Batch
+from pipeline.features.weights import load_state_dict
 from pipeline.models.attention import require_frames, sinusoid
 from pipeline.models.base import Outputs, System
-from pipeline.models.faceframes import FaceCNN
+from pipeline.models.face_cnn import FaceCNN
 from pipeline.models.pooling import AttentivePooling
 from pipeline.models.presence import modalities_in, shown
 
@@ -60,6 +61,9 @@ class CoLearning(System):
         """Transformer blocks of the cross-modal encoder."""
         dropout: float = Field(0.1, ge=0, lt=1)
         """In the transformer blocks."""
+        initial_weights: dict[Literal["audio", "cnn"], str] = {}
+        """Weight files that the audio encoder and the CNN start from, names as in this model's own. (The
+        paper's were trained on private speech, and on faces and expressions.)"""
 
         @model_validator(mode="after")
         def _heads_divide_width(self) -> CoLearning.Config:
@@ -81,6 +85,12 @@ class CoLearning(System):
         self.classifier = nn.Sequential(
             nn.Linear(config.width, config.width), nn.SiLU(), nn.Linear(config.width, outputs)
         )
+
+    def initialise(self) -> None:
+        """Load ``initial_weights``; raises `AvemoError` for a part the model lacks and for other names or shapes."""
+        built = {"audio": self.audio, "cnn": self.visual.cnn if self.visual is not None else None}
+        for part, path in self.config.initial_weights.items():
+            load_part(built[part], part, path)
 
     def parts(self) -> dict[str, Sequence[nn.Module]]:
         """The three input types of section 3.2, each of which trains the whole model."""
@@ -122,6 +132,18 @@ class CoLearning(System):
         built = {"audio": self.audio, "visual": self.visual}
         wanted = modalities_in(batch) if self.cross is not None else built
         return [(name, encoder) for name, encoder in built.items() if encoder is not None and name in wanted]
+
+
+def load_part(module: nn.Module | None, part: str, path: str) -> None:
+    """Load a weight file into ``module``, every name and no other."""
+    if module is None:
+        raise AvemoError(
+            f"initial_weights.{part}: expected a model with that part, found none; remove the entry"
+        )
+    try:
+        module.load_state_dict(load_state_dict(path), strict=True)
+    except RuntimeError as error:
+        raise AvemoError(f"{path}: expected the weights of the part {part!r}; {error}") from error
 
 
 class AudioEncoder(nn.Module):

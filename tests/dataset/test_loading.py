@@ -15,6 +15,8 @@ from pipeline.dataset.loading import ClipData
 class Source:
     """Random features in memory, counting reads."""
 
+    dtype = "float32"
+
     def __init__(self, lengths: dict[str, int], dim: int, seed: int = 0):
         generator = np.random.default_rng(seed)
         self.dim, self.reads = dim, 0
@@ -50,6 +52,15 @@ def fitted(**kwargs) -> ClipData:
     data = make(**kwargs)
     data.fit(["a", "b", "d"])
     return data
+
+
+def test_pixels_stay_pixels():
+    data = make()
+    data.sources["visual"].dtype = "uint8"
+    pixels = data.sources["visual"].x["c"]
+    data.fit(["a", "b", "d"])
+    assert torch.equal(data.collate(["c"]).visual_BTD[0], torch.from_numpy(pixels))
+    assert not torch.equal(data.collate(["c"]).audio_BTD[0], torch.from_numpy(data.sources["audio"].x["c"]))
 
 
 def test_statistics_are_of_train_frames_only():

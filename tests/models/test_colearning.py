@@ -3,6 +3,7 @@
 import pytest
 import torch
 from model_batches import lacking, random_batch
+from safetensors.torch import save_file
 
 from pipeline.contracts import AvemoError
 from pipeline.dataset.batch import Batch
@@ -132,10 +133,32 @@ def test_pixels_are_read_as_rows_columns_colours():
 def test_evaluation_in_parts_equals_evaluation_at_once(monkeypatch):
     model, batch = colearning(visual_dim=32 * 32 * 3, cnn="mobilenet_v3_small"), frames_batch(32)
     whole = model(batch).prediction
-    monkeypatch.setattr("pipeline.models.faceframes.FRAMES_AT_ONCE", 4)
+    monkeypatch.setattr("pipeline.models.face_cnn.FRAMES_AT_ONCE", 4)
     assert torch.allclose(model(batch).prediction, whole, atol=1e-6)
 
 
 def test_feature_vectors_are_no_face_frames():
     with pytest.raises(AvemoError, match="expected face frames of side x side x 3 values, found 1408"):
         colearning(visual_dim=1408, cnn="mobilenet_v3_large")
+
+
+def test_parts_start_from_weight_files(tmp_path):
+    donor = colearning()
+    for p in donor.parameters():
+        p.data.add_(0.5)
+    path = tmp_path / "asr.safetensors"
+    save_file(donor.audio.state_dict(), path)
+    model = colearning(initial_weights={"audio": str(path)})
+    assert not torch.equal(model.audio.convolutions[0].weight, donor.audio.convolutions[0].weight)
+    model.initialise()
+    assert all(torch.equal(x, donor.audio.state_dict()[name]) for name, x in model.audio.state_dict().items())
+    assert not torch.equal(model.cross.norm.weight, donor.cross.norm.weight)
+
+
+def test_weights_of_something_else_are_refused(tmp_path):
+    path = tmp_path / "asr.safetensors"
+    save_file(colearning().cross.state_dict(), path)
+    with pytest.raises(AvemoError, match="expected the weights of the part 'audio'"):
+        colearning(initial_weights={"audio": str(path)}).initialise()
+    with pytest.raises(AvemoError, match="expected a model with that part, found none"):
+        colearning(initial_weights={"cnn": str(path)}).initialise()
