@@ -261,10 +261,13 @@ def _declared_s(container: Any) -> float | None:
     """Duration that the container promises, None where it does not or libav can only guess.
 
     libav shortens a RIFF file's (WAV, AVI) duration to what the file holds; the
-    promise is restored from the byte count in the RIFF header.
+    promise is restored from the byte count in the RIFF header. Matroska's
+    counts from its clock's zero, wherever the streams start.
     """
     if container.duration is None or container.format.name in GUESSED_DURATION:
         return None
+    if "matroska" in container.format.name:
+        return (container.duration - (container.start_time or 0)) / MICRO
     path = Path(container.name)
     with path.open("rb") as file:
         head = file.read(8)

@@ -58,16 +58,22 @@ def write_video(
 
 def write_wav(path: Path, signal: np.ndarray, rate_hz: int = 16_000) -> Path:
     """Write ``signal (samples,)`` or ``(channels, samples)`` in [-1, 1] as 16-bit PCM."""
-    with av.open(str(path), "w", format="wav") as container:
-        stream = _sound_stream(container, signal, rate_hz, "pcm_s16le")
-        for packet in _sound_packets(stream, signal, rate_hz, 0.0):
+    return write_sound(path, signal, rate_hz, "pcm_s16le")
+
+
+def write_sound(path: Path, signal: np.ndarray, rate_hz: int, codec: str, start_s: float = 0.0) -> Path:
+    """Write ``signal (samples,)``, ``(2, samples)`` or ``(6, samples)`` in the container that the name ends in."""
+    with av.open(str(path), "w") as container:
+        stream = _sound_stream(container, signal, rate_hz, codec)
+        for packet in _sound_packets(stream, signal, rate_hz, start_s):
             container.mux(packet)
     return path
 
 
 def _sound_stream(container, signal, rate_hz, codec):
-    layout = "mono" if np.ndim(signal) == 1 or len(signal) == 1 else "stereo"
-    return container.add_stream(codec, rate=rate_hz, layout=layout)
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(np.atleast_2d(signal))]
+    options = {"b": "256k"} if codec in ("aac", "libmp3lame", "libopus") else {}
+    return container.add_stream(codec, rate=rate_hz, layout=layout, options=options)
 
 
 def _video_packets(stream, frames, ticks, clock):
