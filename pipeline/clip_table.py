@@ -15,7 +15,7 @@ from typing import Protocol
 from pipeline.aside import aside
 from pipeline.cache.keys import checked_id, shard_of
 from pipeline.contracts import AvemoError, Clip, ClipFailure, Status, digest
-from pipeline.media import MediaInfo, check_file, probe
+from pipeline.media import MediaInfo, check_file, check_length, probe
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ def _row(clip: Clip, hashes: Hashes) -> Row:
             continue
         try:
             check_file(path, clip.clip_id)
+            check_length(path, clip.clip_id)
             shas[name] = hashes.sha256(path)
         except ClipFailure as failure:
             problem = failure

@@ -6,6 +6,7 @@ after the file's own start, i.e. after the earliest stream's first timestamp.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,6 +58,28 @@ def check_file(path: Path, clip_id: str) -> None:
         raise ClipFailure(Status.empty_file, clip_id, f"expected media, found 0 bytes in {path}")
     if size < 1024 and path.read_bytes().startswith(LFS_HEADER):
         raise ClipFailure(Status.lfs_pointer, clip_id, f"expected media, found a Git LFS pointer in {path}")
+
+
+def check_length(path: Path, clip_id: str) -> None:
+    """Raise `ClipFailure` if ``path`` is shorter than its header says, which a copy cut short is."""
+    declared, size = _declared_bytes(path), path.stat().st_size
+    if declared and size < declared:
+        detail = f"expected the {declared} bytes that the header declares, found {size} in {path}"
+        raise ClipFailure(Status.truncated, clip_id, detail)
+
+
+def _declared_bytes(path: Path) -> int | None:
+    """How long a WAV, AVI or FLV file says it is at least; None where it says nothing."""
+    with path.open("rb") as file:
+        head = file.read(2048)
+    if head.startswith(b"RIFF"):
+        declared = int.from_bytes(head[4:8], "little")
+        # Writers to a pipe cannot know; some count the 8 bytes before the field, some do not.
+        return declared if declared < 0xFFFF_FFFF else None
+    name, found, value = head.partition(b"filesize\0")
+    if name.startswith(b"FLV") and found and len(value) >= 8:
+        return int(struct.unpack(">d", value[:8])[0])
+    return None
 
 
 def probe(clip: Clip) -> MediaInfo:

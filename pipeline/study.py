@@ -30,6 +30,7 @@ from pipeline.aside import aside
 from pipeline.config import (
     NAME,
     RunConfig,
+    corpus_of,
     corpus_part,
     feature_part,
     read_config,
@@ -255,7 +256,7 @@ def resolve_cached(raw: dict[str, Any], folder: Path = Path(".avemo")) -> Study:
     weights = [weights_named(run) for run in expand(raw).values()]
     path = folder / f"config-{digest([json.dumps(raw), source_digest(), weights])}.json"
     if path.is_file():
-        return Study(**json.loads(path.read_text()))
+        return _marked(Study(**json.loads(path.read_text())))
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.study"], input=json.dumps(raw), capture_output=True, text=True
     )
@@ -264,7 +265,14 @@ def resolve_cached(raw: dict[str, Any], folder: Path = Path(".avemo")) -> Study:
     folder.mkdir(parents=True, exist_ok=True)
     with aside(path) as temporary:
         temporary.write_text(done.stdout)
-    return Study(**json.loads(done.stdout))
+    return _marked(Study(**json.loads(done.stdout)))
+
+
+def _marked(study: Study) -> Study:
+    """Whether each corpus is generated is asked of its folder, which may have come after the config."""
+    for run in study.runs.values():
+        run["corpus"]["synthetic"] = corpus_of(run).synthetic
+    return study
 
 
 def source_digest() -> str:

@@ -1,17 +1,16 @@
-"""Corpus commands: check, index, labels."""
+"""Corpus commands: index, labels, miniature, examples; `pipeline.cli.corpus_check` has check."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter as Tally
-from collections.abc import Mapping
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Cfg, Counter, Index, Out, Run, Speed, as_mapping, write_aside
+from pipeline.cli.corpus_check import check, shown_counts
+from pipeline.cli.options import Cfg, Counter, Index, Out, Speed, as_mapping, write_aside
 
 corpus_app = typer.Typer(help="Clip tables and labels.", no_args_is_help=True)
 
@@ -53,10 +52,6 @@ def index(
             typer.echo(str(row.problem))
 
 
-def _shown(label: str | Mapping[str, float] | None) -> str:
-    return "none" if label is None else label if isinstance(label, str) else "numbers"
-
-
 def _statuses(rows: list[Any]) -> str:
     tally = Tally(row.status for row in rows)
     return ", ".join(f"{count} {status}" for status, count in tally.most_common()) or "none"
@@ -84,46 +79,6 @@ def labels(cfg: Cfg, index: Index, out: Out) -> None:
 
 
 @corpus_app.command()
-def check(
-    config: Annotated[Path, typer.Option("--config", help="A run's YAML.")] = Path("config/config.yaml"),
-    run: Run = "",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
-    """Say in one screen whether a corpus folder is right, and what is wrong with it.
-
-    Example: avemo corpus check --config config/corpora/crema_d.yaml
-    """
-    from pipeline.clip_table import index_clips
-    from pipeline.config import corpus_of
-    from pipeline.study import read_study
-
-    corpus = corpus_of(read_study(config).run(run))
-    rows = index_clips(corpus.clips(), _NoHashes(), Counter("checked clips"))
-    given = corpus.labels([row.clip for row in rows])
-    problems = [str(row.problem) for row in rows if row.problem]
-    summary = {
-        "corpus": corpus.name,
-        "clips": len(rows),
-        "speakers": len({row.speaker for row in rows}),
-        "statuses": dict(Tally(row.status for row in rows)),
-        "labels": dict(Tally(_shown(label.label) for label in given)),
-        "hours": round(sum(row.duration_s or 0 for row in rows) / 3600, 2),
-        "problems": problems,
-    }
-    if as_json:
-        typer.echo(json.dumps(summary, indent=1))
-    else:
-        for name, value in summary.items():
-            if name != "problems":
-                typer.echo(f"{name:10} {value}")
-        for problem in problems[:20]:
-            typer.echo(problem)
-        if len(problems) > 20:
-            typer.echo(f"... and {len(problems) - 20} more; --json lists all")
-    raise typer.Exit(3 if problems else 0)
-
-
-@corpus_app.command()
 def miniature(
     name: Annotated[str, typer.Argument(help="crema_d, msp_improv, cmu_mosei, msp_podcast or affectnet.")],
     out: Annotated[Path, typer.Option(help="A folder of its own.")],
@@ -144,8 +99,27 @@ def miniature(
     typer.echo(str(out))
 
 
-class _NoHashes:
-    """A check need not read every byte."""
+@corpus_app.command()
+def examples(
+    name: Annotated[str, typer.Argument(help="affectnet or msp_podcast.")],
+    root: Annotated[Path, typer.Option(help="The corpus' folder.")],
+    out: Out,
+) -> None:
+    """Make the table that a network behind an extractor is fine-tuned on: path, target, split.
 
-    def sha256(self, path: Path) -> str:
-        return ""
+    Example: avemo corpus examples msp_podcast --root data/MSP-Podcast --out data/msp_podcast.csv
+    """
+    from pipeline.corpora import EXAMPLES
+    from pipeline.corpora.examples import write_examples
+
+    found = EXAMPLES.load(name)(root)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_examples(out, found)
+    typer.echo(f"{len(found.rows)} rows: {shown_counts(found.splits)}")
+    typer.echo(f"left out: {shown_counts(found.left_out)}")
+    for path in found.missing:
+        typer.echo(f"{path}: expected a file, found none")
+    raise typer.Exit(3 if found.missing else 0)
+
+
+corpus_app.command()(check)

@@ -4,6 +4,7 @@ from pipeline.registry import Registry
 
 CORPORA = Registry(
     "corpus",
+    cmu_mosei="pipeline.corpora.cmu_mosei:CmuMosei",
     crema_d="pipeline.corpora.crema_d:CremaD",
     demo="pipeline.corpora.demo:Demo",
     msp_improv="pipeline.corpora.msp_improv:MspImprov",

@@ -18,11 +18,11 @@ test set is not public: its validation set is the dev side.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.contracts import AvemoError
+from pipeline.corpora.csv_file import read_csv
 from pipeline.corpora.examples import Examples, collect
 
 EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger")
@@ -60,14 +60,10 @@ def _left_out(row: tuple[object, ...]) -> str:
 
 
 def _listed(root: Path, name: str, path: Path) -> Iterator[tuple[object, ...]]:
-    with (root / path).open(newline="") as file:
-        reader = csv.DictReader(file)
-        missing = {"subDirectory_filePath", "expression"} - set(reader.fieldnames or ())
-        if missing:
-            raise AvemoError(f"{path}: expected columns {sorted(missing)}, found {reader.fieldnames}")
-        for row in reader:
-            picture = root / IMAGES / row["subDirectory_filePath"]
-            yield picture, _expression(picture, row["expression"]), SIDES[name]
+    columns = ("subDirectory_filePath", "expression")
+    for row in read_csv(root / path, columns, "AffectNet's list", "restore the corpus' file"):
+        picture = root / IMAGES / row["subDirectory_filePath"]
+        yield picture, _expression(picture, row["expression"]), SIDES[name]
 
 
 def _annotated(root: Path, name: str) -> Iterator[tuple[object, ...]]:

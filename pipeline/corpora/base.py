@@ -73,6 +73,14 @@ class Corpus(ABC):
     def media_files(self) -> Iterable[Path]:
         """The files that `clips` depends on: media and tables."""
 
+    def label_files(self) -> list[Path]:
+        """Files that only `labels` reads, as the label rule names them."""
+        return []
+
+    def notes(self) -> list[str]:
+        """What is odd about the folder beyond single clips: counts, names that do not match."""
+        return []
+
     def prepare(self, progress: Progress | None = None) -> None:
         """Make or unpack what the corpus needs. Most need nothing."""
 

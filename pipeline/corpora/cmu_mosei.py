@@ -20,7 +20,6 @@ fear``. The official folds are used by ``splits: {protocol: published, files:
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -30,7 +29,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.contracts import AvemoError, Clip, ComponentConfig
-from pipeline.corpora.base import Corpus
+from pipeline.corpora.base import Corpus, Label
+from pipeline.corpora.csv_file import number, read_csv
 
 EMOTIONS = ("happy", "sad", "anger", "surprise", "disgust", "fear")
 DIMENSIONS = ["sentiment", *EMOTIONS]
@@ -79,6 +79,14 @@ class CmuMosei(Corpus):
     label_rule: Labels
 
     @property
+    def task(self) -> str:
+        return "bits"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return EMOTIONS
+
+    @property
     def labels_path(self) -> Path:
         return self.root / self.config.labels
 
@@ -112,6 +120,20 @@ class CmuMosei(Corpus):
             start_s=segment.start_s,
             end_s=segment.end_s,
         )
+
+    def labels(self, clips: list[Clip]) -> list[Label]:
+        """Six bits a segment: whether each emotion's intensity is above the rule's."""
+        return [self._label(clip.clip_id) for clip in clips]
+
+    def _label(self, clip_id: str) -> Label:
+        intensities = zip(EMOTIONS, self.segments[clip_id].intensities, strict=True)
+        return Label(clip_id, {name: float(value > self.label_rule.above) for name, value in intensities})
+
+    def notes(self) -> list[str]:
+        """Videos without a labelled segment: known, since the raw archive holds more than was annotated."""
+        labelled = {segment.video for segment in self.segments.values()}
+        stray = sorted({path.stem for path in self.media_files() if path != self.labels_path} - labelled)
+        return [f"{len(stray)} videos have no labelled segment: {', '.join(stray[:5])}"] if stray else []
 
 
 Row = tuple[str, float, float, tuple[float, ...]]
@@ -170,14 +192,8 @@ def _check_dimensions(path: Path, stored: Any) -> None:
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [c for c in ("video", "start_s", "end_s", *EMOTIONS) if c not in (reader.fieldnames or ())]
-        if missing:
-            raise AvemoError(f"{path}: expected columns {missing}, found {reader.fieldnames}; add them")
-        for line, row in enumerate(reader, start=2):
-            try:
-                start_s, end_s, *values = (float(row[c]) for c in ("start_s", "end_s", *EMOTIONS))
-            except (TypeError, ValueError) as error:
-                raise AvemoError(f"{path}, line {line}: expected numbers, found {error}") from error
-            yield row["video"], start_s, end_s, tuple(values)
+    columns = ("video", "start_s", "end_s", *EMOTIONS)
+    for line, row in enumerate(read_csv(path, columns, "a label table", "add them"), start=2):
+        where = f"{path}, line {line}"
+        start_s, end_s = (number(where, row, column, 0, math.inf) for column in ("start_s", "end_s"))
+        yield row["video"], start_s, end_s, tuple(number(where, row, name, 0, 3) for name in EMOTIONS)

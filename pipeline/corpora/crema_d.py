@@ -14,14 +14,16 @@ A clip's name is ``<actor>_<sentence>_<intended emotion>_<intensity>``.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
+
+from pydantic import model_validator
 
 from pipeline.contracts import AvemoError, Clip, ComponentConfig
 from pipeline.corpora.base import Corpus, Label
+from pipeline.corpora.csv_file import number, read_csv
 
 EMOTIONS = {"A": "anger", "D": "disgust", "F": "fear", "H": "happiness", "N": "neutral", "S": "sadness"}
 INTENDED = {"ANG": "A", "DIS": "D", "FEA": "F", "HAP": "H", "NEU": "N", "SAD": "S"}
@@ -55,10 +57,21 @@ class CremaD(Corpus):
         """``both``: sound from AudioWAV, faces from VideoFlash; ``video``: both from VideoFlash."""
 
     class Labels(ComponentConfig):
-        """From votes to one class a clip."""
+        """From votes to one class a clip, or with ``distribution`` to each emotion's share of the votes.
 
-        rule: Literal["plurality", "majority", "intended"] = "plurality"
+        ``published`` takes the class with the largest soft label of a VAVL
+        partition file, ``table``: its votes are not quite the public ones.
+        """
+
+        rule: Literal["plurality", "majority", "distribution", "intended", "published"] = "plurality"
         mode: Literal["voice", "face", "audio-visual"] = "audio-visual"
+        table: Path | None = None
+
+        @model_validator(mode="after")
+        def _table_of_published(self) -> Self:
+            if (self.table is None) == (self.rule == "published"):
+                raise ValueError("expected table with rule 'published' and no other; name a partition file")
+            return self
 
     config: Config
     label_rule: Labels
@@ -78,6 +91,9 @@ class CremaD(Corpus):
             if (self.root / folder).is_dir():
                 yield from (self.root / folder).iterdir()
 
+    def label_files(self) -> list[Path]:
+        return [self.label_rule.table] if self.label_rule.table else []
+
     def clips(self) -> list[Clip]:
         return [self._clip(name) for name in sorted({row["fileName"] for row in read_votes(self.votes_path)})]
 
@@ -94,7 +110,18 @@ class CremaD(Corpus):
         )
         return Clip(name, speaker=actor, group=actor, audio_path=audio, video_path=video)
 
+    def notes(self) -> list[str]:
+        """Media that the vote table does not name."""
+        named = {clip.clip_id for clip in self.clips()}
+        stray = sorted(
+            {path.stem for path in self.media_files() if path.suffix in (".wav", self.video_suffix)} - named
+        )
+        return [f"{len(stray)} clips are not in the vote table: {', '.join(stray[:5])}"] if stray else []
+
     def labels(self, clips: list[Clip]) -> list[Label]:
+        if self.label_rule.table:
+            published = read_soft_labels(self.label_rule.table)
+            return [_published(clip.clip_id, published.get(clip.clip_id)) for clip in clips]
         digit = MODES[self.label_rule.mode]
         votes = {row["fileName"]: row for row in read_votes(self.votes_path) if row[""].startswith(digit)}
         return [self._label(clip.clip_id, votes.get(clip.clip_id)) for clip in clips]
@@ -105,6 +132,9 @@ class CremaD(Corpus):
             return Label(clip_id, EMOTIONS[intended])
         if votes is None:
             return Label(clip_id, None, f"no {self.label_rule.mode} votes")
+        if self.label_rule.rule == "distribution":
+            counts = {letter: int(votes[letter]) for letter in EMOTIONS}
+            return Label(clip_id, {EMOTIONS[letter]: share for letter, share in soft_label(counts).items()})
         if self.label_rule.rule == "majority":
             return _majority(clip_id, votes)
         return _plurality(clip_id, votes, intended)
@@ -112,18 +142,8 @@ class CremaD(Corpus):
 
 def read_votes(path: Path) -> list[dict[str, str]]:
     """The rows of ``tabulatedVotes.csv``; raises `AvemoError` if it is absent or another table."""
-    if not path.is_file():
-        raise AvemoError(
-            f"{path}: expected CREMA-D's vote table, found no file; set corpus.config.root to the clone"
-        )
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        missing = {"", "fileName", *EMOTIONS, *MEAN_INTENSITY.values()} - set(reader.fieldnames or ())
-        if missing:
-            raise AvemoError(
-                f"{path}: expected the columns of tabulatedVotes.csv, found none of {sorted(missing)}"
-            )
-        return list(reader)
+    columns = ("", "fileName", *EMOTIONS, *MEAN_INTENSITY.values())
+    return read_csv(path, columns, "CREMA-D's vote table", "set corpus.config.root to the clone")
 
 
 def leaders(votes: dict[str, str]) -> list[str]:
@@ -136,6 +156,25 @@ def soft_label(counts: Mapping[str, int]) -> dict[str, float]:
     """Each emotion's share of the votes, by letter."""
     total = sum(counts[letter] for letter in EMOTIONS)
     return {letter: counts[letter] / total for letter in EMOTIONS}
+
+
+def read_soft_labels(path: Path) -> dict[str, dict[str, float]]:
+    """Soft labels by clip and letter, of a partition that VAVL published; raises `AvemoError`."""
+    columns = ("FileName", *SOFT_COLUMNS.values())
+    rows = read_csv(path, columns, "a partition file", "correct corpus.labels.table")
+    return {
+        Path(row["FileName"]).stem: {
+            letter: number(f"{path}: {row['FileName']}", row, column, 0, 1)
+            for letter, column in SOFT_COLUMNS.items()
+        }
+        for row in rows
+    }
+
+
+def _published(clip_id: str, soft: dict[str, float] | None) -> Label:
+    if soft is None:
+        return Label(clip_id, None, "not in the published table")
+    return Label(clip_id, EMOTIONS[max(soft, key=lambda letter: soft[letter])])
 
 
 def _majority(clip_id: str, votes: dict[str, str]) -> Label:

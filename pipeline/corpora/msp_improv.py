@@ -27,12 +27,17 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from pipeline.contracts import AvemoError, Clip, ComponentConfig
 from pipeline.corpora.base import Corpus, Label
+from pipeline.corpora.csv_file import number, read_csv
 
 EMOTIONS = {"H": "happy", "A": "angry", "N": "neutral", "S": "sad"}
+ATTRIBUTES = {"arousal": "EmoAct", "valence": "EmoVal", "dominance": "EmoDom"}
+"""Columns are read by name: files and papers order the three differently."""
 OTHER = {"O": "agreed on another emotion", "X": "no agreement"}
 NAME = re.compile(r"(?:MSP|UTD)-IMPROV-(S\d{2}[AHNS]-[FM](\d{2})-([PRST])-([FM])[FM]\d{2,3})")
 EVALUATIONS = ("Evaluation.txt", "Evalution.txt")
@@ -53,18 +58,34 @@ class MspImprov(Corpus):
         """``both``: sound from the wav, faces from the avi; ``video``: both from the avi."""
 
     class Labels(ComponentConfig):
-        """From ``Evaluation.txt`` to one of four classes a turn."""
+        """From ``Evaluation.txt`` to one of four classes a turn, or from a table to three attributes.
 
-        rule: Literal["consensus"] = "consensus"
+        ``attributes`` reads ``table``, a partition file of VAVL's (``FileName, EmoAct, EmoVal,
+        EmoDom``, 1 to 5), and gives (x - 1) / 4. The corpus' own file has attributes too, but
+        does not say which way arousal goes; in VAVL's, more is more active.
+        """
+
+        rule: Literal["consensus", "attributes"] = "consensus"
+        table: Path | None = None
         read_speech: bool = False
         """Whether the 620 turns that were read aloud count."""
+
+        @model_validator(mode="after")
+        def _table_of_attributes(self) -> Self:
+            if (self.table is None) == (self.rule == "attributes"):
+                raise ValueError("expected table with rule 'attributes' and no other; name a partition file")
+            return self
 
     config: Config
     label_rule: Labels
 
     @property
+    def task(self) -> str:
+        return "attributes" if self.label_rule.table else "classes"
+
+    @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(EMOTIONS.values())
+        return tuple(ATTRIBUTES if self.label_rule.table else EMOTIONS.values())
 
     @cached_property
     def files(self) -> dict[str, dict[str, Path]]:
@@ -107,6 +128,9 @@ class MspImprov(Corpus):
         for paths in self.files.values():
             yield from paths.values()
 
+    def label_files(self) -> list[Path]:
+        return [self.label_rule.table] if self.label_rule.table else []
+
     def clips(self) -> list[Clip]:
         """Turns that were evaluated or that have media; either may lack the other."""
         return [self._clip(key) for key in sorted({*self.evaluated, *self.files})]
@@ -123,14 +147,34 @@ class MspImprov(Corpus):
         return Clip(name, f"{sex}{dyad}", f"dyad{int(dyad)}", audio, video)
 
     def labels(self, clips: list[Clip]) -> list[Label]:
-        return [self._label(clip.clip_id) for clip in clips]
+        rated = read_attributes(self.label_rule.table) if self.label_rule.table else None
+        return [self._label(clip.clip_id, rated) for clip in clips]
 
-    def _label(self, clip_id: str) -> Label:
-        letter = self.evaluated.get(clip_id.removeprefix("MSP-IMPROV-"))
+    def _label(self, clip_id: str, rated: dict[str, dict[str, float]] | None) -> Label:
         if clip_id.split("-")[4] == "R" and not self.label_rule.read_speech:
             return Label(clip_id, None, "read speech, left out by labels.read_speech")
+        if rated is not None:
+            found = rated.get(clip_id)
+            return Label(clip_id, found, "" if found else "not in labels.table")
+        return self._consensus(clip_id)
+
+    def _consensus(self, clip_id: str) -> Label:
+        letter = self.evaluated.get(clip_id.removeprefix("MSP-IMPROV-"))
         if letter is None:
             return Label(clip_id, None, f"not in {self.evaluation_path.name}")
         if letter in EMOTIONS:
             return Label(clip_id, EMOTIONS[letter])
         return Label(clip_id, None, OTHER.get(letter, f"agreed on {letter!r}"))
+
+
+def read_attributes(path: Path) -> dict[str, dict[str, float]]:
+    """Attributes from 0 to 1 by clip, of a file with `ATTRIBUTES` from 1 to 5; raises `AvemoError`."""
+    columns = ("FileName", *ATTRIBUTES.values())
+    rows = read_csv(path, columns, "a table of attributes", "correct corpus.labels.table")
+    return {
+        Path(row["FileName"]).stem: {
+            name: (number(f"{path}: {row['FileName']}", row, column, 1, 5) - 1) / 4
+            for name, column in ATTRIBUTES.items()
+        }
+        for row in rows
+    }

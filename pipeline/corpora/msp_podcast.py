@@ -14,11 +14,10 @@ that the fine-tuning, which reads train and dev only, never sees them.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.contracts import AvemoError
+from pipeline.corpora.csv_file import number, read_csv
 from pipeline.corpora.examples import Examples, collect
 
 ATTRIBUTES = {"arousal": "EmoAct", "valence": "EmoVal", "dominance": "EmoDom"}
@@ -45,25 +44,9 @@ def _left_out(row: tuple[object, ...]) -> str:
 
 def _rows(root: Path) -> Iterator[tuple[object, ...]]:
     path = root / "Labels" / "labels_consensus.csv"
-    if not path.is_file():
-        raise AvemoError(f"{path}: expected MSP-Podcast's consensus labels, found no file; give its folder")
     folder = root / "Audio" if (root / "Audio").is_dir() else root / "Audios"
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = {"FileName", "Split_Set", *ATTRIBUTES.values()} - set(reader.fieldnames or ())
-        if missing:
-            raise AvemoError(f"{path}: expected columns {sorted(missing)}, found {reader.fieldnames}")
-        for row in reader:
-            values = (_scaled(path, row, column) for column in ATTRIBUTES.values())
-            yield folder / row["FileName"], *values, SIDES.get(row["Split_Set"], row["Split_Set"])
-
-
-def _scaled(path: Path, row: dict[str, str], column: str) -> float:
-    """(x - 1) / 6 of a rating from 1 to 7."""
-    try:
-        value = float(row[column])
-    except ValueError:
-        value = -1.0
-    if not 1 <= value <= 7:
-        raise AvemoError(f"{path}: {row['FileName']}: expected {column} from 1 to 7, found {row[column]!r}")
-    return (value - 1) / 6
+    columns = ("FileName", "Split_Set", *ATTRIBUTES.values())
+    for row in read_csv(path, columns, "MSP-Podcast's consensus labels", "give the corpus' folder"):
+        where = f"{path}: {row['FileName']}"
+        values = ((number(where, row, column, 1, 7) - 1) / 6 for column in ATTRIBUTES.values())
+        yield folder / row["FileName"], *values, SIDES.get(row["Split_Set"], row["Split_Set"])

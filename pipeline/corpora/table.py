@@ -9,15 +9,20 @@
 ``path`` is a video (its sound is used), or sound alone. Optional columns:
 ``audio_path`` (sound from another file), ``group`` (what no split may
 separate; default: the speaker), ``start_s`` and ``end_s`` (an interval of the
-file). Relative paths are relative to the CSV file. A row without a label can
+file); with ``labels: {task: attributes, columns: [arousal, valence]}``, or bits,
+columns of numbers. Relative paths are relative to the CSV file. A row without a label can
 be extracted and predicted, not trained on.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from pipeline.contracts import AvemoError, Clip, ComponentConfig
 from pipeline.corpora.base import Corpus, Label
@@ -38,11 +43,21 @@ class TableCorpus(Corpus):
         csv: Path
 
     class Labels(ComponentConfig):
-        """Which column is the label, and which values count."""
+        """Which column is the label and which values count, or which columns are numbers."""
 
+        task: Literal["classes", "attributes", "bits"] = "classes"
         column: str = "label"
+        """Of classes."""
         classes: tuple[str, ...] | None = None
         """In the order of a model's outputs; default: the column's values, sorted."""
+        columns: tuple[str, ...] = ()
+        """Of attributes (numbers, taken as they are) or bits (0 or 1), in the order of a model's outputs."""
+
+        @model_validator(mode="after")
+        def _columns_of_numbers(self) -> Self:
+            if bool(self.columns) == (self.task == "classes"):
+                raise ValueError("expected columns with task 'attributes' or 'bits' and not with 'classes'")
+            return self
 
     config: Config
     label_rule: Labels
@@ -74,7 +89,13 @@ class TableCorpus(Corpus):
             return list(reader)
 
     @property
+    def task(self) -> str:
+        return self.label_rule.task
+
+    @property
     def classes(self) -> tuple[str, ...]:
+        if self.label_rule.columns:
+            return self.label_rule.columns
         if self.label_rule.classes is not None:
             return self.label_rule.classes
         return tuple(sorted({row.get(self.label_rule.column) or "" for row in self.rows()} - {""}))
@@ -114,12 +135,28 @@ class TableCorpus(Corpus):
         return self.path.parent / cell if cell else None
 
     def labels(self, clips: list[Clip]) -> list[Label]:
-        classes = self.classes
-        cells = {row["clip_id"]: row.get(self.label_rule.column) or "" for row in self.rows()}
-        return [_label(clip.clip_id, cells[clip.clip_id], classes) for clip in clips]
+        rows = {row["clip_id"]: row for row in self.rows()}
+        if self.label_rule.columns:
+            return [self._numbers(clip.clip_id, rows[clip.clip_id]) for clip in clips]
+        classes, column = self.classes, self.label_rule.column
+        return [_class(clip.clip_id, rows[clip.clip_id].get(column) or "", classes) for clip in clips]
+
+    def _numbers(self, clip_id: str, row: dict[str, str]) -> Label:
+        """A number for each column, or the reason why one of them is none."""
+        values = {}
+        for column in self.label_rule.columns:
+            try:
+                values[column] = float(row.get(column) or "")
+            except ValueError:
+                return Label(clip_id, None, f"{column}: expected a number, found {row.get(column)!r}")
+            allowed = values[column] in (0, 1) if self.task == "bits" else math.isfinite(values[column])
+            if not allowed:
+                wanted = "0 or 1" if self.task == "bits" else "a finite number"
+                return Label(clip_id, None, f"{column}: expected {wanted}, found {row[column]!r}")
+        return Label(clip_id, values)
 
 
-def _label(clip_id: str, cell: str, classes: tuple[str, ...]) -> Label:
+def _class(clip_id: str, cell: str, classes: tuple[str, ...]) -> Label:
     if cell in classes:
         return Label(clip_id, cell)
     if not cell:

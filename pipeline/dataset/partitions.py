@@ -8,12 +8,12 @@ clips: columns ``FileName`` and ``Split_Set``. The CMU SDK's
 from __future__ import annotations
 
 import ast
-import csv
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.contracts import AvemoError
+from pipeline.corpora.csv_file import read_csv
 from pipeline.dataset.splits import Split, SplitConfig, check_disjoint
 
 log = logging.getLogger(__name__)
@@ -78,17 +78,13 @@ def _once(path: Path, pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _csv_pairs(path: Path) -> Iterable[tuple[str, str]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if not {"FileName", "Split_Set"} <= set(reader.fieldnames or ()):
-            raise AvemoError(f"{path}: expected columns FileName and Split_Set, found {reader.fieldnames}")
-        for row in reader:
-            side = SIDES.get(row["Split_Set"].lower())
-            if side is None:
-                raise AvemoError(
-                    f"{path}: {row['FileName']}: expected Train, Development or Test, found {row['Split_Set']!r}"
-                )
-            yield Path(row["FileName"]).stem, side
+    for row in read_csv(path, ("FileName", "Split_Set"), "a published partition", "correct splits.files"):
+        side = SIDES.get(row["Split_Set"].lower())
+        if side is None:
+            raise AvemoError(
+                f"{path}: {row['FileName']}: expected Train, Development or Test, found {row['Split_Set']!r}"
+            )
+        yield Path(row["FileName"]).stem, side
 
 
 def _fold_pairs(path: Path) -> Iterable[tuple[str, str]]:

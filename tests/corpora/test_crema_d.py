@@ -1,12 +1,17 @@
 """CREMA-D against its own tables."""
 
+import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from pipeline.cli.app import app
 from pipeline.contracts import AvemoError
-from pipeline.corpora.crema_d import CremaD
+from pipeline.corpora.crema_d import EMOTIONS, CremaD, read_votes
 
 
 @pytest.fixture
@@ -67,3 +72,70 @@ def test_media_choice_decides_the_paths(clone):
 def test_another_folder_is_an_error_that_names_the_table(tmp_path):
     with pytest.raises(AvemoError, match=r"tabulatedVotes\.csv: expected CREMA-D's vote table"):
         CremaD(CremaD.Config(root=tmp_path), CremaD.Labels()).clips()
+
+
+def test_distribution_is_each_emotion_s_share_of_the_votes(clone):
+    labels = labels_of(clone, rule="distribution")
+    assert all(sum(label.label.values()) == pytest.approx(1, abs=1e-12) for label in labels)
+    plurality = {label.clip_id: label.label for label in labels_of(clone) if not label.reason}
+    largest = {label.clip_id: max(label.label, key=label.label.get) for label in labels}
+    assert all(largest[clip_id] == emotion for clip_id, emotion in plurality.items())
+    votes = next(
+        row for row in read_votes(clone / "processedResults" / "tabulatedVotes.csv") if row[""] == "300001"
+    )
+    share = next(label.label for label in labels if label.clip_id == votes["fileName"])
+    assert share["neutral"] == int(votes["N"]) / int(votes["numResponses"])
+
+
+@pytest.mark.parametrize("mode", ["voice", "face"])
+def test_rating_modes_read_their_own_rows(clone, mode):
+    labels = labels_of(clone, mode=mode)
+    digit = {"voice": "1", "face": "2"}[mode]
+    rows = {
+        row["fileName"]: row
+        for row in read_votes(clone / "processedResults" / "tabulatedVotes.csv")
+        if row[""].startswith(digit)
+    }
+    unique = {label.clip_id: label.label for label in labels if label.label and not label.reason}
+    assert len(unique) > 6000
+    # The table's own column of winners, made by the corpus' authors.
+    assert all(EMOTIONS[rows[clip_id]["emoVote"]] == label for clip_id, label in unique.items())
+
+
+def test_published_majorities_have_the_paper_s_counts(clone, shared_data):
+    for number in (1, 2, 3):
+        table = shared_data / "published-partitions" / "crema-d" / f"label_consensus_{number}.csv"
+        labels = labels_of(clone, rule="published", table=table)
+        assert Counter(label.label for label in labels) == {
+            "anger": 885,
+            "sadness": 387,
+            "disgust": 870,
+            "fear": 856,
+            "neutral": 1632,
+            "happiness": 1190,
+            None: 7442 - 5820,
+        }
+
+
+def test_published_needs_its_table():
+    with pytest.raises(ValidationError, match="expected table with rule 'published'"):
+        CremaD.Labels(rule="published")
+
+
+def test_what_is_wrong_with_a_clone_is_found_before_anything_runs(miniatures, shared_data, tmp_path):
+    root = tmp_path / "clone"
+    shutil.copytree(miniatures["crema_d"], root)
+    videos = sorted((root / "VideoFlash").iterdir())
+    shutil.copy(shared_data / "crema-d" / "lfs-pointer_1001_DFA_ANG_XX.flv", videos[0])
+    videos[1].unlink()
+    videos[2].write_bytes(videos[2].read_bytes()[:2000])
+    sound = root / "AudioWAV" / f"{videos[3].stem}.wav"
+    sound.write_bytes(sound.read_bytes()[:-5000])
+    shutil.copy(videos[4], root / "VideoFlash" / "1001_ZZZ_ANG_XX.flv")
+    done = CliRunner().invoke(app, ["corpus", "check", "crema_d", "--root", str(root), "--json"])
+    assert done.exit_code == 3
+    found = json.loads(done.stdout)
+    assert found["media"] == {"ok": 14, "lfs_pointer": 1, "missing_file": 1, "truncated": 2}
+    assert len(found["problems"]) == 4
+    assert "run `git lfs pull`" in "".join(found["problems"])
+    assert found["notes"] == ["1 clips are not in the vote table: 1001_ZZZ_ANG_XX"]

@@ -50,7 +50,7 @@ def test_podcast_values_off_the_scale_are_an_error(podcast):
 def test_podcast_columns_are_read_by_name(podcast):
     path = podcast / "Labels" / "labels_consensus.csv"
     path.write_text(path.read_text().replace("EmoVal", "Valence"))
-    with pytest.raises(AvemoError, match=r"expected columns \['EmoVal'\]"):
+    with pytest.raises(AvemoError, match=r"with columns \['EmoVal'\]"):
         msp_podcast(podcast)
 
 

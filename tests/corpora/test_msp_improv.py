@@ -3,11 +3,13 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from pipeline.contracts import AvemoError
-from pipeline.corpora.msp_improv import NAME, MspImprov
+from pipeline.corpora.msp_improv import NAME, MspImprov, read_attributes
 
 EVALUATION = """UTD-IMPROV-S01A-F01-P-FM01.avi; A; A:4.0; V:2.0; D:3.0 ; N:4.0;
 rater_1; Angry; Angry,Frustrated; A:4.0; V:2.0; D:3.0; N:4.0;
@@ -88,3 +90,43 @@ def test_all_published_names_are_understood(shared_data):
     assert Counter(match[3] for match in found) == {"S": 4347, "P": 2768, "T": 650, "R": 620}
     assert all(int(match[2]) == dyad for match, dyad in zip(found, table.SpkrID, strict=True))
     assert all(match[1].split("-")[1][0] == match[4] for match in found if match[3] in "TR")
+
+
+ATTRIBUTES = "FileName,EmoDom,EmoVal,EmoAct,SpkrID,Gender,Split_Set\nMSP-IMPROV-S01A-F01-P-FM01.wav,3,1,5,1,Female,Train\n"
+
+
+def test_attributes_are_read_by_name_whatever_their_order(root, tmp_path):
+    (tmp_path / "t.csv").write_text(ATTRIBUTES)
+    found = corpus(root, rule="attributes", table=tmp_path / "t.csv")
+    labels = {label.clip_id[11:]: label for label in found.labels(found.clips())}
+    assert (found.task, found.classes) == ("attributes", ("arousal", "valence", "dominance"))
+    assert labels["S01A-F01-P-FM01"].label == {"arousal": 1.0, "valence": 0.0, "dominance": 0.5}
+    assert labels["S01A-F01-S-MF02"].reason == "not in labels.table"
+    assert found.label_files() == [tmp_path / "t.csv"]
+
+
+def test_a_rating_off_the_scale_is_an_error(root, tmp_path):
+    (tmp_path / "t.csv").write_text(ATTRIBUTES.replace(",3,1,5,", ",3,1,0.9,"))
+    with pytest.raises(AvemoError, match=r"FM01\.wav: expected EmoAct from 1 to 5, found '0\.9'"):
+        read_attributes(tmp_path / "t.csv")
+
+
+def test_attributes_need_their_table():
+    with pytest.raises(ValidationError, match="expected table with rule 'attributes'"):
+        MspImprov.Labels(rule="attributes")
+
+
+def test_published_attributes_are_oriented_high_is_active(shared_data):
+    """Mean arousal by target emotion, on the file's scale: happy and angry above sad and neutral."""
+    found = read_attributes(shared_data / "published-partitions" / "msp-improv" / "labels_consensus_1.csv")
+    assert len(found) == 8385
+    mean = {
+        emotion: 1 + 4 * np.mean([a["arousal"] for clip, a in found.items() if clip[14] == emotion])
+        for emotion in "HASN"
+    }
+    assert {emotion: round(value, 2) for emotion, value in mean.items()} == {
+        "H": 2.81,
+        "A": 2.67,
+        "S": 2.30,
+        "N": 2.24,
+    }

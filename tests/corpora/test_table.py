@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from pipeline.contracts import AvemoError
 from pipeline.corpora.table import TableCorpus
@@ -56,3 +57,26 @@ def test_a_bad_table_says_where_and_what(tmp_path, text, message):
 def test_classes_default_to_the_sorted_values(tmp_path):
     table = corpus(tmp_path, "clip_id,path,speaker,label\na,a.mp4,x,sad\nb,b.mp4,y,happy\nc,c.mp4,z,sad\n")
     assert table.classes == ("happy", "sad")
+
+
+def test_columns_of_numbers_are_attributes_in_the_order_asked_for(tmp_path):
+    text = "clip_id,path,speaker,arousal,valence\na,a.mp4,x,0.25,-1\nb,b.mp4,y,,1\nc,c.mp4,z,nan,0\n"
+    table = corpus(tmp_path, text, task="attributes", columns=("valence", "arousal"))
+    a, b, c = table.labels(table.clips())
+    assert (table.task, table.classes) == ("attributes", ("valence", "arousal"))
+    assert a.label == {"arousal": 0.25, "valence": -1.0}
+    assert (b.label, b.reason) == (None, "arousal: expected a number, found ''")
+    assert (c.label, c.reason) == (None, "arousal: expected a finite number, found 'nan'")
+
+
+def test_bits_are_0_or_1(tmp_path):
+    text = "clip_id,path,speaker,joy,fear\na,a.mp4,x,1,0\nb,b.mp4,y,0.5,0\n"
+    table = corpus(tmp_path, text, task="bits", columns=("joy", "fear"))
+    a, b = table.labels(table.clips())
+    assert a.label == {"joy": 1.0, "fear": 0.0}
+    assert (b.label, b.reason) == (None, "joy: expected 0 or 1, found '0.5'")
+
+
+def test_numbers_need_columns(tmp_path):
+    with pytest.raises(ValidationError, match="expected columns with task 'attributes' or 'bits'"):
+        corpus(tmp_path, "", task="bits")

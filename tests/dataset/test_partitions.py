@@ -48,7 +48,11 @@ def test_what_does_not_match_is_counted(tmp_path, caplog):
     ("name", "text", "message"),
     [
         ("p.csv", VAVL.replace("Development", "Dev2"), "expected Train, Development or Test, found 'Dev2'"),
-        ("p.csv", "clip,side\na,Train\n", "expected columns FileName and Split_Set"),
+        (
+            "p.csv",
+            "clip,side\na,Train\n",
+            r"expected a published partition with columns \['FileName', 'Split_Set'\]",
+        ),
         ("p.csv", VAVL + "a.wav,1,1,Male,Test\n", "a: expected on one side, found on train and test"),
         ("p.py", "standard_train_fold=['v1']\n", "found no standard_test_fold, standard_valid_fold"),
         ("p.py", FOLDS.replace("['v3']", "open('x')"), "expected lists of video names"),

@@ -27,7 +27,8 @@ checkpoint index:
 
 rule labels:
     input:
-        lambda wildcards: LAYOUTS[wildcards.run].index,
+        index=lambda wildcards: LAYOUTS[wildcards.run].index,
+        tables=lambda wildcards: corpus_of(RUNS[wildcards.run]).label_files(),
     output:
         ANY.labels,
     log:
@@ -39,12 +40,13 @@ rule labels:
     message:
         "labels of {wildcards.run}"
     shell:
-        "avemo corpus labels --cfg {params.cfg:q} --index {input:q} --out {output:q} > {log:q} 2>&1"
+        "avemo corpus labels --cfg {params.cfg:q} --index {input.index:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule splits:
     input:
-        ANY.labels,
+        labels=ANY.labels,
+        published=lambda wildcards: RUNS[wildcards.run]["splits"]["files"],
     output:
         ANY.splits,
     log:
@@ -56,4 +58,4 @@ rule splits:
     message:
         "speaker-independent splits of {wildcards.run}"
     shell:
-        "avemo splits --cfg {params.cfg:q} --labels {input:q} --out {output:q} > {log:q} 2>&1"
+        "avemo splits --cfg {params.cfg:q} --labels {input.labels:q} --out {output:q} > {log:q} 2>&1"

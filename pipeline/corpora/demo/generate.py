@@ -69,6 +69,11 @@ def render(take: Take, config: DemoConfig) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(frames), speak(take, syllables)
 
 
+def sound(take: Take) -> np.ndarray:
+    """The signal that `render` gives, without the pictures, which take most of its time."""
+    return speak(take, timeline(take.sentence, take.duration_s, take.rng(0)))
+
+
 def _prepare(root: Path, config: DemoConfig) -> None:
     """Folders for this config: another config's files go, half-written ones too."""
     key = digest([VERSION, config.numbers()])

@@ -36,7 +36,7 @@ def write(root: Path, speakers: int = SPEAKERS, progress: Progress | None = None
         video = root / "Raw" / "Videos" / "Full" / "Combined" / f"{name}.mp4"
         audio = root / "Raw" / "Audio" / "Full" / "WAV_16000" / f"{name}.wav"
         if not (video.exists() and audio.exists()):
-            save(_joined(takes, config), config.fps, video, audio)
+            save(*_joined(takes, config), config.fps, video, audio)
         if progress:
             progress(done, len(videos))
     _write_sequence(root / "CMU_MOSEI_Labels.csd", videos, config)

@@ -54,22 +54,18 @@ def open_folder(root: Path, corpus: str) -> None:
     )
 
 
-def film(take: Take, config: DemoConfig, video: Path | None = None, audio: Path | None = None) -> None:
-    """Render ``take`` into the files given; a file that exists is kept."""
-    wanted = [path for path in (video, audio) if path is not None and not path.exists()]
-    if wanted:
-        save(render(take, config), config.fps, *(path if path in wanted else None for path in (video, audio)))
+def film(take: Take, config: DemoConfig, video: Path, audio: Path) -> None:
+    """Render ``take`` into ``video`` and ``audio``, unless they exist."""
+    if not (video.exists() and audio.exists()):
+        save(*render(take, config), config.fps, video, audio)
 
 
-def save(media: tuple[np.ndarray, np.ndarray], fps: int, video: Path | None, audio: Path | None) -> None:
-    """Write ``(frames, signal)`` to the files given, making their folders."""
+def save(frames: np.ndarray, signal: np.ndarray, fps: int, video: Path, audio: Path) -> None:
+    """Write pictures with sound, and the sound again, making the folders."""
     for path in (video, audio):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    if video is not None:
-        write_clip(video, media[0], fps, media[1], RATE_HZ)
-    if audio is not None:
-        write_wav(audio, media[1], RATE_HZ)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_clip(video, frames, fps, signal, RATE_HZ)
+    write_wav(audio, signal, RATE_HZ)
 
 
 def feeling(take: Take, scale: int = 5) -> tuple[float, float, float]:

@@ -1,0 +1,77 @@
+"""`avemo corpus check`, `miniature` and `examples`, as people call them."""
+
+import csv
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli.app import app
+from pipeline.corpora import EXAMPLES
+from pipeline.corpora.base import MARKER
+from pipeline.corpora.miniature import MINIATURES
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, ["corpus", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("name", sorted(MINIATURES))
+def test_a_sound_folder_is_called_right_in_one_screen(miniatures, name):
+    done = call("check", name, "--root", miniatures[name])
+    assert done.exit_code == 0, done.output
+    assert "right: all that is listed can be read" in done.output
+    assert "synthetic  True" in done.output
+    assert len(done.stdout.splitlines()) < 24
+
+
+def test_labels_that_are_numbers_are_summed_up(miniatures):
+    root = miniatures["msp_improv"]
+    rule = json.dumps({"rule": "attributes", "table": str(root / "partitions" / "labels_consensus_1.csv")})
+    found = json.loads(call("check", "msp_improv", "--root", root, "--labels", rule, "--json").stdout)
+    with (root / "partitions" / "labels_consensus_1.csv").open() as file:
+        said = [float(row["EmoAct"]) for row in csv.DictReader(file) if "-T-" in row["FileName"]]
+    assert found["task"] == "attributes"
+    assert found["labels"]["mean arousal"] == pytest.approx((sum(said) / len(said) - 1) / 4, abs=1e-4)
+    assert found["unlabelled"] == {"read speech, left out by labels.read_speech": 6}
+
+
+def test_examples_that_are_not_there_are_listed(miniatures, tmp_path):
+    (tmp_path / "Labels").mkdir()
+    table = (miniatures["msp_podcast"] / "Labels" / "labels_consensus.csv").read_text()
+    (tmp_path / "Labels" / "labels_consensus.csv").write_text(table)
+    done = call("check", "msp_podcast", "--root", tmp_path)
+    assert done.exit_code == 3
+    assert "18 clips or files cannot be read" in done.stdout
+    assert "... and 6 more; --json lists all" in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_examples_become_a_table(miniatures, tmp_path, name):
+    done = call("examples", name, "--root", miniatures[name], "--out", tmp_path / "made" / "table.csv")
+    assert done.exit_code == 0, done.output
+    with (tmp_path / "made" / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert f"{len(rows)} rows" in done.stdout
+    assert {"train", "dev"} <= {row["split"] for row in rows}
+
+
+def test_a_miniature_is_made_by_one_command(tmp_path):
+    done = call("miniature", "msp_podcast", "--out", tmp_path / "mini", "--speakers", 3)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "mini" / MARKER).is_file()
+    assert len(list((tmp_path / "mini" / "Audios").iterdir())) == 18
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("check", "crema_dd", "--root", "."), "did you mean 'crema_d'"),
+        (("check", "crema_d"), "corpus.config.root: expected a value, found none"),
+        (("check", "crema_d", "--root", ".", "--labels", '{"rul": 1}'), "did you mean 'rule'"),
+        (("check", "affectnet"), "--root: expected the folder of affectnet"),
+        (("miniature", "crema", "--out", "x"), "did you mean 'crema_d'"),
+    ],
+)
+def test_a_wrong_call_says_what_was_expected(arguments, message):
+    assert message in str(call(*arguments).exception)
