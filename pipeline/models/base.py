@@ -18,6 +18,16 @@ from pipeline.contracts import AvemoError, ComponentConfig
 from pipeline.dataset.batch import Batch
 
 
+def heads_divide_width(config: Any) -> Any:
+    """Pydantic's after-validator of a config with ``width`` and ``heads``."""
+    if config.width % config.heads:
+        raise ValueError(
+            f"width {config.width} is not a multiple of heads {config.heads}; "
+            f"change either in the model's config"
+        )
+    return config
+
+
 class SystemConfig(ComponentConfig):
     """Config of a system whose code was released."""
 

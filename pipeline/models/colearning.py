@@ -21,7 +21,7 @@ from pipeline.contracts import AvemoError, ComponentConfig
 from pipeline.dataset.batch import Batch
 from pipeline.features.weights import load_state_dict
 from pipeline.models.attention import require_frames, sinusoid
-from pipeline.models.base import Outputs, System
+from pipeline.models.base import Outputs, System, heads_divide_width
 from pipeline.models.face_cnn import FaceCNN
 from pipeline.models.pooling import AttentivePooling
 from pipeline.models.presence import modalities_in, shown
@@ -65,14 +65,7 @@ class CoLearning(System):
         """Weight files that the audio encoder and the CNN start from, names as in this model's own. (The
         paper's were trained on private speech, and on faces and expressions.)"""
 
-        @model_validator(mode="after")
-        def _heads_divide_width(self) -> CoLearning.Config:
-            if self.width % self.heads:
-                raise ValueError(
-                    f"width {self.width} is not a multiple of heads {self.heads}; "
-                    f"change either in the model's config"
-                )
-            return self
+        _heads = model_validator(mode="after")(heads_divide_width)
 
     config: Config
 

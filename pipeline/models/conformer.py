@@ -11,6 +11,7 @@ features, N real frames. Masks are boolean, True = real frame.
 from __future__ import annotations
 
 import math
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field, field_validator, model_validator
@@ -18,12 +19,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.models.attention import xavier_linear
-from pipeline.models.base import SystemConfig
+from pipeline.models.base import SystemConfig, heads_divide_width
 from pipeline.models.dropout import Dropout
 
 
 class ConformerConfig(SystemConfig):
     """One block of width 512 has 6,323,200 parameters."""
+
+    published: ClassVar[dict[str, Any]] = {
+        "input_kernel": 1,
+        "vendored_attention": True,
+        "batch_axis_attention": True,
+        "as_published_padding": True,
+    }
 
     width: int = Field(512, ge=4)
     """D, even."""
@@ -54,14 +62,7 @@ class ConformerConfig(SystemConfig):
             raise ValueError("expected an odd number of frames, so that a frame is its window's centre")
         return kernel
 
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> ConformerConfig:
-        if self.width % self.heads:
-            raise ValueError(
-                f"width {self.width} is not a multiple of heads {self.heads}; "
-                f"change either in the model's config"
-            )
-        return self
+    _heads = model_validator(mode="after")(heads_divide_width)
 
 
 class FrameEncoder(nn.Module):

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from pipeline.dataset.batch import Batch
 from pipeline.models.attention import require_frames
-from pipeline.models.base import Outputs, System, SystemConfig
+from pipeline.models.base import Outputs, System, SystemConfig, heads_divide_width
 from pipeline.models.pooling import masked_mean
 from pipeline.models.presence import mean_of_shown, modalities_in
 
@@ -55,14 +55,7 @@ class UAVM(System):
         as_published_padding: bool = False
         """Shorter clips are padded to ``length`` with zeros that count as real frames."""
 
-        @model_validator(mode="after")
-        def _heads_divide_width(self) -> UAVM.Config:
-            if self.width % self.heads:
-                raise ValueError(
-                    f"width {self.width} is not a multiple of heads {self.heads}; "
-                    f"change either in the model's config"
-                )
-            return self
+        _heads = model_validator(mode="after")(heads_divide_width)
 
     config: Config
 

@@ -42,11 +42,7 @@ class VAVL(System):
     class Config(ConformerConfig):
         """54,128,018 parameters with 1024-D audio, 1408-D faces, 6 classes; 53,884,818 with ``input_kernel`` 1."""
 
-        published: ClassVar[dict[str, Any]] = {
-            "input_kernel": 1,
-            "vendored_attention": True,
-            "batch_axis_attention": True,
-            "as_published_padding": True,
+        published: ClassVar[dict[str, Any]] = ConformerConfig.published | {
             "published_mlp": True,
             "x_pool": "padded",
         }

@@ -44,8 +44,8 @@ class TrainingConfig(ComponentConfig):
     """What selects the epoch: cross-entropy of the prediction's logits, or the mean over the heads'."""
     visual_first: bool = False
     """``alternating`` starts with the visual step, as VAVL's released code does; its paper starts with audio."""
-    sampling: Literal["batch", "clip"] = "batch"
-    """``sampled`` draws one head for a whole mini-batch, or one for each clip."""
+    sampling: Literal["batch", "clip", "all"] = "batch"
+    """``sampled`` draws one head for a whole mini-batch, one for each clip, or takes the mean of all heads."""
     seed: int = Field(0, ge=0)
     """With the split's name, the source of every random number of the run."""
     device: str = speed("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")

@@ -54,15 +54,18 @@ def alternating(run: RunState, batch: Batch, place: str) -> dict[str, float]:
 
 
 def sampled(run: RunState, batch: Batch, place: str) -> dict[str, float]:
-    """One update from heads drawn uniformly: one for the mini-batch (co-learning, UAVM), or one a clip.
+    """One update from heads drawn uniformly: one for the mini-batch (co-learning, UAVM), or one a clip; or all.
 
-    Drawn by clip, a head's loss counts by its share of the clips. Clips that lack the modalities of
+    Each head's loss counts by its share of the clips. Clips that lack the modalities of
     the head drawn for them are left out.
     """
     heads = list(run.model.parts())
     draws = len(batch) if run.config.sampling == "clip" else 1
     drawn_B = torch.randint(len(heads), (draws,), generator=run.generators.drop).expand(len(batch))
-    own = {head: having(batch, head) & (drawn_B == i).to(run.device) for i, head in enumerate(heads)}
+    if run.config.sampling == "all":
+        own = {head: having(batch, head) for head in heads}
+    else:
+        own = {head: having(batch, head) & (drawn_B == i).to(run.device) for i, head in enumerate(heads)}
     clips = sum(int(keep_B.sum()) for keep_B in own.values())
     losses: dict[str, Tensor] = {}
     for head, keep_B in own.items():

@@ -115,3 +115,18 @@ def test_a_sampled_uavm_step_leaves_the_other_modality_alone():
         assert moved_parts(run.model, before) == {head, "shared", "head"}
         touched.add(head)
     assert touched == {"audio", "visual"}
+
+
+def test_all_input_types_in_one_step():
+    """Eq. 20 of co-learning, divided by its three terms."""
+    run = started("colearning", COLEARNING | {"dropout": 0.0}, procedure="sampled", sampling="all")
+    batch = random_batch()
+    expected = [
+        torch.nn.functional.cross_entropy(
+            run.model.forward_only(head, batch).prediction, batch.targets
+        ).item()
+        for head in ("audio", "visual", "av")
+    ]
+    terms = sampled(run, batch, "here")
+    assert [3 * terms[head] for head in ("audio", "visual", "av")] == pytest.approx(expected, abs=1e-5)
+    assert terms["total"] == pytest.approx(sum(expected) / 3, abs=1e-5)
