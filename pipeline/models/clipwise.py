@@ -1,7 +1,9 @@
-"""Attention on a CPU, clip by clip, so that a clip's weights never leave the cache."""
+"""Attention on a CPU, a few clips at a time, so that their weights never leave the cache."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -9,9 +11,12 @@ from torch import Tensor
 
 from pipeline.models.dropout import keep, toss
 
+CACHED = 2**18
+"""Attention weights held at a time, or one clip's: 1 MiB of them."""
+
 
 class ClipwiseAttention(torch.autograd.Function):
-    """Dropout(softmax(Q K^T / sqrt(K))) V, float32, one clip after the other.
+    """Dropout(softmax(Q K^T / sqrt(K))) V, float32, some clips after the others.
 
     Weights are computed again in the backward pass: cheaper than fetching them from memory.
     Products with few columns (a head is 13 wide) are computed transposed, which fills
@@ -29,47 +34,55 @@ class ClipwiseAttention(torch.autograd.Function):
     ) -> Tensor:
         """``(B, H, T, K)``; ``allowed (B, 1, T or 1, S)`` is False where nobody may look."""
         bias = penalty(allowed)
-        clips, heads, steps, width = query_BHTK.shape
-        shape = heads, steps, key_BHSK.shape[2]
-        coins = toss((clips, *shape)) if probability else None
+        shape = (*query_BHTK.shape[:3], key_BHSK.shape[2])
+        coins = toss(shape) if probability else None
         ctx.save_for_backward(query_BHTK, key_BHSK, value_BHSK, bias, coins)
         ctx.probability = probability
-        out_BTHK = query_BHTK.new_empty(clips, steps, heads, width)
-        weights, mask = query_BHTK.new_empty(shape), query_BHTK.new_empty(shape)
-        for clip in range(clips):
-            attend(query_BHTK[clip], key_BHSK[clip], None if bias is None else bias[clip], out=weights)
+        out_BHTK = empty_as(query_BHTK)
+        for clips in portions(shape):
+            weights = attend(query_BHTK[clips], key_BHSK[clips], None if bias is None else bias[clips])
             if coins is not None:
-                weights.mul_(keep(coins[clip], probability, out=mask))
-            out_BTHK[clip] = narrow(weights, value_BHSK[clip]).transpose(0, 1)
-        return out_BTHK.transpose(1, 2)
+                weights.mul_(keep(coins[clips].flatten(0, 1), probability))
+            put(out_BHTK[clips], narrow(weights, value_BHSK[clips]))
+        return out_BHTK
 
     @staticmethod
     def backward(ctx: Any, grad_BHTK: Tensor) -> tuple[Tensor | None, ...]:
         """Chain rule through the three steps of `forward`."""
         query_BHTK, key_BHSK, value_BHSK, bias, coins = ctx.saved_tensors
-        d_query, d_key, d_value = (
-            torch.empty_like(x.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
-            for x in (query_BHTK, key_BHSK, value_BHSK)
-        )
-        clips, heads, steps, width = query_BHTK.shape
-        shape = heads, steps, key_BHSK.shape[2]
-        weights, mask, d_weights = (query_BHTK.new_empty(shape) for _ in range(3))
-        for clip in range(clips):
-            query, key, value, grad = query_BHTK[clip], key_BHSK[clip], value_BHSK[clip], grad_BHTK[clip]
-            attend(query, key, None if bias is None else bias[clip], out=weights)
-            torch.bmm(grad, value.transpose(1, 2), out=d_weights)
-            if coins is None:
-                d_value[clip] = narrow(weights.transpose(1, 2), grad)
-            else:
-                keep(coins[clip], ctx.probability, out=mask)
+        d_query, d_key, d_value = map(empty_as, (query_BHTK, key_BHSK, value_BHSK))
+        scale = query_BHTK.shape[-1] ** -0.5
+        for clips in portions((*query_BHTK.shape[:3], key_BHSK.shape[2])):
+            query, key, value, grad = (x[clips] for x in (query_BHTK, key_BHSK, value_BHSK, grad_BHTK))
+            weights = attend(query, key, None if bias is None else bias[clips])
+            d_weights = torch.bmm(grad.flatten(0, 1), value.flatten(0, 1).transpose(1, 2))
+            dropped = weights
+            if coins is not None:
+                mask = keep(coins[clips].flatten(0, 1), ctx.probability)
                 d_weights.mul_(mask)
-                d_value[clip] = narrow(mask.mul_(weights).transpose(1, 2), grad)
-            d_scores = torch._softmax_backward_data(
-                d_weights, weights, -1, torch.float32, grad_input=d_weights
-            )
-            d_query[clip] = narrow(d_scores, key) * width**-0.5
-            d_key[clip] = narrow(d_scores.transpose(1, 2), query) * width**-0.5
+                dropped = mask.mul_(weights)
+            put(d_value[clips], narrow(dropped.transpose(1, 2), grad))
+            d_scores = torch._softmax_backward_data(d_weights, weights, -1, torch.float32).mul_(scale)
+            put(d_query[clips], narrow(d_scores, key))
+            put(d_key[clips], narrow(d_scores.transpose(1, 2), query))
         return d_query, d_key, d_value, None, None
+
+
+def portions(shape: Sequence[int]) -> Iterator[slice]:
+    """Clips whose weights fit the cache together, of weights ``(B, H, T, S)``."""
+    size = max(1, CACHED // math.prod(shape[1:]))
+    return (slice(first, first + size) for first in range(0, shape[0], size))
+
+
+def empty_as(x_BHTK: Tensor) -> Tensor:
+    """Room for a tensor of this shape, with a clip's heads of one frame side by side."""
+    clips, heads, steps, width = x_BHTK.shape
+    return x_BHTK.new_empty(clips, steps, heads, width).transpose(1, 2)
+
+
+def put(room_BHTK: Tensor, x_NTK: Tensor) -> None:
+    """``x_NTK``, N clips' heads, into its place."""
+    room_BHTK.copy_(x_NTK.view(room_BHTK.shape))
 
 
 def penalty(allowed: Tensor) -> Tensor | None:
@@ -79,14 +92,15 @@ def penalty(allowed: Tensor) -> Tensor | None:
     return torch.zeros(allowed.shape, device=allowed.device).masked_fill_(~allowed, -torch.inf)
 
 
-def attend(query_HTK: Tensor, key_HSK: Tensor, bias: Tensor | None, *, out: Tensor) -> None:
-    """Softmax of the scaled scores of one clip, into ``out (H, T, S)``."""
-    torch.bmm(query_HTK * query_HTK.shape[-1] ** -0.5, key_HSK.transpose(1, 2), out=out)
+def attend(query_BHTK: Tensor, key_BHSK: Tensor, bias: Tensor | None) -> Tensor:
+    """Softmax of the scaled scores, ``(B * H, T, S)``."""
+    query_NTK, key_NSK = query_BHTK.flatten(0, 1), key_BHSK.flatten(0, 1)
+    scores_NTS = torch.bmm(query_NTK * query_NTK.shape[-1] ** -0.5, key_NSK.transpose(1, 2))
     if bias is not None:
-        out.add_(bias)
-    torch.softmax(out, -1, out=out)
+        scores_NTS.view(*query_BHTK.shape[:3], -1).add_(bias)
+    return torch.softmax(scores_NTS, -1, out=scores_NTS)
 
 
-def narrow(wide_HTS: Tensor, few_HSK: Tensor) -> Tensor:
-    """The product ``(H, T, K)`` of two batches of matrices, the second one narrow."""
-    return torch.bmm(few_HSK.transpose(1, 2), wide_HTS.transpose(1, 2)).transpose(1, 2)
+def narrow(wide_NTS: Tensor, few_BHSK: Tensor) -> Tensor:
+    """The product ``(N, T, K)`` of two batches of matrices, the second one narrow."""
+    return torch.bmm(few_BHSK.flatten(0, 1).transpose(1, 2), wide_NTS.transpose(1, 2)).transpose(1, 2)
