@@ -6,7 +6,6 @@ after the file's own start, i.e. after the earliest stream's first timestamp.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,17 +68,11 @@ def check_length(path: Path, clip_id: str) -> None:
 
 
 def _declared_bytes(path: Path) -> int | None:
-    """How long a WAV, AVI or FLV file says it is at least; None where it says nothing."""
+    """How long a WAV or AVI file says it is at least; None where it says nothing."""
     with path.open("rb") as file:
-        head = file.read(2048)
-    if head.startswith(b"RIFF"):
-        declared = int.from_bytes(head[4:8], "little")
-        # Writers to a pipe cannot know; some count the 8 bytes before the field, some do not.
-        return declared if declared < 0xFFFF_FFFF else None
-    name, found, value = head.partition(b"filesize\0")
-    if name.startswith(b"FLV") and found and len(value) >= 8:
-        return int(struct.unpack(">d", value[:8])[0])
-    return None
+        name, size = file.read(4), int.from_bytes(file.read(4), "little")
+    # Writers to a pipe cannot know; some count the 8 bytes up to the field's end, some do not.
+    return size if name == b"RIFF" and size < 0xFFFF_FFFF else None
 
 
 def probe(clip: Clip) -> MediaInfo:

@@ -146,8 +146,9 @@ def _print(summary: Mapping[str, Any]) -> None:
         typer.echo(f"{'problem':10} {problem}")
     if len(problems) > SHOWN:
         typer.echo(f"... and {len(problems) - SHOWN} more; --json lists all")
-    typer.echo(
-        f"{len(problems)} clips or files cannot be read"
-        if problems
-        else "right: all that is listed can be read"
-    )
+    if problems:
+        typer.echo(f"{len(problems)} clips or files cannot be read")
+    else:
+        typer.echo(
+            "right: all that is listed can be read" + ("; see the notes" if summary.get("notes") else "")
+        )

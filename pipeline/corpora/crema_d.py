@@ -24,6 +24,7 @@ from pydantic import model_validator
 from pipeline.contracts import AvemoError, Clip, ComponentConfig
 from pipeline.corpora.base import Corpus, Label
 from pipeline.corpora.csv_file import number, read_csv
+from pipeline.corpora.lfs import POINTER_BYTES, declared_sizes
 
 EMOTIONS = {"A": "anger", "D": "disgust", "F": "fear", "H": "happiness", "N": "neutral", "S": "sadness"}
 INTENDED = {"ANG": "A", "DIS": "D", "FEA": "F", "HAP": "H", "NEU": "N", "SAD": "S"}
@@ -40,6 +41,7 @@ MEAN_INTENSITY = {
     "N": "meanNeutralResp",
     "S": "meanSadResp",
 }
+MEDIA_FOLDERS = ("AudioWAV", "VideoFlash")
 NAME = re.compile(r"(?P<actor>\d{4})_[A-Z]{3}_(?P<emotion>[A-Z]{3})_(LO|MD|HI|XX|X)")
 
 
@@ -87,7 +89,7 @@ class CremaD(Corpus):
 
     def media_files(self) -> Iterable[Path]:
         yield self.votes_path
-        for folder in ("AudioWAV", "VideoFlash"):
+        for folder in MEDIA_FOLDERS:
             if (self.root / folder).is_dir():
                 yield from (self.root / folder).iterdir()
 
@@ -111,12 +113,21 @@ class CremaD(Corpus):
         return Clip(name, speaker=actor, group=actor, audio_path=audio, video_path=video)
 
     def notes(self) -> list[str]:
-        """Media that the vote table does not name."""
-        named = {clip.clip_id for clip in self.clips()}
-        stray = sorted(
-            {path.stem for path in self.media_files() if path.suffix in (".wav", self.video_suffix)} - named
+        """Media that the vote table does not name, and media whose size is not what the clone declares."""
+        media = [path for path in self.media_files() if path != self.votes_path]
+        stray = sorted({path.stem for path in media} - {clip.clip_id for clip in self.clips()})
+        declared = declared_sizes(self.root, MEDIA_FOLDERS)
+        wrong = sorted(
+            f"{path.name} ({size} of {declared[path]} bytes)"
+            for path in media
+            # A pointer that was not pulled has a status of its own.
+            if path in declared and (size := path.stat().st_size) != declared[path] and size > POINTER_BYTES
         )
-        return [f"{len(stray)} clips are not in the vote table: {', '.join(stray[:5])}"] if stray else []
+        found = {
+            "clips are not in the vote table": stray,
+            "files have not the size the clone declares": wrong,
+        }
+        return [f"{len(names)} {what}: {', '.join(names[:5])}" for what, names in found.items() if names]
 
     def labels(self, clips: list[Clip]) -> list[Label]:
         if self.label_rule.table:
