@@ -112,7 +112,11 @@ class ToyData:
         self.fitted = list(train_ids)
 
     def batches(
-        self, clip_ids: Sequence[str], batch_size: int, generator: torch.Generator | None = None
+        self,
+        clip_ids: Sequence[str],
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        bucketing: int = 1,
     ) -> Iterator[Batch]:
         order = (
             torch.randperm(len(clip_ids), generator=generator).tolist() if generator else range(len(clip_ids))

@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +16,6 @@ from pipeline.cli.options import Cfg, Out, Run, Speed, Threads, as_mapping, use_
 
 if TYPE_CHECKING:
     from pipeline.dataset.loading import ClipData
-    from pipeline.dataset.tasks import Task
 
 LabelFile = Annotated[Path, typer.Option("--labels", help="Label table.")]
 SplitFile = Annotated[Path, typer.Option("--splits", help="Splits (JSON).")]
@@ -70,6 +68,8 @@ def train(
     run: Run = "",
     speed: Speed = "{}",
     threads: Threads = 1,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's curves.")] = None,
+    profile: Annotated[Path | None, typer.Option(help="Trace of the first batches to write (JSON).")] = None,
 ) -> None:
     """Train one system on one split; killed, the same command goes on after the last whole epoch.
 
@@ -81,6 +81,7 @@ def train(
     use_threads(threads)
     import pandas as pd
 
+    from pipeline.cli.watching import ProfiledData, watching
     from pipeline.contracts import digest
     from pipeline.dataset.labels import load_labels
     from pipeline.dataset.splits import Split
@@ -101,16 +102,13 @@ def train(
         dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(known.task.names)}
         model = build_seeded(lambda: build_model(part["model"], **dims, **part["config"]), config.seed, split)
         model.initialise()
-        result = train_system(
-            model,
-            data,
-            Split(split, tuple(train_ids), tuple(dev_ids), ()),
-            config,
-            known.task,
-            run_id=f"{system}-{digest([part, inputs])}",
-            folder=resume,
-            progress=partial(_print_epoch, known.task),
-        )
+        sides = Split(split, tuple(train_ids), tuple(dev_ids), ())
+        run_id = f"{system}-{digest([part, inputs])}"
+        read = ProfiledData(data, profile) if profile else data
+        with watching(f"{system}, {split}", known.task, tensorboard) as tell:
+            result = train_system(
+                *(model, read, sides, config, known.task), run_id=run_id, folder=resume, progress=tell
+            )
         statistics = {name: normaliser.to_dict() for name, normaliser in data.normalisers.items()}
     place = {"run": run, "system": system, "split": split, "best_epoch": result.best_epoch}
     meta = place | {
@@ -131,15 +129,6 @@ def train(
     write_aside(out.with_name("run.json"), lambda path: path.write_text(json.dumps(record, indent=1)))
     save_model(out, result.best_state, meta)
     shutil.rmtree(resume, ignore_errors=True)
-
-
-def _print_epoch(task: Task, epoch: int, epochs: int, row: dict[str, Any]) -> None:
-    main = task.headline[0]
-    print(
-        f"epoch {epoch} of {epochs}: train {row['train_total']:.4f}, dev loss {row['dev_loss']:.4f}, "
-        f"dev {task.metrics[main]} {row[f'dev_{main}']:.3f}, {row['seconds']:.1f} s",
-        flush=True,
-    )
 
 
 def evaluate(

@@ -15,6 +15,7 @@ from torch import Tensor
 from pipeline.contracts import AvemoError
 from pipeline.dataset.batch import Batch
 from pipeline.dataset.normalise import Normaliser
+from pipeline.dataset.ordering import batch_order
 
 MODALITIES = ("audio", "visual")
 
@@ -126,11 +127,15 @@ class ClipData:
         self._memory.clear()
 
     def batches(
-        self, clip_ids: Sequence[str], batch_size: int, generator: torch.Generator | None = None
+        self,
+        clip_ids: Sequence[str],
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        bucketing: int = 1,
     ) -> Iterator[Batch]:
         """Batches of ``batch_size`` clips, the last possibly smaller; shuffled if a generator is given.
 
-        The order is drawn at the call. Sequences are normalised, then padded
+        The order is drawn at the call; ``bucketing``: see `batch_order`. Sequences are normalised, then padded
         right with zeros to the longest of the batch. Raises `AvemoError` for a
         clip without target, or before `fit` or `use`.
         """
@@ -146,10 +151,9 @@ class ClipData:
             raise AvemoError(
                 f"{clip_id}: {reason} (and {len(left_out) - 1} more such clips); keep to those of usable()"
             )
-        ordered = list(clip_ids)
-        if generator is not None:
-            ordered = [ordered[i] for i in torch.randperm(len(ordered), generator=generator).tolist()]
-        return (self.collate(ordered[i : i + batch_size]) for i in range(0, len(ordered), batch_size))
+        lengths = [max(self._frames(modality, c) for modality in MODALITIES) for c in clip_ids]
+        order = batch_order(lengths, batch_size, generator, bucketing)
+        return (self.collate([clip_ids[i] for i in positions]) for positions in order)
 
     def collate(self, clip_ids: Sequence[str]) -> Batch:
         """The batch of exactly these clips, in this order."""

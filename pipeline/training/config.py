@@ -19,6 +19,10 @@ class TrainingConfig(ComponentConfig):
     epochs: int = Field(20, ge=1)
     batch_size: int = Field(32, ge=1)
     """Clips a mini-batch."""
+    bucketing: int = Field(1, ge=1)
+    """Mini-batches whose clips are drawn together and sorted by length, to pad less; 1: no sorting."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the training passes; ``bfloat16`` is autocast. Weights, losses, dev and test are float32 always."""
     optimizer: Literal["adam", "adamw", "radam"] = "adam"
     lr: float = Field(7.25e-4, gt=0)
     """Learning rate of the first epoch."""

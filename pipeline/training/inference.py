@@ -18,9 +18,13 @@ class Data(Protocol):
         """Learn normalisation from these clips only."""
 
     def batches(
-        self, clip_ids: Sequence[str], batch_size: int, generator: torch.Generator | None = None
+        self,
+        clip_ids: Sequence[str],
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        bucketing: int = 1,
     ) -> Iterator[Batch]:
-        """Padded batches, in the given order, or shuffled by ``generator``."""
+        """Padded batches, in the given order, or shuffled by ``generator``; `dataset.ordering.batch_order`."""
 
 
 # no_grad, not inference_mode: a data set may cache the tensors it makes here and train on them later.

@@ -103,7 +103,7 @@ def train_epoch(
     sums: dict[str, float] = {}
     clips: dict[str, int] = {}
     for number, batch in enumerate(
-        data.batches(clip_ids, config.batch_size, run.generators.shuffle), start=1
+        data.batches(clip_ids, config.batch_size, run.generators.shuffle, config.bucketing), start=1
     ):
         seen = drop_modality(batch, config.modality_drop, run.generators.drop).to(run.device)
         for name, value in step(run, seen, f"{place}, batch {number}").items():

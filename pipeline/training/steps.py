@@ -25,7 +25,7 @@ from pipeline.training.state import RunState
 
 def joint(run: RunState, batch: Batch, place: str) -> dict[str, float]:
     """One update of all weights from all losses."""
-    terms = total(run.model(batch, run.generators.noise), batch, run.task)
+    terms = _terms(run, batch)
     _update(run, terms["total"], batch, place)
     return {name: float(term.detach()) for name, term in terms.items()}
 
@@ -47,7 +47,7 @@ def alternating(run: RunState, batch: Batch, place: str) -> dict[str, float]:
         if not len(own):
             continue
         with training_only(run.model, parts[head]):
-            terms = total(run.model.forward_only(head, own, run.generators.noise), own, run.task)
+            terms = _terms(run, own, head)
             _update(run, terms.pop("total"), own, f"{place}, {head} step")
         found |= {_term(head, name): float(term.detach()) for name, term in terms.items()}
     return found | ({"total": sum(found.values())} if found else {})
@@ -70,7 +70,7 @@ def sampled(run: RunState, batch: Batch, place: str) -> dict[str, float]:
     losses: dict[str, Tensor] = {}
     for head, keep_B in own.items():
         if part := batch.select(keep_B) if keep_B.any() else None:
-            terms = total(run.model.forward_only(head, part, run.generators.noise), part, run.task)
+            terms = _terms(run, part, head)
             losses |= {_term(head, n): len(part) / clips * t for n, t in terms.items() if n != "total"}
     if not losses:
         return {}
@@ -111,6 +111,19 @@ def drop_modality(batch: Batch, probability: float, generator: torch.Generator) 
     if draw < 2 * probability:
         return batch.without("visual")
     return batch
+
+
+def _terms(run: RunState, batch: Batch, head: str | None = None) -> dict[str, Tensor]:
+    """Loss terms of a pass through all of the model or through one head, at the run's precision."""
+    low = run.config.precision == "bfloat16"
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=low):
+        if head is None:
+            outputs = run.model(batch, run.generators.noise)
+        else:
+            outputs = run.model.forward_only(head, batch, run.generators.noise)
+    if low:
+        outputs.logits = {name: logits_BC.float() for name, logits_BC in outputs.logits.items()}
+    return total(outputs, batch, run.task)
 
 
 def _term(head: str, name: str) -> str:

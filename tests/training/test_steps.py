@@ -246,3 +246,26 @@ def test_batch_without_the_drawn_modality_changes_nothing():
         frozenset({"visual", "visual_size", "total"}),
     }
     assert moved(model, before) == names_of(model, "visual.", "shared.", "heads.visual.")
+
+
+@pytest.mark.parametrize("step", [joint, alternating, sampled])
+def test_bfloat16_passes_train_float32_weights(step):
+    model, seen = Towers().train(), []
+    model.shared[0].register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    before = copy_of(model)
+    run = RunState.fresh(model, TASK, TrainingConfig(precision="bfloat16"), "split00", CPU)
+    terms = step(run, ToyData().batch(IDS), "here")
+    assert set(seen) == {torch.bfloat16}
+    assert moved(model, before)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert terms["total"] == pytest.approx(sum(v for name, v in terms.items() if name != "total"), rel=1e-5)
+
+
+def test_bfloat16_loss_is_that_of_float32_to_its_three_digits():
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        torch.manual_seed(0)
+        run = RunState.fresh(Towers().eval(), TASK, TrainingConfig(precision=precision), "split00", CPU)
+        losses[precision] = joint(run, ToyData().batch(IDS), "here")["total"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=2e-2)
+    assert losses["bfloat16"] != losses["float32"]
