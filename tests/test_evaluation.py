@@ -8,14 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from training_standins import AUDIO_DIM, CLASSES, TASK, VISUAL_DIM, ToyData, ToySplit, run_tiny
+from torch import nn
+from training_standins import AUDIO_DIM, CLASSES, TASK, VISUAL_DIM, Towers, ToyData, ToySplit, run_tiny
 
 from pipeline.contracts import AvemoError, FeatureSequence
 from pipeline.dataset.loading import ClipData
-from pipeline.dataset.tasks import Classes
+from pipeline.dataset.tasks import Attributes, Bits, Classes
 from pipeline.evaluation import load_system, predict
 from pipeline.models import build_model
 from pipeline.training.checkpoint import save_model
+from pipeline.training.config import TrainingConfig
+from pipeline.training.loop import train
+from pipeline.training.seeding import build_seeded
 
 TEST = ToySplit().test
 
@@ -149,3 +153,46 @@ def test_saved_system_predicts_as_before_with_its_train_statistics(tmp_path):
         load_system(tmp_path / "m.safetensors", fresh, Classes(["sad"]))
     with pytest.raises(AvemoError, match=r"expected features of .*'audio_dim': 5.*found .*'audio_dim': 6"):
         load_system(tmp_path / "m.safetensors", real_data(audio_dim=6))
+
+
+class NumberData(ToyData):
+    """The toy clips with numbers for labels: an attribute, or a bit for each step up."""
+
+    def __init__(self, kind: str):
+        super().__init__()
+        self.kind = kind
+
+    def batch(self, ids):
+        made = super().batch(ids)
+        number = made.targets[:, None].float()
+        made.targets = number / 2 if self.kind == "attributes" else (number >= torch.arange(1, 3)).float()
+        return made
+
+
+class TwoTowers(Towers):
+    outputs_of = {"attributes": 1, "bits": 2}
+
+    def __init__(self, kind: str):
+        super().__init__()
+        outputs = self.outputs_of[kind]
+        self.heads = nn.ModuleDict({name: nn.Linear(6, outputs) for name in ("audio", "visual")})
+        self.fusion[-1] = nn.Linear(6, outputs)
+
+
+@pytest.mark.parametrize("procedure", ["joint", "alternating", "sampled"])
+@pytest.mark.parametrize(
+    ("task", "least"),
+    [(Attributes(["arousal"]), {"ccc": 0.7}), (Bits(["some", "much"]), {"mf1": 0.8, "wf1": 0.8})],
+)
+def test_numbers_are_learnt_and_scored_by_every_procedure(tmp_path, procedure, task, least):
+    """Blind predictors reach a CCC of 0 and, with bits set in two and one third of the clips, an mF1 of 0.4."""
+    config = TrainingConfig(procedure=procedure, epochs=30, batch_size=15, lr=0.02, device="cpu")
+    model = build_seeded(lambda: TwoTowers(task.kind), 0, "split00")
+    data = NumberData(task.kind)
+    result = train(model, data, ToySplit(), config, task, run_id=task.kind, folder=tmp_path)
+    assert f"dev_{task.headline[0]}" in result.history[0]
+    model.load_state_dict(result.best_state)
+    table = predict(model, data, TEST, task, batch_size=7)
+    scores = task.score(table)
+    assert all(scores[metric] > value for metric, value in least.items()), scores
+    pd.testing.assert_frame_equal(table, predict(model, data, TEST, task, batch_size=100), atol=1e-5)

@@ -16,6 +16,7 @@ from pipeline.cli.options import Cfg, Out, Run, Speed, Threads, as_mapping, use_
 
 if TYPE_CHECKING:
     from pipeline.dataset.loading import ClipData
+    from pipeline.training.loop import TrainingResult
 
 LabelFile = Annotated[Path, typer.Option("--labels", help="Label table.")]
 SplitFile = Annotated[Path, typer.Option("--splits", help="Splits (JSON).")]
@@ -79,14 +80,11 @@ def train(
     --splits splits.json --audio a.json --visual v.json --resume resume --out model.safetensors
     """
     use_threads(threads)
-    import pandas as pd
-
     from pipeline.cli.watching import ProfiledData, watching
     from pipeline.contracts import digest
     from pipeline.dataset.labels import load_labels
     from pipeline.dataset.splits import Split
     from pipeline.models import build_model
-    from pipeline.training.checkpoint import save_model
     from pipeline.training.config import TrainingConfig
     from pipeline.training.loop import train as train_system
     from pipeline.training.record import run_record
@@ -124,11 +122,20 @@ def train(
     record = place | run_record(part, seed=config.seed, inputs=inputs, started=started)
     record["parameters"] = sum(weights.numel() for weights in model.parameters())
     record["left_out"] = left_train | left_dev
+    _keep(out, result, meta, record)
+    shutil.rmtree(resume, ignore_errors=True)
+
+
+def _keep(out: Path, result: TrainingResult, meta: dict[str, Any], record: dict[str, Any]) -> None:
+    """Write a trained model, and its history and record beside it; the model last, as the job's proof."""
+    import pandas as pd
+
+    from pipeline.training.checkpoint import save_model
+
     history = pd.DataFrame(result.history)
     write_aside(out.with_name("history.csv"), lambda path: history.to_csv(path, index=False))
     write_aside(out.with_name("run.json"), lambda path: path.write_text(json.dumps(record, indent=1)))
     save_model(out, result.best_state, meta)
-    shutil.rmtree(resume, ignore_errors=True)
 
 
 def evaluate(
