@@ -25,7 +25,7 @@ from pipeline.contracts import AvemoError
 from pipeline.corpora.csv_file import read_csv
 from pipeline.corpora.examples import Examples, collect
 
-EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger")
+EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger")
 """The first seven of AffectNet's numbers, in their order."""
 LEFT_OUT = ("contempt", "none", "uncertain", "non-face")
 """Numbers 7 to 10."""
@@ -35,14 +35,16 @@ LISTS = {
     "validation": Path("Manually_Annotated_file_lists") / "validation.csv",
 }
 SIDES = {"training": "train", "validation": "dev", "train_set": "train", "val_set": "dev"}
-COLUMNS = (
-    *("subDirectory_filePath", "face_x", "face_y", "face_width", "face_height"),
-    *("facial_landmarks", "expression", "valence", "arousal"),
-)
+FACE = ("face_x", "face_y", "face_width", "face_height")
+COLUMNS = ("subDirectory_filePath", *FACE, "facial_landmarks", "expression", "valence", "arousal")
+NO_BOX = ("",) * 4
 
 
 def examples(root: Path) -> Examples:
-    """``path, label, split`` of every picture that has one of the seven expressions."""
+    """``path, label, x0, y0, x1, y1, split`` of every picture with one of the seven expressions.
+
+    The box, in pixels, is the lists'; it is empty where a list has none and for pictures that are faces.
+    """
     if (root / LISTS["training"]).is_file():
         rows = [row for name, path in LISTS.items() for row in _listed(root, name, path)]
     elif (root / "train_set" / "annotations").is_dir():
@@ -51,7 +53,7 @@ def examples(root: Path) -> Examples:
         raise AvemoError(
             f"{root}: expected {LISTS['training']} or train_set/annotations, found neither; give AffectNet's folder"
         )
-    return collect(("path", "label", "split"), rows, _left_out)
+    return collect(("path", "label", "x0", "y0", "x1", "y1", "split"), rows, _left_out)
 
 
 def _left_out(row: tuple[object, ...]) -> str:
@@ -63,7 +65,16 @@ def _listed(root: Path, name: str, path: Path) -> Iterator[tuple[object, ...]]:
     columns = ("subDirectory_filePath", "expression")
     for row in read_csv(root / path, columns, "AffectNet's list", "restore the corpus' file"):
         picture = root / IMAGES / row["subDirectory_filePath"]
-        yield picture, _expression(picture, row["expression"]), SIDES[name]
+        yield picture, _expression(picture, row["expression"]), *_box(row), SIDES[name]
+
+
+def _box(row: dict[str, str]) -> tuple[object, ...]:
+    """Corners of the face, or four empty cells: the lists write -1 or NULL where no face was found."""
+    cells = [row.get(column) or "" for column in FACE]
+    if not all(cell.isdigit() for cell in cells):
+        return NO_BOX
+    x, y, width, height = map(int, cells)
+    return (x, y, x + width, y + height) if width and height else NO_BOX
 
 
 def _annotated(root: Path, name: str) -> Iterator[tuple[object, ...]]:
@@ -72,7 +83,7 @@ def _annotated(root: Path, name: str) -> Iterator[tuple[object, ...]]:
     for path in sorted((root / name / "annotations").glob("*_exp.npy")):
         picture = root / name / "images" / f"{path.name.removesuffix('_exp.npy')}.jpg"
         # Kept as text by the corpus' authors.
-        yield picture, _expression(picture, str(np.load(path, allow_pickle=False))), SIDES[name]
+        yield picture, _expression(picture, str(np.load(path, allow_pickle=False))), *NO_BOX, SIDES[name]
 
 
 def _expression(picture: Path, number: str) -> str:

@@ -1,6 +1,7 @@
 """Fine-tuning corpora: their own files to one table."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from pipeline.corpora.affectnet import EXPRESSIONS
 from pipeline.corpora.affectnet import examples as affectnet
 from pipeline.corpora.examples import write_examples
 from pipeline.corpora.msp_podcast import examples as msp_podcast
+from pipeline.finetuning.faces import AFFECTNET_7, read_pictures
+from pipeline.finetuning.speech import read_turns
 
 
 @pytest.fixture
@@ -56,7 +59,6 @@ def test_podcast_columns_are_read_by_name(podcast):
 
 def test_affectnet_lists(miniatures):
     found = affectnet(miniatures["affectnet"])
-    assert found.columns == ("path", "label", "split")
     assert found.splits == {"train": 14, "dev": 7}
     assert {row[1] for row in found.rows} == set(EXPRESSIONS)
     assert not found.missing
@@ -70,8 +72,29 @@ def test_affectnet_annotations_as_arrays(tmp_path):
         (tmp_path / name / "images" / f"{number}.jpg").write_bytes(b"x")
         np.save(tmp_path / name / "annotations" / f"{number}_exp.npy", np.array(expression))
     found = affectnet(tmp_path)
-    assert [(row[1], row[2]) for row in found.rows] == [("anger", "train"), ("neutral", "dev")]
+    assert [(row[1], row[-1]) for row in found.rows] == [("anger", "train"), ("neutral", "dev")]
     assert found.left_out == {"expression contempt": 1}
+
+
+def test_affectnet_boxes_are_corners_and_may_be_absent(miniatures, tmp_path):
+    shutil.copytree(miniatures["affectnet"], tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "Manually_Annotated_file_lists" / "validation.csv"
+    lines = path.read_text().splitlines()
+    lines[1] = lines[1].replace(",0,0,112,112,", ",3,5,100,90,")
+    lines[2] = lines[2].replace(",0,0,112,112,", ",-1,-1,-1,-1,")
+    path.write_text("\n".join(lines))
+    boxes = [row[2:6] for row in affectnet(tmp_path).rows if row[-1] == "dev"]
+    assert boxes[:3] == [(3, 5, 103, 95), ("",) * 4, (0, 0, 112, 112)]
+
+
+def test_the_fine_tuning_stages_read_these_tables(miniatures, tmp_path):
+    write_examples(tmp_path / "faces.csv", affectnet(miniatures["affectnet"]))
+    pictures = read_pictures(tmp_path / "faces.csv", AFFECTNET_7)
+    assert {side: len(found) for side, found in pictures.items()} == {"train": 14, "dev": 7}
+    assert pictures["dev"][0].box == (0, 0, 112, 112)
+    write_examples(tmp_path / "speech.csv", msp_podcast(miniatures["msp_podcast"]))
+    turns = read_turns(tmp_path / "speech.csv")
+    assert {side: len(found) for side, found in turns.items()} == {"train": 6, "dev": 6}
 
 
 def test_affectnet_elsewhere_is_an_error(tmp_path):

@@ -16,7 +16,14 @@ from pipeline.corpora.demo.takes import Take
 from pipeline.corpora.miniature.studio import FEELINGS, open_folder, settings, takes_by_speaker, write_rows
 
 SPEAKERS = 8
-NAMES = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
+NAMES = {
+    "ANG": "anger",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happiness",
+    "NEU": "neutral",
+    "SAD": "sadness",
+}
 NAMES["SUR"] = "surprise"
 AFFECT = FEELINGS | {"SUR": (4.2, 3.2, 2.6)}
 SURPRISED = {"brow_inner": 1.0, "brow_outer": 1.0, "lid": 1.0, "stretch": -0.4}
