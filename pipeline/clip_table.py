@@ -17,6 +17,8 @@ from pipeline.cache.keys import checked_id, shard_of
 from pipeline.contracts import AvemoError, Clip, ClipFailure, Status, digest
 from pipeline.media import MediaInfo, check_file, check_length, probe
 
+UNKNOWN_S = 5.0
+
 
 @dataclass(frozen=True)
 class Row:
@@ -176,3 +178,19 @@ def shard_digests(rows: Iterable[Row], shards: int) -> list[str]:
             [row.clip_id, row.media_key("audio"), row.media_key("visual")]
         )
     return [digest(clips) for clips in media]
+
+
+def shard_clips(rows: Iterable[Row], shards: int) -> list[int]:
+    """Clips in each shard."""
+    total = [0] * shards
+    for row in rows:
+        total[shard_of(row.clip_id, shards)] += 1
+    return total
+
+
+def shard_seconds(rows: Iterable[Row], shards: int) -> list[float]:
+    """Seconds of media in each shard; a clip of unknown length counts as `UNKNOWN_S`."""
+    total = [0.0] * shards
+    for row in rows:
+        total[shard_of(row.clip_id, shards)] += UNKNOWN_S if row.duration_s is None else row.duration_s
+    return total

@@ -120,6 +120,12 @@ class Study:
         stage, run = self.components[corpus, component]
         return feature_part(run, stage)
 
+    @staticmethod
+    def on_gpu(run: dict[str, Any], stage: str) -> bool:
+        """Whether a component is a network, whose settings name a device."""
+        section = run["faces"] if stage == "faces" else run["features"][stage]
+        return "device" in section["speed"]
+
     def strict(self, corpus: str) -> bool:
         """Whether a run on this corpus wants to stop at a clip that fails."""
         return any(run["strict"] for run in self.runs.values() if run["corpus"]["id"] == corpus)

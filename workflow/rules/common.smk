@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pipeline.clip_table import read_table, shard_digests
+from pipeline.clip_table import read_table, shard_clips, shard_digests, shard_seconds
 from pipeline.config import corpus_of, corpus_part, report_part, train_part
 from pipeline.contracts import AvemoError
 from pipeline.corpora.hashes import HashCache
@@ -49,12 +49,12 @@ def one_of(names):
     return "|".join(map(re.escape, sorted(names))) or r"(?!)"
 
 
-def components(*stages):
-    """Ids of the components of these stages, in any corpus."""
+def components(*stages, gpu=None):
+    """Ids of the components of these stages, in any corpus; only networks, or only the others."""
     return {
         component
-        for (_, component), (stage, _) in STUDY.components.items()
-        if stage in stages
+        for (_, component), (stage, run) in STUDY.components.items()
+        if stage in stages and gpu in (None, STUDY.on_gpu(run, stage))
     }
 
 
@@ -90,17 +90,22 @@ def strict(wildcards):
 
 
 @lru_cache(maxsize=None)
-def rows_by_shard(index, shards, mtime_ns):
-    return shard_digests(read_table(index), shards)
+def by_shard(summarise, index, shards, mtime_ns):
+    return summarise(read_table(index), shards)
+
+
+def of_shard(summarise, wildcards):
+    """What ``summarise`` makes of the shard's own clips; None while there is no index."""
+    index = Layout(STUDY.corpora[wildcards.corpus]).index
+    if not index.exists():
+        return None
+    found = by_shard(summarise, index, shards(wildcards), index.stat().st_mtime_ns)
+    return found[int(wildcards.shard)]
 
 
 def rows(wildcards):
     """Digest of the shard's own clips: what a shard job must be run again for."""
-    index = Layout(STUDY.corpora[wildcards.corpus]).index
-    if not index.exists():
-        return "not indexed yet"
-    mtime_ns = index.stat().st_mtime_ns
-    return rows_by_shard(index, shards(wildcards), mtime_ns)[int(wildcards.shard)]
+    return of_shard(shard_digests, wildcards) or "not indexed yet"
 
 
 def clip_index(wildcards):

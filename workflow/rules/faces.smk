@@ -14,8 +14,10 @@ rule faces:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        gpu=1,
+        gpu_mb=4000,
+        mem_mb=megabytes(4000),
+        runtime=minutes("faces"),
     params:
         cfg=component_cfg,
         rows=rows,

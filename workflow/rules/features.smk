@@ -13,13 +13,13 @@ rule audio_features:
     benchmark:
         ANY.cache_benchmarks / "{component}" / "{shard}.tsv"
     wildcard_constraints:
-        component=one_of(components("audio")),
+        component=one_of(components("audio", gpu=False)),
     conda:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=megabytes(2000),
+        runtime=minutes("audio"),
     params:
         cfg=component_cfg,
         rows=rows,
@@ -32,6 +32,16 @@ rule audio_features:
         "avemo extract --cfg {params.cfg:q} --index {input.index:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
         " --threads {threads} {params.strict} --out {output:q} > {log:q} 2>&1"
+
+
+use rule audio_features as audio_embeddings with:
+    wildcard_constraints:
+        component=one_of(components("audio", gpu=True)),
+    resources:
+        gpu=1,
+        gpu_mb=8000,
+        mem_mb=megabytes(8000),
+        runtime=minutes("audio network"),
 
 
 rule visual_features:
@@ -45,13 +55,15 @@ rule visual_features:
     benchmark:
         ANY.cache_benchmarks / "{component}" / "{shard}.tsv"
     wildcard_constraints:
-        component=one_of(components("visual")),
+        component=one_of(components("visual", gpu=True)),
     conda:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        gpu=1,
+        gpu_mb=8000,
+        mem_mb=megabytes(4000),
+        runtime=minutes("visual"),
     params:
         cfg=component_cfg,
         rows=rows,
@@ -65,6 +77,14 @@ rule visual_features:
         " --faces {input.faces:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
         " --threads {threads} {params.strict} --out {output:q} > {log:q} 2>&1"
+
+
+use rule visual_features as face_pictures with:
+    wildcard_constraints:
+        component=one_of(components("visual", gpu=False)),
+    resources:
+        mem_mb=megabytes(4000),
+        runtime=minutes("visual"),
 
 
 rule manifest:

@@ -20,8 +20,10 @@ rule train:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        gpu=1,
+        gpu_mb=16000,
+        mem_mb=megabytes(6000),
+        runtime=training_minutes,
     params:
         cfg=train_cfg,
         features=feature_options,

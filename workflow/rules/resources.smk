@@ -1,0 +1,35 @@
+# What jobs ask of a cluster: by the work they hold, and more with each attempt.
+# Names of partitions, accounts and GPU models are the site's: they stand in the profile.
+from math import ceil
+
+# Minutes for start-up and reading; then seconds of work for each second of media on one CPU thread,
+# two to four times what `make bench` measures. A job that runs out of time keeps what it has done.
+START_MIN = 15
+PER_SECOND = {"faces": 1.0, "audio": 0.5, "audio network": 2.0, "visual": 4.0}
+TRAINING_S = 0.1  # for each clip and epoch, on one CPU thread
+
+
+def minutes(kind):
+    """Run time of a shard job."""
+
+    def runtime(wildcards, attempt):
+        seconds = of_shard(shard_seconds, wildcards) or 600
+        return attempt * ceil(START_MIN + PER_SECOND[kind] * seconds / 60)
+
+    return runtime
+
+
+def training_minutes(wildcards, attempt):
+    """Run time of one training."""
+    run = RUNS[wildcards.run]
+    index = LAYOUTS[wildcards.run].index
+    rows = [1000]
+    if index.exists():
+        rows = by_shard(shard_clips, index, 1, index.stat().st_mtime_ns)
+    epochs = run["systems"][wildcards.system]["training"]["epochs"]
+    return attempt * ceil(START_MIN + TRAINING_S * rows[0] * epochs / 60)
+
+
+def megabytes(first):
+    """Memory: bounded by batches, not by clips, so only an attempt that failed asks for more."""
+    return lambda wildcards, attempt: first * attempt
