@@ -30,6 +30,7 @@ ORDER = [
     "config",
     "layout",
     "study",
+    "doctor",
     "cli",
 ]
 LIGHT = ("pipeline.config", "pipeline.layout", "pipeline.study", "pipeline.clip_table", "pipeline.cli.app")

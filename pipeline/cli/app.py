@@ -8,6 +8,7 @@ from pipeline.cli import (
     cache,
     config,
     corpus,
+    doctor,
     extraction,
     finetuning,
     predict,
@@ -25,5 +26,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     add_completion=False,
 )
-for module in (run, config, corpus, extraction, cache, training, finetuning, report, predict, weights):
+for module in (
+    *(run, config, corpus, extraction, cache, training, finetuning, report, predict, weights),
+    *(doctor,),
+):
     module.register(app)
