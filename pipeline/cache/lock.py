@@ -30,6 +30,10 @@ GIVEN_BACK = (0, 0)
 """Times of a lease that its owner has given back: needs no room, so it works on a full disk."""
 
 
+class Held(AvemoError):
+    """Another process has the folder."""
+
+
 @dataclass(frozen=True)
 class Owner:
     """Who signed a lease. ``machine`` tells one kernel's process numbers from another's; ``born`` one
@@ -48,7 +52,7 @@ class Owner:
 class Lock:
     """Held from construction to `release`.
 
-    Raises `AvemoError` naming the owner if another has it. An owner on this
+    Raises `Held` naming the owner if another has it. An owner on this
     machine is dead when its process is; one elsewhere when its lease is
     ``stale_s`` old by the file server's clock. ``machine`` is for tests.
     """
@@ -84,7 +88,7 @@ class Lock:
             highest = _highest(self.folder)
             owner = self._living_owner(highest) if highest else None
             if owner:
-                raise AvemoError(
+                raise Held(
                     f"{self.folder}: expected no other writer, found {owner}; wait for that run or stop it"
                 )
             mine = self.folder / f"lock-{_generation(highest) + 1:06d}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -29,9 +30,14 @@ if TYPE_CHECKING:
 
 faces_app = typer.Typer(help="Face tracks.", no_args_is_help=True)
 
+POLL_S = 5.0
+
 Shard = Annotated[int, typer.Option(min=0, help="Which shard.")]
 Shards = Annotated[int, typer.Option(min=1, help="Into how many shards the corpus is cut.")]
 Store = Annotated[Path, typer.Option(help="Folder that keeps what has been computed, whatever happens.")]
+Wait = Annotated[
+    float, typer.Option("--wait", min=0, help="Seconds to wait for another writer of the store.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="A clip that fails stops the run.")]
 
 
@@ -50,6 +56,7 @@ def track(
     out: Out,
     speed: Speed = "{}",
     threads: Threads = 1,
+    wait: Wait = 0,
     strict: Strict = False,
 ) -> None:
     """Track one face a clip in the shard's clips that have no track yet.
@@ -68,7 +75,7 @@ def track(
     rows = _rows(index, shard, shards)
     wanted = {name: item_key(row.media_key("visual"), tracker.key_part()) for name, row in rows.items()}
     held = partial(ShardStore, store, _info(part, shards))
-    _fill(held, wanted, rows, lambda row: track_clip(tracker, row.clip), out, strict)
+    _fill(held, wanted, rows, lambda row: track_clip(tracker, row.clip), out, strict, wait)
 
 
 def extract(
@@ -81,6 +88,7 @@ def extract(
     faces: Annotated[Path | None, typer.Option(help="The shard's face tracks; for visual features.")] = None,
     speed: Speed = "{}",
     threads: Threads = 1,
+    wait: Wait = 0,
     strict: Strict = False,
 ) -> None:
     """Extract features of the shard's clips that have none yet.
@@ -104,7 +112,7 @@ def extract(
     )
     info = _info(part, shards) | {"provenance": extractor.provenance()}
     held = partial(ShardStore, store, info, extractor.dtype, part["compression"])
-    _fill(held, wanted, rows, compute, out, strict)
+    _fill(held, wanted, rows, compute, out, strict, wait)
 
 
 def _info(part: Mapping[str, Any], shards: int) -> dict[str, Any]:
@@ -168,6 +176,7 @@ def _fill(
     compute: Callable[[Row], FeatureSequence],
     out: Path,
     strict: bool,
+    wait_s: float,
 ) -> None:
     """Compute what is missing, publish the shard, say what was done."""
     from pipeline.cache.fill import fill
@@ -179,7 +188,7 @@ def _fill(
             raise ClipFailure(Status.duplicate_id, clip_id, row.detail)
         return compute(row)
 
-    with store() as held:
+    with _waited_for(store, wait_s) as held:
         counter = Counter(held.info["component"])
         summary = fill(held, wanted, compute_clip, progress=lambda p: counter(p.done, p.total))
         for clip_id, reason in summary.failed.items():
@@ -190,6 +199,21 @@ def _fill(
         out.parent.mkdir(parents=True, exist_ok=True)
         held.publish(wanted, out)
     print(f"{summary.computed} computed, {summary.reused} reused, {len(summary.failed)} failed")
+
+
+def _waited_for(store: Callable[[], ShardStore], wait_s: float) -> ShardStore:
+    """The store, when its present owner lets go: what that run computes need not be computed again."""
+    from pipeline.cache.lock import Held
+
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            return store()
+        except Held as busy:
+            if time.monotonic() >= until:
+                raise
+            print(f"waiting: {busy}", file=sys.stderr, flush=True)
+            time.sleep(min(POLL_S, max(0.0, until - time.monotonic())))
 
 
 @faces_app.command()

@@ -31,7 +31,7 @@ rule audio_features:
     shell:
         "avemo extract --cfg {params.cfg:q} --index {input.index:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
-        " --threads {threads} {params.strict} --out {output:q} > {log:q} 2>&1"
+        " --threads {threads} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"
 
 
 use rule audio_features as audio_embeddings with:
@@ -76,7 +76,7 @@ rule visual_features:
         "avemo extract --cfg {params.cfg:q} --index {input.index:q}"
         " --faces {input.faces:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
-        " --threads {threads} {params.strict} --out {output:q} > {log:q} 2>&1"
+        " --threads {threads} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"
 
 
 use rule visual_features as face_pictures with:
