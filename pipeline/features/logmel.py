@@ -51,6 +51,11 @@ class LogMel(AudioExtractor):
 
     config: Config
 
+    @property
+    def dtype(self) -> str:
+        """The configured one."""
+        return self.config.dtype
+
     def provenance(self) -> dict[str, Any]:
         """Versions of the resampler and of torchaudio."""
         from importlib.metadata import version

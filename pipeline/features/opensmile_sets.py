@@ -38,8 +38,8 @@ class EGeMAPS(OpenSmileLLD):
     """The 25 descriptors of eGeMAPS v02 (Eyben et al., IEEE Trans. Affective Computing 7(2), 2016).
 
     openSMILE runs its installed configuration untouched, whose summaries keep
-    the whole clip in memory: about 0.3 MB for each second (measured between 5
-    and 20 minutes). Rows and times as `Compare2016`.
+    the whole clip in memory: 3 GB for two hours (measured). Rows and times as
+    `Compare2016`.
     """
 
     name = "egemaps"

@@ -95,6 +95,11 @@ class Wav2Vec2(AudioExtractor):
 
     config: Config
 
+    @property
+    def dtype(self) -> str:
+        """The configured one."""
+        return self.config.dtype
+
     def __init__(self, config: Config):
         super().__init__(config)
         import torch

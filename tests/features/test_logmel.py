@@ -86,6 +86,13 @@ def test_blocks_change_nothing(extractor):
     assert blocks.key_part() == extractor.key_part()
 
 
+def test_storage_as_float16(extractor):
+    narrow = LogMel(LogMel.Config(dtype="float16"))
+    half = narrow.extract(noise(4_000)).x
+    assert half.dtype == np.dtype(narrow.dtype) == np.float16
+    np.testing.assert_array_equal(half, extractor.extract(noise(4_000)).x.astype(np.float16))
+
+
 def test_the_shortest_signal_gives_one_frame(extractor):
     assert extractor.extract(noise(400)).x.shape == (1, 240)
     with pytest.raises(AvemoError, match=r"at least 400 samples .*found shape \(399,\)"):

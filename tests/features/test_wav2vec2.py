@@ -194,8 +194,9 @@ def test_bfloat16_is_near_and_another_key(ours, folder):
 
 
 def test_storage_as_float16(ours, folder):
-    half = extractor(folder, dtype="float16").extract(voice(9_000)).x
-    assert half.dtype == np.float16
+    narrow = extractor(folder, dtype="float16")
+    half = narrow.extract(voice(9_000)).x
+    assert half.dtype == np.dtype(narrow.dtype) == np.float16
     np.testing.assert_array_equal(half, ours.extract(voice(9_000)).x.astype(np.float16))
 
 
