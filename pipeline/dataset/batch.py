@@ -50,12 +50,16 @@ class Batch:
             return self.audio_BTD, self.audio_mask_BT
         return self.visual_BTD, self.visual_mask_BT
 
-    def without(self, modality: str) -> Batch:
-        """The same batch with ``"audio"`` or ``"visual"`` input set to zero, and no clip that has it."""
-        zeroed: dict[str, Any] = {
-            name: torch.zeros_like(getattr(self, name)) for name in (f"{modality}_BTD", f"has_{modality}_B")
+    def without(self, modality: str, clips_B: Tensor | None = None) -> Batch:
+        """The same batch with the ``"audio"`` or ``"visual"`` input of ``clips_B`` (default: all) set to
+        zero and marked as absent."""
+        x_BTD, has_B = getattr(self, f"{modality}_BTD"), self.has(modality)
+        kept_B = torch.zeros_like(has_B) if clips_B is None else ~clips_B
+        changed: dict[str, Any] = {
+            f"{modality}_BTD": x_BTD.masked_fill(~kept_B[:, None, None], 0),
+            f"has_{modality}_B": has_B & kept_B,
         }
-        return replace(self, **zeroed)
+        return replace(self, **changed)
 
     def select(self, keep_B: Tensor) -> Batch:
         """The clips where ``keep_B`` is True, padded as they were."""

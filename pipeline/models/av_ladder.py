@@ -39,7 +39,8 @@ class AVLadder(System):
     """Clean and noisy passes through encoders, CNNs and ladders (Fig. 1).
 
     Training: ``logits`` are the noisy heads (Eq. 3 is the mean of their losses),
-    ``losses["reconstruction"]`` is Eq. 4. Evaluation: clean heads and no further loss.
+    ``losses["reconstruction"]`` is Eq. 4. Evaluation: clean heads and no further loss, but
+    with a generator as in training.
     ``prediction`` is the mean of the clean logits in both.
     """
 
@@ -147,7 +148,7 @@ class AVLadder(System):
         clean = self.climb(self.represent(batch))
         logits = {name: encoding.logits_BC for name, encoding in clean.items()}
         prediction_BC = torch.stack([*logits.values()]).mean(0)
-        if not self.training:
+        if not self.training and generator is None:
             return Outputs(logits=logits, prediction=prediction_BC)
         noise = partial(add_gaussian, variance=self.config.noise_variance, generator=generator)
         noisy = self.climb(self.represent(batch, noise), noise)

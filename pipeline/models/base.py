@@ -84,7 +84,8 @@ class System(nn.Module):
 
     @abstractmethod
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
-        """One pass. ``generator`` feeds the model's own noise, so that a run resumes exactly.
+        """One pass. ``generator`` feeds the model's own noise, so that a run resumes exactly. In evaluation
+        mode a system adds noise, for its further losses, only if it is given one.
 
         ``prediction`` uses what a clip has: `Batch.has_audio_B`, `Batch.has_visual_B`.
         """

@@ -42,10 +42,15 @@ class TrainingConfig(ComponentConfig):
     modality_drop: float = Field(0.0, ge=0, le=0.5)
     """Probability that a mini-batch loses its sound, and again that it loses its faces; never both.
     AuxFormer's optimized training uses 0.2."""
+    drop_scope: Literal["batch", "clip", "independent"] = "batch"
+    """``modality_drop`` strikes a mini-batch, each clip, or each modality of each clip by itself."""
+    noisy_dev: bool = False
+    """Drop modalities of dev batches too, as AuxFormer's released code does."""
     patience: int | None = Field(None, ge=1)
     """Stop after so many epochs without a lower dev loss. None: all epochs, best checkpoint."""
-    dev_loss: Literal["prediction", "heads"] = "prediction"
-    """What selects the epoch: cross-entropy of the prediction's logits, or the mean over the heads'."""
+    dev_loss: Literal["prediction", "heads", "total"] = "prediction"
+    """What selects the epoch: cross-entropy of the prediction's logits, the mean over the heads', or the
+    whole training loss, for which AV-Ladder adds noise and reconstructs."""
     visual_first: bool = False
     """``alternating`` starts with the visual step, as VAVL's released code does; its paper starts with audio."""
     sampling: Literal["batch", "clip", "all"] = "batch"

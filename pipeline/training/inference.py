@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -27,6 +27,11 @@ class Data(Protocol):
         """Padded batches, in the given order, or shuffled by ``generator``; `dataset.ordering.batch_order`."""
 
 
+def unchanged(batch: Batch) -> Batch:
+    """``batch``."""
+    return batch
+
+
 # no_grad, not inference_mode: a data set may cache the tensors it makes here and train on them later.
 @torch.no_grad()
 def infer(
@@ -37,12 +42,15 @@ def infer(
     batch_size: int,
     device: torch.device | str,
     without: str | None = None,
+    change: Callable[[Batch], Batch] = unchanged,
+    noise: torch.Generator | None = None,
 ) -> Iterator[tuple[Batch, Outputs]]:
     """Batches in the given order and the outputs for each, in evaluation mode.
 
-    ``without`` names a modality to zero.
+    ``without`` names a modality to zero; ``change`` alters each batch; ``noise`` asks a
+    system for the further loss terms that its own noise enters.
     """
     model.eval()
     for batch in data.batches(clip_ids, batch_size, None):
-        moved = (batch.without(without) if without else batch).to(device)
-        yield moved, model(moved)
+        moved = change(batch.without(without) if without else batch).to(device)
+        yield moved, model(moved, noise)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,12 +19,13 @@ import torch
 from torch import Tensor
 
 from pipeline.contracts import AvemoError, digest
+from pipeline.dataset.batch import Batch
 from pipeline.dataset.tasks import Task
 from pipeline.models.base import System
 from pipeline.training import STEPS
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.config import TrainingConfig
-from pipeline.training.inference import Data, infer
+from pipeline.training.inference import Data, infer, unchanged
 from pipeline.training.losses import judged
 from pipeline.training.state import RunState
 from pipeline.training.steps import drop_modality
@@ -105,7 +107,7 @@ def train_epoch(
     for number, batch in enumerate(
         data.batches(clip_ids, config.batch_size, run.generators.shuffle, config.bucketing), start=1
     ):
-        seen = drop_modality(batch, config.modality_drop, run.generators.drop).to(run.device)
+        seen = dropped(run, config, batch).to(run.device)
         for name, value in step(run, seen, f"{place}, batch {number}").items():
             sums[name] = sums.get(name, 0.0) + len(batch) * value
             clips[name] = clips.get(name, 0) + len(batch)
@@ -117,10 +119,19 @@ def train_epoch(
 def assess(
     run: RunState, data: Data, clip_ids: Sequence[str], config: TrainingConfig, place: str
 ) -> dict[str, float]:
-    """Dev loss over all clips, the mean over what `TrainingConfig.dev_loss` judges, and the task's headline."""
-    targets, predictions = [], []
+    """Dev loss over all clips, as `TrainingConfig.dev_loss` says, and the task's headline."""
+    targets, predictions, own_losses = [], [], 0.0
     logits: dict[str, list[Tensor]] = {}
-    for batch, outputs in infer(run.model, data, clip_ids, batch_size=config.batch_size, device=run.device):
+    for batch, outputs in infer(
+        run.model,
+        data,
+        clip_ids,
+        batch_size=config.batch_size,
+        device=run.device,
+        change=partial(dropped, run, config) if config.noisy_dev else unchanged,
+        noise=run.generators.noise if config.dev_loss == "total" else None,
+    ):
+        own_losses += len(batch) * float(sum(outputs.losses.values()))
         targets.append(batch.targets)
         predictions.append(outputs.prediction)
         for head, found in judged(outputs, config.dev_loss).items():
@@ -128,11 +139,17 @@ def assess(
     if not targets:
         raise AvemoError(f"{place}: expected dev clips, found none; check the split and the features")
     loss = sum(run.task.set_loss(each, targets) for each in logits.values()) / len(logits)
+    loss += own_losses / sum(map(len, targets))
     if not math.isfinite(loss):
         raise AvemoError(f"{place}: expected a finite dev loss, found {loss}; lower training.lr")
     table = run.task.table(torch.cat(targets).cpu().numpy(), run.task.readout(torch.cat(predictions)))
     scores = run.task.score(pd.DataFrame(table))
     return {"dev_loss": loss} | {f"dev_{metric}": scores[metric] for metric in run.task.headline}
+
+
+def dropped(run: RunState, config: TrainingConfig, batch: Batch) -> Batch:
+    """``batch`` as `TrainingConfig.modality_drop` leaves it."""
+    return drop_modality(batch, config.modality_drop, run.generators.drop, config.drop_scope)
 
 
 def finished(run: RunState, config: TrainingConfig) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from pipeline.dataset.batch import Batch
 from pipeline.models.base import System
 from pipeline.training.losses import total
 from pipeline.training.state import RunState
+
+DropScope = Literal["batch", "clip", "independent"]
 
 
 def joint(run: RunState, batch: Batch, place: str) -> dict[str, float]:
@@ -103,13 +106,21 @@ def training_only(model: System, modules: Sequence[nn.Module]) -> Iterator[None]
         model.train()
 
 
-def drop_modality(batch: Batch, probability: float, generator: torch.Generator) -> Batch:
-    """Zero the sound if r < p, the faces if p ≤ r < 2p, with one r ~ U[0, 1) a batch (AuxFormer's code)."""
-    draw = torch.rand((), generator=generator).item()
-    if draw < probability:
-        return batch.without("audio")
-    if draw < 2 * probability:
-        return batch.without("visual")
+def drop_modality(
+    batch: Batch, probability: float, generator: torch.Generator, scope: DropScope = "batch"
+) -> Batch:
+    """Zero the sound if r < p, the faces if p ≤ r < 2p, with r ~ U[0, 1).
+
+    One r a batch (AuxFormer's code), or one a clip; ``independent``: a clip loses each modality by
+    an r < p of its own, so that p² of them lose both.
+    """
+    draws_N = torch.rand(1 if scope == "batch" else len(batch), generator=generator)
+    deaf_N, blind_N = draws_N < probability, (draws_N >= probability) & (draws_N < 2 * probability)
+    if scope == "independent":
+        blind_N = torch.rand(len(batch), generator=generator) < probability
+    for modality, lost_N in (("audio", deaf_N), ("visual", blind_N)):
+        if lost_N.any():
+            batch = batch.without(modality, lost_N.expand(len(batch)))
     return batch
 
 

@@ -105,6 +105,19 @@ def test_evaluation_is_clean(batch):
     assert torch.allclose(outputs.prediction, mean, atol=1e-6)
 
 
+def test_evaluation_with_noise_has_the_training_loss(batch):
+    """For selecting epochs by it: as in training, but with running statistics and without dropout."""
+    model = small(**NO_DROPOUT)
+    model(batch, generator())
+    outputs = model.eval()(batch, generator())
+    draw = generator()
+    disturb = partial(add_gaussian, variance=0.2, generator=draw)
+    noisy = model.climb(model.represent(batch, disturb), disturb)
+    expected = model.reconstruction(noisy, model.climb(model.represent(batch)))
+    assert torch.allclose(outputs.losses["reconstruction"], expected)
+    assert torch.equal(outputs.prediction, model(batch).prediction)
+
+
 def test_zero_weights_leave_the_supervised_loss(batch):
     model = small(reconstruction_weights=(0.0, 0.0, 0.0))
     supervised, unsupervised = total_loss(model(batch, generator()), batch.targets)

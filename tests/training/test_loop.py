@@ -294,6 +294,43 @@ def test_dev_loss_of_heads_is_their_mean(tmp_path):
     assert result.history[0]["dev_loss"] == pytest.approx(expected, rel=1e-6)
 
 
+def test_noisy_dev_drops_modalities_of_dev_batches(tmp_path):
+    """With certain loss of one modality or the other, the dev loss is that of one of the two."""
+    config = TrainingConfig(epochs=1, batch_size=100, device="cpu", modality_drop=0.5, noisy_dev=True)
+    model, result = run_tiny(tmp_path, config)
+    batch = ToyData().batch(list(ToySplit().dev))
+    with torch.no_grad():
+        possible = [
+            torch.nn.functional.cross_entropy(model.eval()(seen).prediction, batch.targets).item()
+            for seen in (batch.without("audio"), batch.without("visual"), batch)
+        ]
+    found = result.history[0]["dev_loss"]
+    assert min(abs(found - loss) for loss in possible[:2]) < 1e-6
+    assert abs(found - possible[2]) > 1e-4
+
+
+class Reconstructing(TinySystem):
+    """Has a loss of its own in evaluation, if it is given noise: 0.25."""
+
+    def forward(self, batch, generator=None):
+        outputs = super().forward(batch, generator)
+        if not self.training and generator is not None:
+            outputs.losses["reconstruction"] = torch.tensor(0.25)
+        return outputs
+
+
+@pytest.mark.parametrize(("dev_loss", "more"), [("heads", 0.0), ("total", 0.25)])
+def test_dev_loss_in_total(tmp_path, dev_loss, more):
+    config = TrainingConfig(epochs=1, batch_size=5, device="cpu", dev_loss=dev_loss)
+    model = build_seeded(Reconstructing, 0, "split00")
+    result = train(model, ToyData(), ToySplit(), config, TASK, run_id="tiny", folder=tmp_path)
+    batch = ToyData().batch(list(ToySplit().dev))
+    with torch.no_grad():
+        logits = model.eval()(batch).logits.values()
+        heads = sum(torch.nn.functional.cross_entropy(x, batch.targets).item() for x in logits) / 2
+    assert result.history[0]["dev_loss"] == pytest.approx(heads + more, rel=1e-6)
+
+
 def test_dev_loss_that_is_not_finite_stops_the_run(tmp_path):
     with pytest.raises(
         AvemoError, match=r"tiny, split split00, epoch 1: expected a finite dev loss, found nan"

@@ -40,6 +40,25 @@ def test_drop_shares_over_many_draws():
     )
 
 
+@pytest.mark.parametrize(
+    ("scope", "shares"), [("clip", (0.2, 0.2, 0.0)), ("independent", (0.16, 0.16, 0.04))]
+)
+def test_drop_by_the_clip(scope, shares):
+    """Shares of clips that lost sound alone, faces alone and both; zeroed where they lost them only."""
+    batch = ToyData().batch(IDS)
+    generator = torch.Generator().manual_seed(0)
+    counts, rounds = torch.zeros(3), 20_000 // len(batch)
+    for _ in range(rounds):
+        got = drop_modality(batch, 0.2, generator, scope)
+        deaf, blind = ~got.has_audio_B, ~got.has_visual_B
+        counts += torch.stack([(deaf & ~blind).sum(), (blind & ~deaf).sum(), (deaf & blind).sum()])
+        for side, lost in (("audio", deaf), ("visual", blind)):
+            before, after = (x.frames(side)[0] for x in (batch, got))
+            assert torch.equal(after[~lost], before[~lost])
+            assert not after[lost].any()
+    assert (counts / (rounds * len(batch))).tolist() == pytest.approx(shares, abs=0.015)
+
+
 def test_dropped_modality_is_zero_and_the_other_untouched():
     batch = ToyData().batch(IDS)
     generator = torch.Generator().manual_seed(0)
