@@ -6,9 +6,10 @@ A config is one run's (`pipeline.config.RunConfig`), or::
     tables: auxformer          # optional: whose tables to lay beside ours (`pipeline.report.definitions`)
     cache: cache               # these two hold for all runs
     results: results
+    paths: {corpus: data/X}    # optional: text for each ``${corpus}`` below
     <any other key of a run>   # the base of every run
     runs:
-      <run>: {<keys of a run>} # laid over the base, mapping into mapping; null takes a key away
+      <run>: {<keys of a run>} # laid over the base, mapping into mapping; null takes a mapping away
 
 Runs whose corpora have one id share its clip table, face tracks and features.
 """
@@ -186,7 +187,9 @@ def expand(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
         raise AvemoError(
             "config: run: expected no such key beside `runs`, whose keys are the names; delete it"
         )
-    base = {key: value for key, value in raw.items() if key not in ("paper", "tables", "runs", "results")}
+    base = {
+        key: value for key, value in raw.items() if key not in ("paper", "tables", "paths", "runs", "results")
+    }
     results = f"{raw.get('results', RunConfig.model_fields['results'].default)}/{paper}"
     expanded = {}
     for name, own in runs.items():
@@ -195,20 +198,44 @@ def expand(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for key in ("run", "cache", "results"):
             if key in own:
                 raise AvemoError(f"config: runs.{name}.{key}: it holds for all runs; put it beside `runs`")
-        expanded[str(name)] = overlaid(base, own) | {"run": str(name), "results": results}
+        run = placed(overlaid(base, own), raw.get("paths") or {}, f"runs.{name}")
+        expanded[str(name)] = run | {"run": str(name), "results": results}
     return expanded
 
 
 def overlaid(base: Any, own: Any) -> Any:
-    """``own`` over ``base``: mappings are joined key by key, anything else replaces; None takes a key away.
+    """``own`` over ``base``: mappings are joined key by key, anything else replaces; None takes a mapping away.
 
-    >>> overlaid({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": None}})
+    >>> overlaid({"a": {"b": 1}, "c": {"d": 2}}, {"a": {"b": 3}, "c": None})
     {'a': {'b': 3}}
     """
     if not (isinstance(base, dict) and isinstance(own, dict)):
         return own
+    gone = {key for key, value in own.items() if value is None and isinstance(base.get(key), dict)}
     joined = base | {key: overlaid(base.get(key), value) for key, value in own.items()}
-    return {key: value for key, value in joined.items() if value is not None}
+    return {key: value for key, value in joined.items() if key not in gone}
+
+
+def placed(value: Any, paths: dict[str, str], where: str) -> Any:
+    """``value`` with each ``${name}`` in its texts replaced; raises `AvemoError` for an unknown name.
+
+    >>> placed({"root": "${mosei}/Raw"}, {"mosei": "data/MOSEI"}, "corpus")
+    {'root': 'data/MOSEI/Raw'}
+    """
+
+    def text(match: re.Match[str]) -> str:
+        if match[1] not in paths:
+            raise AvemoError(
+                f"config: {where}: no {match[1]!r} among paths{nearest(match[1], paths) or '.'} "
+                f"Known: {', '.join(paths)}"
+            )
+        return str(paths[match[1]])
+
+    if isinstance(value, dict):
+        return {key: placed(inner, paths, f"{where}.{key}") for key, inner in value.items()}
+    if isinstance(value, list):
+        return [placed(inner, paths, where) for inner in value]
+    return re.sub(r"\$\{(\w+)\}", text, value) if isinstance(value, str) else value
 
 
 def waits_for(run: dict[str, Any], system: str) -> str:

@@ -116,6 +116,23 @@ def test_speed_settings_are_found_by_what_a_job_works_on(paper):
     assert "jobs" in speed["demo"]
 
 
+def test_paths_are_written_once_and_an_unknown_one_is_named(paper):
+    paper |= {"paths": {"made": "elsewhere"}}
+    paper["runs"] = {"one": {"corpus": {"config": {"root": "${made}/corpus"}}}}
+    assert resolve_study(paper).run("one")["corpus"]["config"]["root"] == "elsewhere/corpus"
+    paper["runs"]["one"]["corpus"]["config"]["root"] = "${maid}"
+    with pytest.raises(AvemoError, match=r"runs.one.corpus.config.root: no 'maid' among paths.*'made'"):
+        resolve_study(paper)
+
+
+def test_null_sets_a_value_to_none_and_takes_a_mapping_away():
+    laid = overlaid(
+        {"training": {"clip_norm": 0.8}, "systems": {"a": {}, "b": {}}},
+        {"training": {"clip_norm": None}, "systems": {"a": None}},
+    )
+    assert laid == {"training": {"clip_norm": None}, "systems": {"b": {}}}
+
+
 def test_nothing_that_is_not_a_mapping_is_joined():
     assert overlaid({"a": [1, 2], "b": {"c": 1}}, {"a": [3], "b": 4}) == {"a": [3], "b": 4}
 
