@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 WORKERS ?= 2
 
-.PHONY: help demo test lint bench dag lock clean
+.PHONY: help demo paper-mini test lint bench dag lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -15,6 +15,9 @@ help: ## list the targets
 
 demo: .venv/installed ## raw clips to report on the embedded corpus
 	@avemo demo
+
+paper-mini: .venv/installed ## all four papers on generated miniature corpora
+	@sh config/papers/mini/run.sh
 
 test: .venv/installed ## all tests
 	OMP_NUM_THREADS=1 pytest -n $(WORKERS) --dist loadfile --durations=10

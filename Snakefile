@@ -16,6 +16,7 @@ localrules:
     all,
     features,
     tables,
+    paper,
 
 
 rule all:
@@ -34,6 +35,11 @@ rule features:
 rule tables:
     input:
         [layout.table_files for layout in LAYOUTS.values()],
+        STUDY.table_files,
+
+
+rule paper:
+    input:
         STUDY.table_files,
 
 

@@ -18,13 +18,14 @@ class Workflow:
         self.repository, self.folder = repository, folder
         self.environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
-    def snakemake(self, config: dict, *arguments: str, succeeds: bool = True) -> str:
-        """Run, and return all that was printed."""
-        file = self.folder / "config.yaml"
-        file.write_text(yaml.safe_dump(config, sort_keys=False))
+    def snakemake(self, config: dict | list[Path], *arguments: str, succeeds: bool = True) -> str:
+        """Run with a config, or with files laid over each other, and return all that was printed."""
+        files = config if isinstance(config, list) else [self.folder / "config.yaml"]
+        if isinstance(config, dict):
+            files[0].write_text(yaml.safe_dump(config, sort_keys=False))
         snakefile = ("--snakefile", str(self.repository / "Snakefile"), "--directory", str(self.folder))
-        command = [sys.executable, "-m", "snakemake", *snakefile, "--configfile", str(file), "--cores", "2"]
-        return self._run([*command, *arguments], succeeds)
+        command = [sys.executable, "-m", "snakemake", *snakefile, "--cores", "2", *arguments]
+        return self._run([*command, "--configfile", *map(str, files)], succeeds)
 
     def avemo(self, *arguments: str, succeeds: bool = True) -> str:
         """Run one avemo command in the folder."""
