@@ -105,8 +105,7 @@ class _Findings:
         from pipeline.dataset.labels import load_labels
 
         splits = self._splits(run)
-        table = load_labels(self.study.layouts[run].labels).labelled if splits else None
-        given = dict(zip(table.clip_id, table.label, strict=True)) if table is not None else {}
+        given = load_labels(self.study.layouts[run].labels).given if splits else {}
         for split in splits:
             for side, clips in split.sides().items():
                 tally: dict[str, int] = {}

@@ -180,6 +180,8 @@ def evaluate(
                 )
                 place = {"system": system, "split": meta["split"], "modality": modality}
                 values = known.task.score(frame)
+                if frame.get("cosine_distance", pd.Series(dtype=float)).notna().any():
+                    values["cosine_distance"] = float(frame.cosine_distance.mean())
                 rows += [place | {"metric": metric, "value": value} for metric, value in values.items()]
                 frames.append(frame.assign(**place, speaker=frame.clip_id.map(speakers)))
     write_aside(predictions, lambda path: pd.concat(frames, ignore_index=True).to_parquet(path, index=False))

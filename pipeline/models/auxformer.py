@@ -19,7 +19,7 @@ from pipeline.dataset.batch import Batch
 from pipeline.models.attention import Encoder, FusionConfig, Residual, prepare, projection
 from pipeline.models.base import Outputs, System, SystemConfig
 from pipeline.models.dropout import Dropout
-from pipeline.models.pooling import ClipToken, TokenKind
+from pipeline.models.pooling import ClipToken, TokenKind, masked_mean
 
 
 class AuxFormerConfig(FusionConfig, SystemConfig):
@@ -53,6 +53,7 @@ class AuxFormer(System):
 
     Logits ``av``, ``audio``, ``visual``; their mean is the prediction, and the mean of
     their losses is Eq. 1 with all weights 1/3. Without ``auxiliary``: ``av`` alone.
+    ``representations`` are means over time of what leaves the cross encoders.
     """
 
     version: ClassVar[int] = 2
@@ -91,17 +92,23 @@ class AuxFormer(System):
         audio_BTD = self.project_audio(batch.audio_BTD)
         visual_BTD = self.project_visual(batch.visual_BTD)
         masks = batch.audio_mask_BT, batch.visual_mask_BT
-        logits = {"av": self._fuse(audio_BTD, visual_BTD, *masks)}
+        crossed = {
+            "audio": self.cross_audio(audio_BTD, masks[0], visual_BTD, masks[1]),
+            "visual": self.cross_visual(visual_BTD, masks[1], audio_BTD, masks[0]),
+        }
+        logits = {"av": self._fuse(crossed["audio"], crossed["visual"], *masks)}
         if self.config.auxiliary:
             logits["audio"] = self.aux_head_audio(self.aux_audio(audio_BTD, masks[0]))
             logits["visual"] = self.aux_head_visual(self.aux_visual(visual_BTD, masks[1]))
-        return Outputs(logits=logits, prediction=torch.stack([*logits.values()]).mean(0))
+        means = {
+            name: masked_mean(x_BTD, mask_BT)
+            for (name, x_BTD), mask_BT in zip(crossed.items(), masks, strict=True)
+        }
+        return Outputs(logits, torch.stack([*logits.values()]).mean(0), representations=means)
 
     def _fuse(self, audio_BTD: Tensor, visual_BSD: Tensor, audio_mask: Tensor, visual_mask: Tensor) -> Tensor:
-        """F_av: queries of one modality over keys of the other, self-attention, tokens, MLP."""
-        h_audio_BTD = self.cross_audio(audio_BTD, audio_mask, visual_BSD, visual_mask)
-        h_visual_BSD = self.cross_visual(visual_BSD, visual_mask, audio_BTD, audio_mask)
-        tokens = self.self_audio(h_audio_BTD, audio_mask), self.self_visual(h_visual_BSD, visual_mask)
+        """The rest of F_av: self-attention over what came from the cross encoders, tokens, MLP."""
+        tokens = self.self_audio(audio_BTD, audio_mask), self.self_visual(visual_BSD, visual_mask)
         return self.head(torch.cat(tokens, dim=1))
 
 

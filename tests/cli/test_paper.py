@@ -45,7 +45,9 @@ def label_and_split(study: Study) -> None:
     touch(layout.index)
     layout.labels.parent.mkdir(parents=True)
     clips = [Clip(name, name, name) for name in "abcd"]
-    save_labels(make_labels(clips, [Label(name, "anger") for name in "abcd"], ["anger"]), layout.labels)
+    save_labels(
+        make_labels(clips, [Label(name, "anger") for name in "abcd"], "classes", ["anger"]), layout.labels
+    )
     save_splits(layout.splits, SPLITS, pd.DataFrame())
 
 

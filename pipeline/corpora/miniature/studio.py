@@ -31,7 +31,7 @@ FEELINGS = {
 def settings(speakers: int, seed: int = 1) -> DemoConfig:
     """``speakers`` people who say one sentence in each of six emotions, about a second each."""
     chosen = {"actors": speakers, "graded": (), "plain": ("DFA",), "neutral": (), "seed": seed}
-    return DemoConfig.model_validate(chosen | {"seconds": 1.0, "size_px": 112, "fps": 10})
+    return DemoConfig.model_validate(chosen | {"seconds": 1.0, "size_px": 112, "fps": 5})
 
 
 def takes_by_speaker(config: DemoConfig) -> list[list[Take]]:
