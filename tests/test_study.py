@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.config import read_config, resolve
 from pipeline.contracts import AvemoError
+from pipeline.report.definitions import papers, read_paper
 from pipeline.study import Study, expand, overlaid, resolve_cached, resolve_study
 
 
@@ -142,8 +143,8 @@ def test_the_cached_resolution_is_the_same_and_is_made_once(demo, tmp_path):
     (cached,) = tmp_path.iterdir()
     assert first == resolve_study(demo)
     assert first == Study(**json.loads(cached.read_text()))
-    cached.write_text('{"runs": {"from": "cache"}}')
-    assert resolve_cached(demo, tmp_path) == Study({"from": "cache"})
+    cached.write_text('{"runs": {}, "paper": "from the cache"}')
+    assert resolve_cached(demo, tmp_path) == Study({}, "from the cache")
     assert resolve_cached(demo | {"run": "other"}, tmp_path).run()["run"] == "other"
 
 
@@ -171,3 +172,32 @@ def test_errors_of_the_child_process_reach_the_caller(demo, tmp_path):
     with pytest.raises(AvemoError, match="unknown key 'x'"):
         resolve_cached(demo | {"x": 1}, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("paper_name", papers())
+@pytest.mark.parametrize("mini", [False, True])
+def test_each_papers_config_has_all_that_its_tables_show(repository, paper_name, mini):
+    folder = repository / "config" / "papers"
+    raw = read_config(folder / f"{paper_name}.yaml")
+    if mini:
+        raw = overlaid(raw, read_config(folder / "mini" / f"{paper_name}.yaml"))
+    study = resolve_study(raw)
+    for table in read_paper(study.tables).tables:
+        for row in table.rows:
+            for at in (table.address(row, column) for column in table.columns):
+                assert at.label or at.system in study.runs[at.run]["systems"]
+
+
+@pytest.mark.parametrize(
+    ("paper_name", "splits", "tail"),
+    [
+        ("auxformer", 20, "greater"),
+        ("av_ladder", 20, "greater"),
+        ("vavl", 5, "two-sided"),
+        ("colearning", 1, "greater"),
+    ],
+)
+def test_the_papers_protocols(repository, paper_name, splits, tail):
+    study = resolve_study(read_config(repository / "config" / "papers" / f"{paper_name}.yaml"))
+    assert {run["splits"]["n"] for run in study.runs.values()} == {splits}
+    assert {run["tests"]["tail"] for run in study.runs.values()} == {tail}
