@@ -171,7 +171,8 @@ def evaluate(
             test_ids, left_out = data.usable(_split(splits, meta["split"]).test)
             for clip_id, reason in left_out.items():
                 typer.echo(f"{meta['split']}: {clip_id} not scored: {reason}")
-            for modality in ("av", *data.sources) if len(data.sources) > 1 else ("av",):
+            alone = [name for name in data.sources if name in model.modalities]
+            for modality in ("av", *alone) if len(data.sources) > 1 else ("av",):
                 frame = predict(
                     *(model, data, test_ids, known.task),
                     modality=modality,

@@ -40,6 +40,11 @@ class UnimodalAuxFormer(System):
         self.auxiliary = SequenceNetwork(config, repeats=config.aux_repeats)
         self.auxiliary_head = AuxiliaryHead(config, outputs)
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The one it looks at."""
+        return (self.config.modality,)
+
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass; draws nothing from ``generator``. Raises `AvemoError` for a clip without frames."""
         name = self.config.modality

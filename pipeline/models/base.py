@@ -82,6 +82,11 @@ class System(nn.Module):
     def initialise(self) -> None:
         """Load the parts that a config says were trained elsewhere; called once, before training."""
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the system looks at. It is not scored on a modality alone that it does not see."""
+        return ("audio", "visual")
+
     @abstractmethod
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass. ``generator`` feeds the model's own noise, so that a run resumes exactly. In evaluation

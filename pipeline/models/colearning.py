@@ -85,6 +85,11 @@ class CoLearning(System):
         for part, path in self.config.initial_weights.items():
             load_part(built[part], part, path)
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Both, or the one of a baseline."""
+        return ("audio", "visual") if self.config.modalities == "both" else (self.config.modalities,)
+
     def parts(self) -> dict[str, Sequence[nn.Module]]:
         """The three input types of section 3.2, each of which trains the whole model."""
         heads = HEADS if self.config.modalities == "both" else (self.config.modalities,)

@@ -51,6 +51,11 @@ class UnimodalConformer(System):
             nn.Linear(config.hidden, outputs),
         )
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The one it looks at."""
+        return (self.config.modality,)
+
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass; draws nothing from ``generator``. Raises `AvemoError` for a clip without frames."""
         require_frames(batch)
