@@ -17,7 +17,7 @@ from typing import Any
 
 TABLES = (
     *("main", "tests", "missing_modality", "per_class", "costs"),
-    *("clip_status", "failed_clips", "labels_counts", "splits_balance"),
+    *("clip_status", "failed_clips", "quality", "worst_clips", "labels_counts", "splits_balance"),
 )
 """Names of a run's tables."""
 
@@ -33,6 +33,7 @@ class Layout:
         self.config = self.results / "config.json"
         self.labels = self.results / "data" / "labels.parquet"
         self.splits = self.results / "data" / "splits.json"
+        self.quality = self.results / "data" / "quality.csv"
         self.sheet = self.results / "data" / "contact_sheet.png"
         self.tests = self.results / "scores" / "tests.csv"
         self.table_files = [

@@ -12,6 +12,7 @@ from pipeline.cli import (
     extraction,
     finetuning,
     predict,
+    quality,
     report,
     run,
     training,
@@ -28,6 +29,6 @@ app = typer.Typer(
 )
 for module in (
     *(run, config, corpus, extraction, cache, training, finetuning, report, predict, weights),
-    *(doctor,),
+    *(doctor, quality),
 ):
     module.register(app)

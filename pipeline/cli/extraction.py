@@ -221,35 +221,32 @@ def sheet(
     index: Index,
     faces: Annotated[Path, typer.Option(help="Manifest of the face tracks.")],
     out: Out,
+    quality: Annotated[Path, typer.Option(help="Table of `avemo cache quality`, the worst clips first.")],
     clips: Annotated[int, typer.Option(min=1, help="How many clips to show.")] = 12,
     columns: Annotated[int, typer.Option(min=1, help="How many crops of each.")] = 8,
 ) -> None:
-    """Draw a contact sheet of face crops, the clips with the fewest and least certain faces first.
+    """Draw a contact sheet of face crops, those clips that have a face track in the order of their concerns.
 
-    Example: avemo faces sheet --index index.parquet --faces manifest.json --out sheet.png
+    Example: avemo faces sheet --index index.parquet --faces manifest.json --quality quality.csv --out sheet.png
     """
     import cv2
+    import pandas as pd
 
     from pipeline.cache.manifest import FeatureSet
     from pipeline.clip_table import read_table
-    from pipeline.contracts import TRACK_COLUMNS, AvemoError
+    from pipeline.contracts import AvemoError
     from pipeline.extraction import has_face, sample_crops
     from pipeline.faces.crop import CropPolicy
     from pipeline.faces.sheet import contact_sheet
 
-    with FeatureSet(faces) as tracks:
-        found = {name: tracks.read(name) for name in tracks.clip_ids}
-    share = {name: float(has_face(track).mean()) for name, track in found.items()}
-    doubt = {name: float(track.x[:, TRACK_COLUMNS.index("score")].min()) for name, track in found.items()}
     rows = {row.clip_id: row for row in read_table(index)}
-    worst = sorted(share, key=lambda name: (share[name], doubt[name], name))[:clips]
-    cells = [
-        (
-            f"{name}\n{share[name]:.0%} of {len(found[name].x)} frames",
-            sample_crops(rows[name].clip, found[name], columns, CropPolicy(size_px=96)),
-        )
-        for name in worst
-    ]
+    cells = []
+    with FeatureSet(faces) as tracks:
+        worst = [name for name in pd.read_csv(quality, dtype={"clip_id": str}).clip_id if tracks.has(name)]
+        for name in worst[:clips]:
+            track = tracks.read(name)
+            label = f"{name}\n{has_face(track).mean():.0%} of {len(track.x)} frames"
+            cells.append((label, sample_crops(rows[name].clip, track, columns, CropPolicy(size_px=96))))
     encoded, png = cv2.imencode(".png", cv2.cvtColor(contact_sheet(cells), cv2.COLOR_RGB2BGR))
     if not encoded:
         raise AvemoError(f"{out}: the contact sheet could not be encoded as PNG")

@@ -208,6 +208,13 @@ class _Run:
         return pd.DataFrame(rows).groupby("system", sort=False).mean().reset_index()
 
     @cached_property
+    def quality(self) -> pd.DataFrame:
+        """A row a clip, the worst first."""
+        import pandas as pd
+
+        return pd.read_csv(self.layout.quality, dtype={"clip_id": str})
+
+    @cached_property
     def clips(self) -> pd.DataFrame:
         """Status of each clip in each stage."""
         import pandas as pd
@@ -259,6 +266,7 @@ def run_notes(config: dict[str, Any]) -> list[dict[str, str]]:
 
 def _tables(run: _Run) -> list[Table]:
     from pipeline.report import tables as make
+    from pipeline.report.quality import summary_table, worst_table
 
     task = run.labels.task
     return [
@@ -269,6 +277,8 @@ def _tables(run: _Run) -> list[Table]:
         make.costs_table(run.costs, run.order, run.notes),
         make.clip_status_table(run.clips, run.notes),
         make.failed_clips_table(run.clips, run.notes),
+        summary_table(run.quality, run.notes),
+        worst_table(run.quality, run.notes),
         make.plain_table("labels_counts", "Labels", "Clips by label.", run.labels.counts(), run.notes),
         make.plain_table(
             "splits_balance", "Splits", "Groups and clips of each side.", _balance(run), run.notes

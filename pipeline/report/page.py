@@ -62,7 +62,13 @@ SECTIONS = (
     Section("modalities", "Missing modality", ("missing_modality",), ("missing_modality",)),
     Section("classes", "Classes", ("confusion",), ("per_class",)),
     Section("training", "Training and costs", ("training_curves",), ("costs",)),
-    Section("data", "Data", (), ("clip_status", "labels_counts"), ("failed_clips", "splits_balance")),
+    Section(
+        "data",
+        "Data",
+        (),
+        ("clip_status", "quality", "worst_clips", "labels_counts"),
+        ("failed_clips", "splits_balance"),
+    ),
 )
 
 

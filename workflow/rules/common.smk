@@ -134,7 +134,12 @@ def sheets(run):
 
 def feature_options(wildcards):
     """The features a run's systems see, as options."""
-    given = [(stage, manifests(wildcards.run, stage)) for stage in ("audio", "visual")]
+    return stage_options(wildcards, "audio", "visual")
+
+
+def stage_options(wildcards, *stages):
+    """The manifests of a run's stages, as options."""
+    given = [(stage, manifests(wildcards.run, stage)) for stage in stages]
     return [
         word
         for stage, found in given
@@ -181,6 +186,7 @@ def records(wildcards):
         "labels": layout.labels,
         "splits": layout.splits,
         "tests": layout.tests,
+        "quality": layout.quality,
         "manifests": manifests(run, *STAGES),
         "scores": [layout.scores(system) for system in (*systems(run), "baselines")],
         "predictions": [layout.predictions(system) for system in systems(run)],

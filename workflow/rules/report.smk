@@ -29,10 +29,29 @@ rule tests:
         " --baselines {input.baselines:q} --out {output:q} {input.scores:q} > {log:q} 2>&1"
 
 
+rule quality:
+    input:
+        index=lambda wildcards: LAYOUTS[wildcards.run].index,
+        stages=lambda wildcards: manifests(wildcards.run, *STAGES),
+    output:
+        ANY.quality,
+    log:
+        ANY.logs / "quality.log",
+    conda:
+        ENVIRONMENT
+    params:
+        stages=lambda wildcards: stage_options(wildcards, *STAGES),
+    message:
+        "quality of the clips of {wildcards.run}"
+    shell:
+        "avemo cache quality --index {input.index:q} {params.stages:q} --out {output:q} > {log:q} 2>&1"
+
+
 rule contact_sheet:
     input:
         index=lambda wildcards: LAYOUTS[wildcards.run].index,
         faces=lambda wildcards: manifests(wildcards.run, "faces"),
+        quality=ANY.quality,
     output:
         ANY.sheet,
     log:
@@ -42,7 +61,8 @@ rule contact_sheet:
     message:
         "contact sheet of {wildcards.run}"
     shell:
-        "avemo faces sheet --index {input.index:q} --faces {input.faces:q} --out {output:q} > {log:q} 2>&1"
+        "avemo faces sheet --index {input.index:q} --faces {input.faces:q}"
+        " --quality {input.quality:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule run_config:
