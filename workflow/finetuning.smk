@@ -6,42 +6,43 @@ from pathlib import Path
 
 from pipeline.features.weights import quick_identity
 
-SPEECH = config.get("speech", {})
-RESULTS = [section["out"] for section in (SPEECH,) if section]
+TUNED = {
+    kind: section for kind, section in config.items() if kind in ("faces", "speech")
+}
 
 
 rule all:
     default_target: True
     input:
-        RESULTS,
+        [section["out"] for section in TUNED.values()],
 
 
-if SPEECH:
+for kind, section in TUNED.items():
+    out = Path(section["out"])
 
-    rule speech:
+    rule:
+        name:
+            kind
         input:
-            table=SPEECH["table"],
+            table=section["table"],
         output:
-            directory(SPEECH["out"]),
+            directory(out),
         log:
-            SPEECH["out"] + ".log",
+            f"{out}.log",
         benchmark:
-            SPEECH["out"] + ".tsv"
+            f"{out}.tsv"
         threads: 8
         resources:
             gpu=1,
             mem_mb=lambda wildcards, attempt: 32000 * attempt,
             runtime=lambda wildcards, attempt: 1440 * attempt,
         params:
-            cfg=json.dumps(SPEECH["config"]),
-            weights=quick_identity(SPEECH["config"]["weights"]),
-            resume=str(
-                Path(SPEECH["out"]).with_name(
-                    "." + Path(SPEECH["out"]).name + ".resume"
-                )
-            ),
+            kind=kind,
+            cfg=json.dumps(section["config"]),
+            weights=quick_identity(section["config"]["weights"]),
+            resume=str(out.with_name(f".{out.name}.resume")),
         message:
-            "fine-tune wav2vec 2.0 on {input.table}"
+            "fine-tune on {input.table}"
         shell:
-            "avemo finetune speech --cfg {params.cfg:q} --table {input.table:q} --resume {params.resume:q}"
-            " --threads {threads} --out {output:q} > {log:q} 2>&1"
+            "avemo finetune {params.kind} --cfg {params.cfg:q} --table {input.table:q}"
+            " --resume {params.resume:q} --threads {threads} --out {output:q} > {log:q} 2>&1"

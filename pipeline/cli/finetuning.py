@@ -69,9 +69,68 @@ def speech(cfg: Cfg, table: Table, resume: Resume, out: OutFolder, threads: Thre
     with aside_folder(out) as folder:
         save_tuned(folder, model)
         _write_account(folder / "tuning", tuned, config, inputs, started)
-    typer.echo(
-        f"{out}: epoch {tuned.best_epoch}, dev loss {tuned.history[tuned.best_epoch - 1]['dev_loss']:.4f}"
+    _say_result(out, tuned)
+
+
+@finetune_app.command()
+def faces(cfg: Cfg, table: Table, resume: Resume, out: OutFolder, threads: Threads = 1) -> None:
+    """Tune VGG-Face on AffectNet's seven emotions; the folder serves as `vgg_face_affectnet`'s `weights`.
+
+    The table has the columns path, label, split and, where the image is more than the face, x0, y0, x1, y1.
+
+    Example: avemo finetune faces --cfg '{"weights": "vgg_face_dag"}' --table affectnet.csv
+    --resume .resume/faces --out weights/vgg_face_affectnet
+    """
+    use_threads(threads)
+    _require_own(out)
+    from torch.nn.functional import cross_entropy
+
+    from pipeline.aside import aside_folder
+    from pipeline.config import parse
+    from pipeline.features.weights import find, sha256_path
+    from pipeline.finetuning.faces import (
+        FaceSides,
+        FaceTuning,
+        class_report,
+        read_pictures,
+        save_tuned,
+        scores,
+        start_network,
     )
+    from pipeline.finetuning.loop import predict, tune
+    from pipeline.training.loop import choose_device
+
+    started = time.time()
+    config = parse(FaceTuning, as_mapping(cfg), "finetune.faces")
+    read = read_pictures(table, config.classes)
+    weights = find(config.weights)
+    model, sides = start_network(weights, config), FaceSides(read, config)
+    inputs = {"table": sha256_path(table), **weights.provenance()}
+    typer.echo(f"{len(read['train'])} pictures to train on, {len(read['dev'])} to choose the epoch by")
+    told = {"progress": _say_epoch, "items": _item_counter()}
+    tuned = tune(model, sides, config, cross_entropy, scores, run_id=f"faces {inputs}", folder=resume, **told)
+    model.load_state_dict(tuned.best_state)
+    outputs, targets, _ = predict(model, sides.dev(), choose_device(config.device))
+    with aside_folder(out) as folder:
+        save_tuned(folder, model, config)
+        _write_account(folder / "tuning", tuned, config, inputs, started)
+        _write_classes(folder / "tuning", class_report(outputs, targets, config.classes))
+    _say_result(out, tuned)
+
+
+def _write_classes(folder: Path, report: dict[str, Any]) -> None:
+    """``classes.csv`` and ``classes.json``: scores of each class on the dev side, at the kept epoch."""
+    import json
+
+    import pandas as pd
+
+    pd.DataFrame(report["classes"]).to_csv(folder / "classes.csv", index=False)
+    (folder / "classes.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _say_result(out: Path, tuned: Any) -> None:
+    best = tuned.history[tuned.best_epoch - 1]
+    typer.echo(f"{out}: epoch {tuned.best_epoch}, dev loss {best['dev_loss']:.4f}")
 
 
 def _require_own(out: Path) -> None:

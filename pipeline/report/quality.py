@@ -81,6 +81,8 @@ def concerns(found: Mapping[str, Any]) -> list[str]:
     """What to look at in a clip, in words."""
     lost = found.get("missing", 0.0) + found.get("interpolated", 0.0)
     crowd = found.get("faces", 0) > 1 and found.get("margin", 1.0) < CLOSE_MARGIN
+    # A picture's length is known to a frame only.
+    apart_s, slack_s = found.get("mismatch_s", 0.0), max(APART_S, 1 / (found.get("fps") or np.inf))
     checks = (
         (bool(found["failed"]), found["failed"]),
         (lost > MANY_LOST, f"no face detected in {lost:.0%} of frames"),
@@ -88,8 +90,8 @@ def concerns(found: Mapping[str, Any]) -> list[str]:
         (found.get("clipped", 0) > MANY_CLIPPED, f"{found.get('clipped', 0):.1%} of samples clipped"),
         (found.get("silent", 0) > MANY_SILENT, f"{found.get('silent', 0):.0%} silent"),
         (
-            abs(found.get("mismatch_s", 0)) > APART_S,
-            f"sound {found.get('mismatch_s', 0):+.2f} s longer than picture",
+            abs(apart_s) > slack_s,
+            f"sound {abs(apart_s):.2f} s {'longer' if apart_s > 0 else 'shorter'} than picture",
         ),
         (
             (found.get("audio_rate_hz") or LOW_RATE_HZ) < LOW_RATE_HZ,

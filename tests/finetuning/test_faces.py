@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from sklearn.metrics import classification_report
 
 from pipeline.contracts import AvemoError
+from pipeline.features.vgg_face import VGGFaceAffectNet
 from pipeline.features.vgg_network import CONVS, Shape, VGGFace
 from pipeline.features.weights import find
 from pipeline.finetuning.faces import (
@@ -26,6 +31,10 @@ from pipeline.finetuning.faces import (
 
 SMALL = {"classes": ["happiness", "sadness"], "width": 4, "px": 32, "hidden": 16, "device": "cpu"}
 TINY = {**SMALL, "weights": "random-seed-0", "epochs": 8, "batch_size": 8, "lr": 0.003, "dropout": 0.0}
+
+
+class TinyAffectNet(VGGFaceAffectNet):
+    shape, dim = Shape(width=4, px=32, hidden=16), 16
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +147,40 @@ def test_the_class_report_is_scikit_learns():
         assert (row["precision"], row["recall"]) == pytest.approx((sklearn["precision"], sklearn["recall"]))
         assert row["count"] == sklearn["support"]
     assert np.sum(found["confusion"]) == 60
+
+
+def run_rule(repository: Path, folder: Path, section: dict) -> str:
+    """Run the fine-tuning workflow in ``folder``; the log of what it did."""
+    (folder / "config.yaml").write_text(json.dumps({"faces": section}))
+    files = ["--snakefile", str(repository / "workflow" / "finetuning.smk"), "--configfile", "config.yaml"]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", *files, "--cores", "1"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return (folder / f"{section['out']}.log").read_text()
+
+
+def test_the_rule_ends_in_weights_that_the_extractor_reads(repository, table, tmp_path):
+    log = run_rule(repository, tmp_path, {"table": str(table), "out": "weights/tuned", "config": TINY})
+    assert "epoch 8 of 8" in log
+    out = tmp_path / "weights" / "tuned"
+    report = json.loads((out / "tuning" / "classes.json").read_text())
+    assert np.trace(report["confusion"]) >= 10, "of 12 dev pictures"
+    rows = list(csv.DictReader((out / "tuning" / "classes.csv").open()))
+    assert [(row["class"], float(row["count"])) for row in rows] == [("happiness", 6), ("sadness", 6)]
+    history = list(csv.DictReader((out / "tuning" / "history.csv").open()))
+    record = json.loads((out / "tuning" / "run.json").read_text())
+    best = min(range(8), key=lambda epoch: float(history[epoch]["dev_loss"]))
+    assert record["best_epoch"] == best + 1
+    state = load_file(out / "model.safetensors")
+    assert {name.rsplit(".", 1)[0] for name in state} == {*CONVS, "fc1", "fc2", "fc3"}
+    ours = TinyAffectNet(TinyAffectNet.Config(weights=str(out), device="cpu"))
+    bright = np.full((32, 32, 3), 90, np.uint8)
+    above, below = bright.copy(), bright.copy()
+    above[:16], below[16:] = 210, 210
+    x = ours.extract([(0.0, above), (0.1, below)]).x
+    hidden = torch.relu(torch.from_numpy(x) @ state["fc2.weight"].T + state["fc2.bias"])
+    assert (hidden @ state["fc3.weight"].T + state["fc3.bias"]).argmax(-1).tolist() == [0, 1]
 
 
 def test_reading_ahead_changes_nothing(table, tmp_path):

@@ -98,7 +98,7 @@ def test_each_concern_is_named_and_a_good_clip_has_none(quality):
     assert concern["lost"] == "no face detected in 20% of frames"
     assert concern["crowd"] == "3 faces, margin of choice 0.05"
     assert concern["silent"] == "100% silent"
-    assert concern["short"] == "sound -0.50 s longer than picture"
+    assert concern["short"] == "sound 0.50 s shorter than picture"
     # |1.5 sin| is at least 0.999 for 1 - 2 asin(0.666) / pi of the time.
     share, words = concern["clipped"].split("%")
     assert float(share) == pytest.approx(100 * (1 - 2 * np.arcsin(0.999 / 1.5) / np.pi), abs=0.5)
