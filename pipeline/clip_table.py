@@ -7,6 +7,7 @@ runs; such a clip keeps its row, with status and reason.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -79,6 +80,11 @@ def index_clips(
     """One row a clip id, sorted. Raises `AvemoError` for ids that no file may be named after."""
     by_id: dict[str, list[Clip]] = {}
     for clip in clips:
+        if clip.end_s is not None and clip.end_s <= clip.start_s:
+            raise AvemoError(
+                f"{clip.clip_id}: expected end_s after start_s, found {clip.start_s} to {clip.end_s} s; "
+                "correct the clip's row"
+            )
         by_id.setdefault(checked_id(clip.clip_id), []).append(clip)
     rows = []
     for done, (_, same) in enumerate(sorted(by_id.items()), start=1):
@@ -155,11 +161,23 @@ def read_table(path: Path) -> list[Row]:
     try:
         table = pq.read_table(path)
         rows = [Row(**row) for row in table.to_pylist()]
-    except (pa.ArrowInvalid, TypeError, OSError) as error:
+        for row in rows:
+            _check(row)
+    except (pa.ArrowException, TypeError, ValueError, OSError, AvemoError) as error:
         raise AvemoError(f"{path}: expected a clip table, found {error}; delete it and run again") from error
-    for row in rows:
-        checked_id(row.clip_id)
     return rows
+
+
+def _check(row: Row) -> None:
+    """Raises for what `index_clips` never makes, so that nothing downstream has to look."""
+    checked_id(row.clip_id)
+    Status(row.status)
+    end_s = math.inf if row.end_s is None else row.end_s
+    if not (0 <= row.start_s < end_s and row.end_s != math.inf):
+        raise ValueError(f"{row.clip_id}: an interval from {row.start_s} to {row.end_s} s")
+    for value in (row.duration_s, row.audio_rate_hz, row.fps, row.n_frames):
+        if value is not None and not 0 <= value < math.inf:
+            raise ValueError(f"{row.clip_id}: {value} as duration, rate or number of frames")
 
 
 def shard_rows(rows: Iterable[Row], shard: int, shards: int) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,32 @@ def test_another_file_is_refused(tmp_path):
     (tmp_path / "index.parquet").write_text("not a table")
     with pytest.raises(AvemoError, match="expected a clip table"):
         read_table(tmp_path / "index.parquet")
+
+
+HOSTILE = [
+    {"clip_id": "../../etc/passwd"},
+    {"status": "fine"},
+    {"start_s": float("nan")},
+    {"start_s": -1.0},
+    {"end_s": float("inf")},
+    {"start_s": 2.0, "end_s": 1.0},
+    {"duration_s": float("nan")},
+    {"fps": float("inf")},
+    {"n_frames": -1},
+]
+
+
+@pytest.mark.parametrize("change", HOSTILE)
+def test_a_hostile_row_is_refused(change, clips, tmp_path):
+    rows = index(clips, tmp_path)
+    write_table(tmp_path / "index.parquet", [replace(rows[0], **change), rows[1]])
+    with pytest.raises(AvemoError, match="expected a clip table"):
+        read_table(tmp_path / "index.parquet")
+
+
+def test_an_interval_that_ends_before_it_begins_is_named_at_the_index(clips, tmp_path):
+    with pytest.raises(AvemoError, match="a: expected end_s after start_s, found 2.0 to 1.0 s"):
+        index([Clip("a", "a", "a", video_path=tmp_path / "a.mp4", start_s=2.0, end_s=1.0)], tmp_path)
 
 
 def test_one_bad_file_leaves_the_other_modality_usable(clips, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import threading
 import time
@@ -16,6 +17,9 @@ from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, Status
 
 FLUSH_BYTES = 128 * 2**20
 """Frames held at most before they are kept."""
+
+
+EXHAUSTED = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ESTALE}
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def fill(
     """Compute exactly the missing clips, in order of id, keeping them every ``flush_s`` seconds.
 
     An `AvemoError` of ``compute``, and frames that cannot be stored (NaN, say),
-    are recorded as the clip's failure. Any other exception, Ctrl-C and SIGTERM
+    are recorded as the clip's failure, unless the machine ran out of something. Any other exception, Ctrl-C and SIGTERM
     end the fill after keeping what is done; a SIGKILL loses what came after the
     last flush.
     """
@@ -70,9 +74,14 @@ def fill(
 def _item(store: ShardStore, clip_id: str, key: str, compute: Callable[[str], FeatureSequence]) -> Item:
     try:
         frames = compute(clip_id)
-    except ClipFailure as failure:
-        return Item(clip_id, key, failure.status, failure.detail)
     except AvemoError as error:
+        if _is_the_machines(error):
+            error.add_note(
+                f"while computing clip {clip_id}; the machine is at fault, so it will be tried again"
+            )
+            raise
+        if isinstance(error, ClipFailure):
+            return Item(clip_id, key, error.status, error.detail)
         return Item(clip_id, key, Status.unreadable, str(error))
     except Exception as error:
         error.add_note(f"while computing clip {clip_id}")
@@ -81,6 +90,16 @@ def _item(store: ShardStore, clip_id: str, key: str, compute: Callable[[str], Fe
         return storable(Item(clip_id, key, Status.ok, "", frames.x, frames.times_s), store.dtype)
     except AvemoError as error:
         return Item(clip_id, key, Status.invalid_features, str(error))
+
+
+def _is_the_machines(error: BaseException) -> bool:
+    """Whether a failure comes from memory, file handles or disks that ran out, not from the clip."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or getattr(cause, "errno", None) in EXHAUSTED:
+            return True
+        cause = cause.__cause__
+    return False
 
 
 @contextmanager

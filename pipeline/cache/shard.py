@@ -213,6 +213,8 @@ class Shard:
             self.close()
             raise
         self._descriptor: int = self._file.id.get_vfd_handle()
+        self._begins = {name: dataset.id.get_offset() for name, dataset in self._datasets.items()}
+        self._stored = self._datasets["data"].dtype
         self.dim: int = self._datasets["data"].shape[1]
         self.dtype: str = self._datasets["data"].dtype.name
 
@@ -246,7 +248,7 @@ class Shard:
         entry = self._ok_entry(clip_id)
         if len(out) > entry.length:
             raise AvemoError(f"{clip_id}: expected at most {entry.length} frames asked for, found {len(out)}")
-        if out.dtype == self._datasets["data"].dtype:
+        if out.dtype == self._stored:
             self._read_frames("data", entry, out)
         else:
             out[...] = self.read(clip_id).x[: len(out)]
@@ -259,11 +261,10 @@ class Shard:
 
     def _read_frames(self, name: str, entry: Entry, out: np.ndarray) -> None:
         """A clip's part of a dataset, from the page cache in one copy where it is not compressed."""
-        dataset = self._datasets[name]
-        begin = dataset.id.get_offset()
+        begin = self._begins[name]
         with _explained(self.path):
             if begin is None:
-                dataset.read_direct(out, np.s_[entry.offset : entry.offset + len(out)])
+                self._datasets[name].read_direct(out, np.s_[entry.offset : entry.offset + len(out)])
                 return
             position = begin + entry.offset * out.itemsize * math.prod(out.shape[1:])
             rest = memoryview(out.data).cast("B")
@@ -286,9 +287,12 @@ class Shard:
     def _mapped(self, entry: Entry) -> np.ndarray:
         """A clip's frames without holding them: where they lie in the file, or unpacked to a buffer."""
         data = self._datasets["data"]
-        if data.chunks is None:
-            start = data.id.get_offset() + entry.offset * self.dim * data.dtype.itemsize
-            return np.memmap(self.path, data.dtype, "r", start, (entry.length, self.dim))
+        begin = self._begins["data"]
+        if begin is not None:
+            start = begin + entry.offset * self.dim * data.dtype.itemsize
+            # Of this open file: by now another may have its name.
+            with open(os.dup(self._descriptor), "rb") as file:
+                return np.memmap(file, data.dtype, "r", start, (entry.length, self.dim))
         buffer = FrameBuffer((self.dim,), data.dtype)
         for start in range(entry.offset, entry.offset + entry.length, data.chunks[0]):
             buffer.append(data[start : min(start + data.chunks[0], entry.offset + entry.length)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from cache_factory import INFO, frames_of, ids, items_in, wanted_of
 
 from pipeline.cache.fill import Progress, Summary, fill
 from pipeline.cache.store import ShardStore
-from pipeline.contracts import AvemoError, FeatureSequence, Status
+from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, Status
 
 CLIPS = ids(30)
 WANTED = wanted_of(CLIPS)
@@ -128,6 +129,21 @@ def test_an_error_for_people_is_recorded(tmp_path: Path) -> None:
         store.publish({"a": "k"}, tmp_path / "0000.h5")
     assert summary.failed == {"a": "unreadable: a: expected 16000 Hz, got 8000 Hz; resample"}
     assert items_in(tmp_path / "0000.h5")[0].status is Status.unreadable
+
+
+@pytest.mark.parametrize("cause", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+def test_what_the_machine_lacks_is_not_recorded_as_the_clips_failure(
+    cause: Exception, tmp_path: Path
+) -> None:
+    def starved(clip_id: str) -> FeatureSequence:
+        if clip_id == "clip12":
+            raise ClipFailure(Status.unreadable, clip_id, "cannot be opened") from cause
+        return frames_of(clip_id)
+
+    with ShardStore(tmp_path, INFO) as store:
+        with pytest.raises(ClipFailure, match="clip12"):
+            fill(store, WANTED, starved)
+        assert store.missing(WANTED) == CLIPS[12:]
 
 
 def stop_at(clip_id: str, error: BaseException):

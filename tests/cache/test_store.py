@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -169,6 +170,24 @@ def test_damage_among_replaced_items_goes_at_the_next_publication(folder: Path, 
     with ShardStore(folder, INFO) as store:
         assert store.missing(WANTED) == ["clip01"]
     assert names(folder) == ["packed"]
+
+
+def test_an_open_shard_stays_what_it_was_while_another_takes_its_name(folder: Path, tmp_path: Path) -> None:
+    publish(folder, tmp_path / "0000.h5")
+    changed = wanted_of(ids(8), key="k2")
+    with Shard(tmp_path / "0000.h5") as shard:
+        with ShardStore(folder, INFO) as store:
+            store.append([replace(item_of(name, key="k2"), **other_frames(name)) for name in ids(8)])
+        publish(folder, tmp_path / "0000.h5", changed)
+        assert shard.verify() == []
+        for clip_id in shard.index:
+            assert_same(shard.item(clip_id), item_of(clip_id))
+
+
+def other_frames(clip_id: str) -> dict[str, np.ndarray]:
+    """Frames of the same shapes with other numbers; nothing for the clip that fails."""
+    item = item_of(clip_id)
+    return {} if item.x is None else {"x": 2 * item.x}
 
 
 def test_replaced_items_keep_no_copies_of_others(folder: Path, tmp_path: Path) -> None:
