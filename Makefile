@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 WORKERS ?= 2
 
-.PHONY: help demo paper-mini test lint bench dag lock clean
+.PHONY: help demo paper-mini test lint bench stress dag lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -30,6 +30,9 @@ lint: .venv/installed ## ruff, mypy, snakefmt, snakemake --lint
 
 bench: .venv/installed ## speed against what a user would run instead
 	python -m benchmarks $(BENCH)
+
+stress: .venv/installed ## kill, corrupt, race and fuzz the caches; writes docs/reliability.md
+	OMP_NUM_THREADS=1 python -m benchmarks.stress $(STRESS)
 
 dag: .venv/installed ## draw docs/dag.svg again (needs graphviz)
 	snakemake --rulegraph 2>/dev/null | sed -n '/^digraph/,$$p' | tred \

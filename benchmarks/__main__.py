@@ -7,7 +7,18 @@ import runpy
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("faces", "embedding", "lld", "wav2vec2", "memory", "noop", "training", "training_vavl")
+BENCHMARKS = (
+    "faces",
+    "embedding",
+    "lld",
+    "wav2vec2",
+    "memory",
+    "noop",
+    "training",
+    "training_vavl",
+    "streaming",
+    "storage",
+)
 
 
 def main() -> None:

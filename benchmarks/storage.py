@@ -1,0 +1,75 @@
+"""What compression and float16 cost and save, on the acoustic features of real clips.
+
+Size on disk and CPU time to read every clip once, relative to float32 as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from pipeline.cache.items import Item
+from pipeline.cache.shard import COMPRESSIONS, Shard, write_shard
+from pipeline.contracts import AvemoError, Clip, Status
+from pipeline.extraction import extract_audio
+from pipeline.features.opensmile_lld import CompareLLD
+
+
+def items_of(clips: Path, copies: int) -> list[Item]:
+    """ComParE descriptors of real clips, each some times over."""
+    extractor = CompareLLD(CompareLLD.Config())
+    items = []
+    for path in sorted(clips.glob("*.mp4")):
+        found = extract_audio(extractor, Clip(path.stem, "?", "?", video_path=path))
+        items += [Item(f"{path.stem}-{n}", "k", Status.ok, "", found.x, found.times_s) for n in range(copies)]
+    return items
+
+
+def read_s(path: Path, rounds: int = 5) -> float:
+    """CPU seconds to read every clip, the best of some rounds."""
+    found = []
+    for _ in range(rounds):
+        with Shard(path) as shard:
+            begin = time.process_time()
+            for name in shard.index:
+                shard.read(name)
+            found.append(time.process_time() - begin)
+    return min(found)
+
+
+def main() -> None:
+    """Print the table and add it to docs/reliability.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=Path, required=True, help="folder of .mp4 clips")
+    parser.add_argument("--copies", type=int, default=20)
+    asked = parser.parse_args()
+    items = items_of(asked.clips, asked.copies)
+    frames = sum(len(item.x) for item in items if item.x is not None)
+    table = [["dtype", "compression", "bytes a frame", "size", "read, CPU s", "times slower"]]
+    first: tuple[float, float] | None = None
+    with tempfile.TemporaryDirectory() as folder:
+        for dtype in ("float32", "float16"):
+            for compression in COMPRESSIONS:
+                path = Path(folder) / f"{dtype}-{compression}.h5"
+                try:
+                    write_shard(path, items, {}, dtype, compression=compression)
+                except AvemoError as error:
+                    table.append([dtype, compression, "refused", str(error)[:80], "", ""])
+                    continue
+                size, seconds = path.stat().st_size, read_s(path)
+                first = first or (size, seconds)
+                ratios = f"{size / first[0]:.2f}", f"{seconds / first[1]:.1f}"
+                table.append(
+                    [dtype, compression, f"{size / frames:.0f}", ratios[0], f"{seconds:.4f}", ratios[1]]
+                )
+    counts = {"features": "compare_lld of real clips", "clips": len(items), "frames": frames}
+    print(*(" | ".join(row) for row in table), counts, sep="\n")
+    from benchmarks.stress.page import write_section
+
+    write_section(Path("docs/reliability.md"), "storage", counts, table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""`make stress`: run everything, print the counts, write docs/reliability.md; exit code 1 if anything was violated."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.stress import changes, fuzz, kills, races, rot
+from benchmarks.stress.arena import REPOSITORY
+from benchmarks.stress.kills import Tally
+from benchmarks.stress.page import write_section
+
+Stage = Callable[[Path, random.Random, float], Tally]
+
+STAGES: dict[str, Stage] = {
+    "kills of extraction": lambda folder, g, size: kills.kill_extraction(folder, round(60 * size), g),
+    "kills of training": lambda folder, g, size: kills.kill_training(folder, round(25 * size), g),
+    "kills of the report": lambda folder, g, size: kills.kill_report(folder, round(15 * size), g),
+    "kills of the workflow": lambda folder, g, size: kills.kill_workflow(folder, round(10 * size), g),
+    "corruptions": lambda folder, g, size: rot.corrupt(folder, round(12 * size), g),
+    "two writers": lambda folder, g, size: races.two_runs(folder, round(10 * size), g),
+    "readers during writing": lambda folder, _, size: races.readers(folder, 20 * size),
+    "leases among machines": lambda folder, _, size: races.machines(folder, 30 * size),
+    "fuzz": lambda folder, g, size: fuzz.tallied(folder, round(104_000 * size), g.randrange(2**32)),
+    "what a change computes": lambda folder, _, __: changes.measure(folder),
+}
+
+
+def main() -> int:
+    """Run the named stages, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stages", nargs="*", default=list(STAGES), help=f"of: {', '.join(STAGES)}")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size", type=float, default=1.0, help="share of the full number of cases")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "reliability.md")
+    asked = parser.parse_args()
+    violated = 0
+    for name in asked.stages:
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="avemo-stress-") as folder:
+            tally = STAGES[name](Path(folder) / "arena", random.Random(f"{asked.seed} {name}"), asked.size)
+        violated += len(tally.violations)
+        counts = dict(tally) | {
+            "violations": len(tally.violations),
+            "seconds": round(time.monotonic() - begin),
+        }
+        print(f"\n== {name}", *(f"{value:>8} {what}" for what, value in counts.items()), sep="\n", flush=True)
+        print(*(f"VIOLATED {what[:500]}" for what in tally.violations), sep="\n", flush=True)
+        write_section(asked.out, name, counts, tally.table)
+    return 1 if violated else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
