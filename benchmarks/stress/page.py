@@ -11,8 +11,8 @@ from pipeline.aside import aside
 
 HEAD = """# What the caches hold out against
 
-Written by `make stress` and `make bench BENCH="scale streaming storage"`, one section a stage; nothing here is
-typed by hand. The corpora are generated sounds and numbers; every process is real and killed for real.
+One section a stage of `make stress` and of `make bench BENCH="streaming storage"`, each with the number of cases it
+rests on. The corpora are generated sounds and numbers; every process is real and killed for real.
 """
 
 
