@@ -101,7 +101,7 @@ def train(
         model = build_seeded(lambda: build_model(part["model"], **dims, **part["config"]), config.seed, split)
         model.initialise()
         sides = Split(split, tuple(train_ids), tuple(dev_ids), ())
-        run_id = f"{system}-{digest([part, inputs])}"
+        run_id = f"{system}-{digest([part, inputs, known.targets])}"
         read = ProfiledData(data, profile) if profile else data
         with watching(f"{system}, {split}", known.task, tensorboard) as tell:
             result = train_system(

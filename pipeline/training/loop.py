@@ -79,14 +79,14 @@ def train(
         torch.set_num_threads(config.threads)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         data.fit(split.train)
-        identity = run_identity(model, split, config, run_id, device)
+        identity = run_identity(model, split, config, task, run_id, device)
         run = start_or_resume(model, split, config, task, identity, folder, device)
-        while not finished(run, config):
+        while not finished(run):
             started = time.perf_counter()
             epoch, lr = len(run.history) + 1, run.lr
             place = f"{run_id}, split {split.name}, epoch {epoch}"
-            losses = train_epoch(run, data, split.train, config, place)
-            dev = assess(run, data, split.dev, config, place)
+            losses = train_epoch(run, data, split.train, place)
+            dev = assess(run, data, split.dev, place)
             row = {"epoch": epoch, "lr": lr, **losses, **dev, "seconds": time.perf_counter() - started}
             run.finish_epoch(row)
             tensors, meta = run.snapshot()
@@ -96,18 +96,16 @@ def train(
     return TrainingResult(run.history, run.best_epoch, run.best_state)
 
 
-def train_epoch(
-    run: RunState, data: Data, clip_ids: Sequence[str], config: TrainingConfig, place: str
-) -> dict[str, float]:
+def train_epoch(run: RunState, data: Data, clip_ids: Sequence[str], place: str) -> dict[str, float]:
     """One pass in random order; each loss term's mean over the clips of the batches that have it."""
-    step = STEPS.load(config.procedure)
+    config, step = run.config, STEPS.load(run.config.procedure)
     run.model.train()
     sums: dict[str, float] = {}
     clips: dict[str, int] = {}
     for number, batch in enumerate(
         data.batches(clip_ids, config.batch_size, run.generators.shuffle, config.bucketing), start=1
     ):
-        seen = dropped(run, config, batch).to(run.device)
+        seen = dropped(run, batch).to(run.device)
         for name, value in step(run, seen, f"{place}, batch {number}").items():
             sums[name] = sums.get(name, 0.0) + len(batch) * value
             clips[name] = clips.get(name, 0) + len(batch)
@@ -116,11 +114,10 @@ def train_epoch(
     return {f"train_{name}": value / clips[name] for name, value in sums.items()}
 
 
-def assess(
-    run: RunState, data: Data, clip_ids: Sequence[str], config: TrainingConfig, place: str
-) -> dict[str, float]:
+def assess(run: RunState, data: Data, clip_ids: Sequence[str], place: str) -> dict[str, float]:
     """Dev loss over all clips, as `TrainingConfig.dev_loss` says, and the task's headline."""
-    targets, predictions, own_losses = [], [], 0.0
+    config, own_losses = run.config, 0.0
+    targets, predictions = [], []
     logits: dict[str, list[Tensor]] = {}
     for batch, outputs in infer(
         run.model,
@@ -128,10 +125,11 @@ def assess(
         clip_ids,
         batch_size=config.batch_size,
         device=run.device,
-        change=partial(dropped, run, config) if config.noisy_dev else unchanged,
+        change=partial(dropped, run) if config.noisy_dev else unchanged,
         noise=run.generators.noise if config.dev_loss == "total" else None,
     ):
-        own_losses += len(batch) * float(sum(outputs.losses.values()))
+        if config.dev_loss == "total":
+            own_losses += len(batch) * float(sum(outputs.losses.values()))
         targets.append(batch.targets)
         predictions.append(outputs.prediction)
         for head, found in judged(outputs, config.dev_loss).items():
@@ -147,14 +145,15 @@ def assess(
     return {"dev_loss": loss} | {f"dev_{metric}": scores[metric] for metric in run.task.headline}
 
 
-def dropped(run: RunState, config: TrainingConfig, batch: Batch) -> Batch:
+def dropped(run: RunState, batch: Batch) -> Batch:
     """``batch`` as `TrainingConfig.modality_drop` leaves it."""
+    config = run.config
     return drop_modality(batch, config.modality_drop, run.generators.drop, config.drop_scope)
 
 
-def finished(run: RunState, config: TrainingConfig) -> bool:
+def finished(run: RunState) -> bool:
     """All epochs are done, or the dev loss has not fallen for ``patience`` of them."""
-    done = len(run.history)
+    config, done = run.config, len(run.history)
     return done >= config.epochs or (config.patience is not None and done - run.best_epoch >= config.patience)
 
 
@@ -182,12 +181,12 @@ def start_or_resume(
 
 
 def run_identity(
-    model: System, split: TrainDev, config: TrainingConfig, run_id: str, device: torch.device
+    model: System, split: TrainDev, config: TrainingConfig, task: Task, run_id: str, device: torch.device
 ) -> str:
     """A digest of all that a checkpoint must agree with to be resumed."""
     weights = {name: list(value.shape) for name, value in model.state_dict().items()}
     sides = [split.name, list(split.train), list(split.dev)]
-    return digest([run_id, sides, config.numbers(), weights, device.type])
+    return digest([run_id, sides, config.numbers(), [task.kind, *task.names], weights, device.type])
 
 
 def choose_device(name: str) -> torch.device:

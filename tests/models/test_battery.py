@@ -8,7 +8,11 @@ from model_batches import AUDIO_DIM, CLIPS, OUTPUTS, VISUAL_DIM, pad, random_bat
 from pydantic import ValidationError
 
 from pipeline.contracts import AvemoError
+from pipeline.dataset.tasks import Classes
 from pipeline.models import MODELS, build_model
+from pipeline.training import STEPS
+from pipeline.training.config import TrainingConfig
+from pipeline.training.state import RunState
 
 SMALL = {
     "auxformer": {"width": 8, "heads": 2, "layers": 2},
@@ -242,3 +246,19 @@ def test_parameter_ratios_as_printed():
 
 def test_every_system_has_a_small_config():
     assert set(SMALL) == set(MODELS)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "procedure"), [(n, p) for n in sorted(MODELS) for p in MODELS.load(n).procedures]
+)
+def test_each_procedure_a_system_claims_moves_its_weights(name, procedure, precision):
+    model = small(name).train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    config = TrainingConfig(procedure=procedure, precision=precision)
+    run = RunState.fresh(model, Classes([str(i) for i in range(OUTPUTS)]), config, "s", torch.device("cpu"))
+    terms = STEPS.load(procedure)(run, random_batch(), "here")
+    assert torch.tensor(list(terms.values())).isfinite().all()
+    after = model.state_dict()
+    assert any(not torch.equal(after[key], before[key]) for key in before)
+    assert all(value.isfinite().all() for value in after.values() if value.is_floating_point())

@@ -309,6 +309,24 @@ def test_noisy_dev_drops_modalities_of_dev_batches(tmp_path):
     assert abs(found - possible[2]) > 1e-4
 
 
+class AlwaysReconstructing(TinySystem):
+    """Has a loss of its own in evaluation, as VAVL has."""
+
+    def forward(self, batch, generator=None):
+        outputs = super().forward(batch, generator)
+        if not self.training:
+            outputs.losses["reconstruction"] = torch.tensor(0.25)
+        return outputs
+
+
+def test_own_losses_select_no_epoch_unless_asked(tmp_path):
+    found = {
+        system: run_tiny(tmp_path / system.__name__, system=system)[1].history[0]["dev_loss"]
+        for system in (TinySystem, AlwaysReconstructing)
+    }
+    assert found[TinySystem] == found[AlwaysReconstructing]
+
+
 class Reconstructing(TinySystem):
     """Has a loss of its own in evaluation, if it is given noise: 0.25."""
 
