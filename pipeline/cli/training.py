@@ -109,19 +109,11 @@ def train(
             )
         statistics = {name: normaliser.to_dict() for name, normaliser in data.normalisers.items()}
     place = {"run": run, "system": system, "split": split, "best_epoch": result.best_epoch}
-    meta = place | {
-        "model": part["model"],
-        "config": part["config"],
-        "dims": dims,
-        "task": known.task.kind,
-        "outputs": list(known.task.names),
-        "normalisers": statistics,
-        "inputs": inputs,
-        "batch_size": config.batch_size,
-    }
+    meta = place | {name: part[name] for name in ("model", "config")}
+    meta |= {"dims": dims, "task": known.task.kind, "outputs": list(known.task.names)}
+    meta |= {"normalisers": statistics, "inputs": inputs, "batch_size": config.batch_size}
     record = place | run_record(part, seed=config.seed, inputs=inputs, started=started)
-    record["parameters"] = sum(weights.numel() for weights in model.parameters())
-    record["left_out"] = left_train | left_dev
+    record |= {"parameters": sum(w.numel() for w in model.parameters()), "left_out": left_train | left_dev}
     _keep(out, result, meta, record)
     shutil.rmtree(resume, ignore_errors=True)
 
