@@ -17,7 +17,9 @@ Data flows one way, and so do imports (a package may import those before it):
     evaluation   checkpoint to predictions and scores
     prediction   class probabilities for one clip
     report       significance tests, tables, figures, the HTML page
-    config, layout, study, cli  see everything
+    config, layout, study  the checked runs and where their files lie
+    overview     what a run would do and has done
+    doctor, cli  see everything
 """
 
 __version__ = "0.1.0"

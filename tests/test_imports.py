@@ -30,6 +30,7 @@ ORDER = [
     "config",
     "layout",
     "study",
+    "overview",
     "doctor",
     "cli",
 ]

@@ -11,6 +11,7 @@ from pipeline.cli import (
     doctor,
     extraction,
     finetuning,
+    overview,
     predict,
     quality,
     report,
@@ -29,6 +30,6 @@ app = typer.Typer(
 )
 for module in (
     *(run, config, corpus, extraction, cache, training, finetuning, report, predict, weights),
-    *(doctor, quality),
+    *(doctor, overview, quality),
 ):
     module.register(app)

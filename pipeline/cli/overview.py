@@ -1,0 +1,79 @@
+"""`avemo plan`: what a run would do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.overview.plan import Stage
+
+Config = Annotated[Path, typer.Option("--configfile", "--config", help="A run's YAML.")]
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+DEFAULT = Path("config/config.yaml")
+SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(plan)
+
+
+def plan(
+    targets: Annotated[list[str] | None, typer.Argument(help="Rules or files; default the report.")] = None,
+    config: Config = DEFAULT,
+    profile: Annotated[str, typer.Option(help="A Snakemake profile.")] = "",
+    snakefile: Annotated[Path, typer.Option(help="The workflow.")] = SNAKEFILE,
+    as_json: Json = False,
+) -> None:
+    """Tell what a run would do: jobs, clips, estimated hours and disk, and why each stage would run.
+
+    Example: avemo plan --configfile config/config.yaml
+    """
+    from pipeline.overview.dryrun import dry_run
+    from pipeline.overview.plan import is_open, make_plan
+    from pipeline.study import read_study
+
+    study = read_study(config)
+    where = ["--snakefile", str(snakefile), "--configfile", str(config)]
+    jobs = dry_run([*(targets or []), *where, *(["--profile", profile] if profile else ["--cores", "1"])])
+    stages = make_plan(study, jobs)
+    if as_json:
+        typer.echo(json.dumps({"open": is_open(jobs), "stages": [asdict(s) for s in stages]}, indent=1))
+        return
+    if not stages:
+        typer.echo("nothing to do: everything is up to date")
+        return
+    _print_plan(stages)
+    if is_open(jobs):
+        typer.echo("A clip table is to be made first; what it changes is not in this plan.")
+
+
+def _print_plan(stages: Sequence[Stage]) -> None:
+    for stage in stages:
+        parts = [f"{stage.jobs} job{'s' * (stage.jobs > 1)}", *_amounts(stage)]
+        basis = f" ({stage.basis})" if stage.basis else ""
+        typer.echo(f"{stage.rule} {stage.of}: {', '.join(parts)}{basis}")
+        for reason in stage.why:
+            typer.echo(f"    {reason}")
+    cpu, gpu = sum(stage.cpu_h or 0 for stage in stages), sum(stage.gpu_h or 0 for stage in stages)
+    unknown = sum(stage.basis.startswith("no ") for stage in stages)
+    typer.echo(
+        f"{sum(stage.jobs for stage in stages)} jobs, {cpu:.2f} CPU hours, {gpu:.2f} GPU hours, "
+        f"{sum(stage.bytes or 0 for stage in stages) / 1e6:.1f} MB"
+        + (f"; {unknown} stages have no record and are not in these sums" if unknown else "")
+    )
+
+
+def _amounts(stage: Stage) -> Iterator[str]:
+    if stage.compute is not None:
+        yield f"{stage.compute} clips to compute, {stage.cached} cached"
+    for name, value in (("CPU", stage.cpu_h), ("GPU", stage.gpu_h)):
+        if value is not None:
+            yield f"{value:.3f} {name} h"
+    if stage.bytes is not None:
+        yield f"{stage.bytes / 1e6:.1f} MB"
