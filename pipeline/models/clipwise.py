@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -39,10 +38,10 @@ class ClipwiseAttention(torch.autograd.Function):
         ctx.save_for_backward(query_BHTK, key_BHSK, value_BHSK, bias, coins)
         ctx.probability = probability
         out_BHTK = empty_as(query_BHTK)
-        for clips in portions(shape):
-            weights = attend(query_BHTK[clips], key_BHSK[clips], None if bias is None else bias[clips])
+        for clips, (weights, mask) in portions(shape, 2):
+            attend(query_BHTK[clips], key_BHSK[clips], None if bias is None else bias[clips], out=weights)
             if coins is not None:
-                weights.mul_(keep(coins[clips].flatten(0, 1), probability))
+                weights.mul_(keep(coins[clips].flatten(0, 1), probability, out=mask))
             put(out_BHTK[clips], narrow(weights, value_BHSK[clips]))
         return out_BHTK
 
@@ -52,26 +51,33 @@ class ClipwiseAttention(torch.autograd.Function):
         query_BHTK, key_BHSK, value_BHSK, bias, coins = ctx.saved_tensors
         d_query, d_key, d_value = map(empty_as, (query_BHTK, key_BHSK, value_BHSK))
         scale = query_BHTK.shape[-1] ** -0.5
-        for clips in portions((*query_BHTK.shape[:3], key_BHSK.shape[2])):
+        for clips, (weights, d_weights, mask) in portions((*query_BHTK.shape[:3], key_BHSK.shape[2]), 3):
             query, key, value, grad = (x[clips] for x in (query_BHTK, key_BHSK, value_BHSK, grad_BHTK))
-            weights = attend(query, key, None if bias is None else bias[clips])
-            d_weights = torch.bmm(grad.flatten(0, 1), value.flatten(0, 1).transpose(1, 2))
+            attend(query, key, None if bias is None else bias[clips], out=weights)
+            torch.bmm(grad.flatten(0, 1), value.flatten(0, 1).transpose(1, 2), out=d_weights)
             dropped = weights
             if coins is not None:
-                mask = keep(coins[clips].flatten(0, 1), ctx.probability)
+                keep(coins[clips].flatten(0, 1), ctx.probability, out=mask)
                 d_weights.mul_(mask)
                 dropped = mask.mul_(weights)
             put(d_value[clips], narrow(dropped.transpose(1, 2), grad))
-            d_scores = torch._softmax_backward_data(d_weights, weights, -1, torch.float32).mul_(scale)
-            put(d_query[clips], narrow(d_scores, key))
-            put(d_key[clips], narrow(d_scores.transpose(1, 2), query))
+            d_scores = torch._softmax_backward_data(
+                d_weights, weights, -1, torch.float32, grad_input=d_weights
+            )
+            put(d_query[clips], narrow(d_scores, key).mul_(scale))
+            put(d_key[clips], narrow(d_scores.transpose(1, 2), query).mul_(scale))
         return d_query, d_key, d_value, None, None
 
 
-def portions(shape: Sequence[int]) -> Iterator[slice]:
-    """Clips whose weights fit the cache together, of weights ``(B, H, T, S)``."""
-    size = max(1, CACHED // math.prod(shape[1:]))
-    return (slice(first, first + size) for first in range(0, shape[0], size))
+def portions(shape: Sequence[int], rooms: int) -> Iterator[tuple[slice, list[Tensor]]]:
+    """Clips whose weights, of all ``(B, H, T, S)``, fit the cache together, and ``rooms`` tensors
+    ``(B * H, T, S)`` for them, the same memory each time."""
+    clips, heads, steps, keys = shape
+    size = min(clips, max(1, CACHED // (heads * steps * keys)))
+    room = torch.empty(rooms, size * heads, steps, keys)
+    for first in range(0, clips, size):
+        part = slice(first, min(first + size, clips))
+        yield part, [*room[:, : (part.stop - first) * heads]]
 
 
 def empty_as(x_BHTK: Tensor) -> Tensor:
@@ -92,13 +98,13 @@ def penalty(allowed: Tensor) -> Tensor | None:
     return torch.zeros(allowed.shape, device=allowed.device).masked_fill_(~allowed, -torch.inf)
 
 
-def attend(query_BHTK: Tensor, key_BHSK: Tensor, bias: Tensor | None) -> Tensor:
-    """Softmax of the scaled scores, ``(B * H, T, S)``."""
+def attend(query_BHTK: Tensor, key_BHSK: Tensor, bias: Tensor | None, *, out: Tensor) -> None:
+    """Softmax of the scaled scores, to ``out (B * H, T, S)``."""
     query_NTK, key_NSK = query_BHTK.flatten(0, 1), key_BHSK.flatten(0, 1)
-    scores_NTS = torch.bmm(query_NTK * query_NTK.shape[-1] ** -0.5, key_NSK.transpose(1, 2))
+    torch.bmm(query_NTK * query_NTK.shape[-1] ** -0.5, key_NSK.transpose(1, 2), out=out)
     if bias is not None:
-        scores_NTS.view(*query_BHTK.shape[:3], -1).add_(bias)
-    return torch.softmax(scores_NTS, -1, out=scores_NTS)
+        out.view(*query_BHTK.shape[:3], -1).add_(bias)
+    torch.softmax(out, -1, out=out)
 
 
 def narrow(wide_NTS: Tensor, few_BHSK: Tensor) -> Tensor:
