@@ -2,10 +2,17 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from pipeline.models import clipwise
 from pipeline.models.clipwise import ClipwiseAttention
 from pipeline.models.dropout import keep, toss
 
 CLIPS, HEADS, STEPS, KEYS, WIDTH = 3, 2, 7, 5, 4
+
+
+@pytest.fixture(params=[1, 2, 3], autouse=True)
+def clips_at_a_time(request, monkeypatch):
+    """Portions of one clip, of two and the one left over, and of all."""
+    monkeypatch.setattr(clipwise, "CACHED", request.param * HEADS * STEPS * KEYS)
 
 
 @pytest.fixture
