@@ -1,8 +1,9 @@
-"""`avemo plan`: what a run would do."""
+"""`avemo plan` and `avemo status`: what a run would do, and how far it is."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,17 +11,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.options import Run
+
 if TYPE_CHECKING:
     from pipeline.overview.plan import Stage
+    from pipeline.overview.status import Progress
 
 Config = Annotated[Path, typer.Option("--configfile", "--config", help="A run's YAML.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 DEFAULT = Path("config/config.yaml")
+WATCH_S = 10.0
 SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 
 
 def register(app: typer.Typer) -> None:
     app.command()(plan)
+    app.command()(status)
 
 
 def plan(
@@ -51,6 +57,61 @@ def plan(
     _print_plan(stages)
     if is_open(jobs):
         typer.echo("A clip table is to be made first; what it changes is not in this plan.")
+
+
+def status(
+    config: Config = DEFAULT,
+    run: Run = "",
+    watch: Annotated[bool, typer.Option("--watch", help="Again every 10 seconds, until Ctrl-C.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell how far a run is, from its files: per stage jobs, clips, rate, time left, cost, last lines of failures.
+
+    Run it where the run was started, from any shell; exit code 1 if a job has failed.
+
+    Example: avemo status --configfile config/config.yaml
+    """
+    from rich.console import Console
+
+    from pipeline.overview.status import status as look
+    from pipeline.study import read_study
+
+    study = read_study(config)
+    names = [run] if run else list(study.runs)
+    while True:
+        found = {name: look(study, name) for name in names}
+        if as_json:
+            told = {name: [asdict(row) for row in rows] for name, rows in found.items()}
+            typer.echo(json.dumps(told, indent=None if watch else 1))
+        else:
+            if watch:
+                Console().clear()
+            for name, rows in found.items():
+                typer.echo(f"{name} at {time.strftime('%H:%M:%S')}")
+                _print_status(rows)
+        if not watch:
+            break
+        time.sleep(WATCH_S)
+    raise typer.Exit(int(any(row.failed for rows in found.values() for row in rows)))
+
+
+def _print_status(rows: Sequence[Progress]) -> None:
+    for row in rows:
+        parts = [f"{row.done} of {row.total} done"]
+        parts += [f"{n} {what}" for what, n in (("running", row.running), ("failed", row.failed)) if n]
+        if row.clips is not None:
+            parts.append(f"{row.clips_done} of {row.clips} clips")
+        if row.clips_a_s is not None:
+            parts.append(f"{row.clips_a_s:.2f} clips/s a job")
+        if row.left_s:
+            parts.append(f"{row.left_s:.0f} job seconds left")
+        if row.cpu_s is not None:
+            parts.append(f"cost {row.cpu_s:.0f} CPU s")
+        typer.echo(f"  {row.stage} {row.of}".rstrip() + f": {', '.join(parts)}")
+        for log, lines in row.failures.items():
+            typer.echo(f"    {log}:")
+            for line in lines:
+                typer.echo(f"      {line}")
 
 
 def _print_plan(stages: Sequence[Stage]) -> None:
