@@ -79,19 +79,15 @@ def _changed(job: Job, metadata: Path) -> list[str]:
 
 def _missing(job: Job, metadata: Path) -> list[str]:
     """Missing outputs; for a component whose settings are new, in what they differ from a cached one."""
-    component = job.wildcards.get("component")
-    if component and "shard" in job.wildcards:
-        folder = Path(job.output[0]).parent
-        if not any(folder.glob("*.h5")):
-            for sibling in siblings(folder):
-                before = recorded_command(str(sibling / Path(job.output[0]).name), metadata)
-                told = (
-                    [d for d in differences(before, job.command) if not d.startswith("id:")] if before else []
-                )
-                if told:
-                    return [f"differs from {sibling.name}: {', '.join(told)}"]
     if recorded_command(job.output[0], metadata):
         return ["its output was deleted"]
+    output = Path(job.output[0])
+    if "shard" in job.wildcards and not any(output.parent.glob("*.h5")):
+        for sibling in siblings(output.parent):
+            before = recorded_command(str(sibling / output.name), metadata)
+            told = [d for d in differences(before or job.command, job.command) if not d.startswith("id:")]
+            if told:
+                return [f"differs from {sibling.name}: {', '.join(told)}"]
     return ["not made yet"]
 
 

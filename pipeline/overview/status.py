@@ -12,13 +12,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from pipeline.layout import Layout
 from pipeline.overview.clips import held_clips, indexed_clips
-from pipeline.overview.costs import component_cost, cost_of
+from pipeline.overview.costs import Cost, component_cost, cost_of
 from pipeline.study import Study, components_of
 
 RECENT_S = 300.0
@@ -51,13 +51,13 @@ class Progress:
     done: int
     running: int
     failed: int
-    clips: int | None
-    clips_done: int | None
-    clips_a_s: float | None
-    left_s: float | None
-    wall_s: float | None
-    cpu_s: float | None
     failures: dict[str, list[str]]
+    clips: int | None = None
+    clips_done: int | None = None
+    clips_a_s: float | None = None
+    left_s: float | None = None
+    wall_s: float | None = None
+    cpu_s: float | None = None
 
 
 def status(study: Study, run: str, snakemake: Path = Path(".snakemake")) -> list[Progress]:
@@ -100,16 +100,17 @@ def _component(
         )
         for shard in range(shards)
     ]
-    wanted = indexed_clips(layout, shards)
     cost = component_cost(layout.corpus, component)
-    rate = cost.clips / cost.wall_s if cost.clips and cost.wall_s else None
-    total = done = left = None
-    if wanted is not None:
-        total = sum(map(len, wanted))
-        done = sum(len(clips & held_clips(layout, component, n)) for n, clips in enumerate(wanted))
-        left = (total - done) / rate if rate else None
-    spent = (cost.wall_s, cost.cpu_s) if cost.jobs else (None, None)
-    return _row(stage, component, works, failed, now, total, done, rate, left, *spent)
+    row = _priced(_row(stage, component, works, failed, now), cost)
+    wanted = indexed_clips(layout, shards)
+    if wanted is None:
+        return row
+    total = sum(map(len, wanted))
+    done = sum(len(clips & held_clips(layout, component, n)) for n, clips in enumerate(wanted))
+    if not cost.clips or not cost.wall_s:
+        return replace(row, clips=total, clips_done=done)
+    rate = cost.clips / cost.wall_s
+    return replace(row, clips=total, clips_done=done, clips_a_s=rate, left_s=(total - done) / rate)
 
 
 def _training(layout: Layout, system: str, splits: int, failed: dict[str, float], now: float) -> Progress:
@@ -124,32 +125,21 @@ def _training(layout: Layout, system: str, splits: int, failed: dict[str, float]
     ]
     files = [layout.benchmarks / "train" / f"{system}-{split}.tsv" for split in names]
     cost = cost_of([path for path in files if path.is_file()])
-    missing = sum(not work.output.is_file() for work in works)
-    left = missing * cost.wall_s / cost.jobs if cost.jobs else None
-    spent = (cost.wall_s, cost.cpu_s) if cost.jobs else (None, None)
-    return _row("train", system, works, failed, now, None, None, None, left, *spent)
+    row = _priced(_row("train", system, works, failed, now), cost)
+    if not cost.jobs:
+        return row
+    return replace(row, left_s=(row.total - row.done) * cost.wall_s / cost.jobs)
 
 
-def _row(
-    stage: str,
-    of: str,
-    works: list[Work],
-    failed: dict[str, float],
-    now: float,
-    clips: int | None = None,
-    clips_done: int | None = None,
-    clips_a_s: float | None = None,
-    left_s: float | None = None,
-    wall_s: float | None = None,
-    cpu_s: float | None = None,
-) -> Progress:
+def _priced(row: Progress, cost: Cost) -> Progress:
+    return replace(row, wall_s=cost.wall_s, cpu_s=cost.cpu_s) if cost.jobs else row
+
+
+def _row(stage: str, of: str, works: list[Work], failed: dict[str, float], now: float) -> Progress:
     states = [_state(work, failed, now) for work in works]
     broken = [work.log for work, state in zip(works, states, strict=True) if state == "failed"]
-    return Progress(
-        *(stage, of, len(works), states.count("done"), states.count("running"), len(broken)),
-        *(clips, clips_done, clips_a_s, left_s, wall_s, cpu_s),
-        {str(log): last_lines(log) for log in broken},
-    )
+    counts = (len(works), states.count("done"), states.count("running"), len(broken))
+    return Progress(stage, of, *counts, {str(log): last_lines(log) for log in broken})
 
 
 def _state(work: Work, failed: dict[str, float], now: float) -> str:
