@@ -49,8 +49,10 @@ def make_plan(study: Study, jobs: Sequence[Job], metadata: Path = METADATA) -> l
     """One row for each rule and corpus, component, run or system, in Snakemake's order."""
     stages: dict[tuple[str, str], list[Job]] = {}
     for job in jobs:
-        stages.setdefault((job.rule, _of(job)), []).append(job)
-    return [_stage(study, rule, of, group, metadata) for (rule, of), group in stages.items() if rule != "all"]
+        # Rules such as `all` make nothing themselves.
+        if job.output:
+            stages.setdefault((job.rule, _of(job)), []).append(job)
+    return [_stage(study, rule, of, group, metadata) for (rule, of), group in stages.items()]
 
 
 def is_open(jobs: Iterable[Job]) -> bool:

@@ -4,7 +4,8 @@ A job is ``done`` when its output is there; ``failed`` when Snakemake's newest
 log says so and nothing has been written to the job's own log since;
 ``running`` when its log, its store's lease or its checkpoints were written to
 in the last `RECENT_S` seconds. A training whose epochs take longer looks idle
-between them, and what was killed looks busy for as long.
+between them, and what was killed looks busy for as long. Snakemake leaves failures
+out of its log where it was told to be quiet about rules (``--quiet rules``, ``all``).
 """
 
 from __future__ import annotations
