@@ -31,13 +31,13 @@ def write_paper(folder: Path) -> None:
     published, findings, parts = read_paper(study.tables or ""), found.findings, []
     (folder / "figures").mkdir(exist_ok=True)
     for definition in published.tables:
-        tables = [table for table in paper_table(definition, findings) if table]
-        for table in tables:
-            write_table(folder / "tables", table)
-        chart = paper_chart(definition, tables[0], findings.notes) if definition.chart else None
+        table, tests = paper_table(definition, findings)
+        for made in filter(None, (table, tests)):
+            write_table(folder / "tables", made)
+        chart = paper_chart(definition, table, findings.notes) if definition.chart else None
         if chart:
             save_svg(chart, folder / "figures" / f"{chart.name}.svg")
-        parts.append((definition, tables, chart))
+        parts.append((definition, table, tests, chart))
     page = render_paper(published.paper, study.paper or "", parts, found.waiting, findings.notes)
     write_aside(folder / "paper.html", partial(write_text, text=page))
     print(f"paper: {(folder / 'paper.html').resolve()}")

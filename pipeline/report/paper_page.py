@@ -13,7 +13,7 @@ from pipeline.report.figures import Chart
 from pipeline.report.page import chart_view
 from pipeline.report.writers import Notes, Table, note_label, to_html
 
-Part = tuple[TableDefinition, Sequence[Table], Chart | None]
+Part = tuple[TableDefinition, Table, Table | None, Chart | None]
 """A published table, ours and its tests, its figure."""
 
 
@@ -32,11 +32,13 @@ def render_paper(
     sections = [
         {
             "anchor": definition.name,
+            "source": definition.source,
             "title": f"{definition.source}: {definition.title}",
             "chart": chart_view(chart) if chart else None,
-            "tables": [Markup(to_html(table)) for table in tables],
+            "table": Markup(to_html(table)),
+            "tests": Markup(to_html(tests)) if tests else None,
         }
-        for definition, tables, chart in parts
+        for definition, table, tests, chart in parts
     ]
     open_cells = [(run, system or "labels", text) for (run, system), text in waiting.items()]
     return environment.get_template("paper.html.j2").render(

@@ -90,13 +90,15 @@ def paper_table(definition: TableDefinition, findings: Findings) -> tuple[Table,
         for row in definition.rows
         for line in LINES
     ]
-    header = [("", ""), (" ", ""), *((column.group, column.name) for column in definition.columns)]
+    header: list[Any] = [("", ""), ("", " "), *((column.group, column.name) for column in definition.columns)]
+    if not any(column.group for column in definition.columns):
+        header = [name for _, name in header]
     note = note_label(findings.notes)
     table = Table(
         definition.name,
         f"{definition.source}: {definition.title}",
         with_note(_caption(definition, findings, tests), note),
-        pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(header), dtype=str),
+        pd.DataFrame(rows, columns=pd.Index(header), dtype=str),
         pd.DataFrame([_raw(cell, definition, marks) for cell in cells.values()]),
         note,
         tuple(range(len(LINES), len(rows), len(LINES))),

@@ -158,7 +158,9 @@ def _css(column: pd.Series) -> str:
 def _html_head(columns: pd.Index, kinds: Sequence[str]) -> str:
     groups, names = _levels(columns)
     upper = "".join(
-        f'<th scope="colgroup" class="group" colspan="{width}">{escape(group)}</th>' if group else "<td></td>"
+        f'<th scope="colgroup" class="group" colspan="{width}">{escape(group)}</th>'
+        if group
+        else "<td></td>" * width
         for group, width in groups
     )
     lower = "".join(
@@ -184,7 +186,7 @@ def _latex_head(columns: pd.Index) -> list[str]:
         return [lower]
     upper, rules, start = [], [], 1
     for group, width in groups:
-        upper.append(rf"\multicolumn{{{width}}}{{c}}{{{latex_escape(group)}}}" if group else "")
+        upper += [rf"\multicolumn{{{width}}}{{c}}{{{latex_escape(group)}}}"] if group else [""] * width
         rules += [rf"\cmidrule(lr){{{start}-{start + width - 1}}}"] * bool(group)
         start += width
     return [" & ".join(upper) + r" \\", "".join(rules), lower]

@@ -147,10 +147,26 @@ def test_counts_come_from_labels_and_splits():
     assert lines(made, "Happy") == ["12", "8735", "−8723"]
 
 
+def latex_rows(made) -> list[str]:
+    """The body's rows, each cell of which is set by itself."""
+    return [
+        line for line in to_latex(made).splitlines() if line.endswith(r" \\") and "multicolumn" not in line
+    ]
+
+
+def test_a_table_without_groups_has_one_header_row():
+    table, _ = paper_table(
+        definition(columns=[{"name": "F1", "metric": "macro_f1"}]), findings(scored(ours=OURS))
+    )
+    assert to_html(table).count('<th scope="col"') == 3
+    assert "colgroup" not in to_html(table)
+
+
 @pytest.mark.parametrize("paper", papers())
 def test_every_published_table_can_be_made_from_nothing(paper):
     for table in read_paper(paper).tables:
         made, _ = paper_table(table, Findings(scored(), NO_COUNTS, {}, {}))
         assert made.frame.shape == (3 * len(table.rows), 2 + len(table.columns))
+        assert {line.count(" & ") for line in latex_rows(made)} == {1 + len(table.columns)}
         assert to_latex(made).count("\\midrule") == len(table.rows)
         assert "no run" in made.raw.waits_for[0]
