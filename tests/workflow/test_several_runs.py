@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 from workflow_runner import Workflow
@@ -80,15 +79,13 @@ def test_runs_that_disagree_on_their_corpus_stop_the_parse(workflow):
     )
 
 
-def test_a_known_config_parses_without_torch_in_a_second(workflow):
+def test_a_known_config_parses_without_torch(workflow):
     workflow.planned(two_runs())
     code = (
         "import sys, yaml; from pipeline.study import resolve_cached;"
         "study = resolve_cached(yaml.safe_load(open('config.yaml')));"
         "assert study.layouts and study.speed(); print('torch' in sys.modules)"
     )
-    start = time.monotonic()
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, cwd=workflow.folder, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
-    assert time.monotonic() - start < 2
