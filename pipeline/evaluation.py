@@ -13,7 +13,7 @@ import torch
 from pipeline.contracts import AvemoError
 from pipeline.dataset.batch import Batch
 from pipeline.dataset.loading import ClipData
-from pipeline.dataset.normalise import Normaliser
+from pipeline.dataset.normalise import read_normaliser
 from pipeline.dataset.tasks import Task
 from pipeline.metrics import cosine_distance
 from pipeline.models import build_model
@@ -46,7 +46,7 @@ def load_system(path: Path, data: ClipData, task: Task | None = None) -> tuple[S
         )
     model = build_model(meta["model"], **meta["dims"], **meta["config"])
     load_model(path, model)
-    data.use({name: Normaliser.from_dict(values) for name, values in meta["normalisers"].items()})
+    data.use({name: read_normaliser(values) for name, values in meta["normalisers"].items()})
     return model, meta
 
 

@@ -133,9 +133,10 @@ def real_data(audio_dim=5):
     return ClipData(Source(audio_dim), Source(7), targets)
 
 
-def test_saved_system_predicts_as_before_with_its_train_statistics(tmp_path):
+@pytest.mark.parametrize("per_clip", [[], ["audio"]])
+def test_saved_system_predicts_as_before_with_its_train_statistics(tmp_path, per_clip):
     data, dims = real_data(), {"audio_dim": 5, "visual_dim": 7, "outputs": CLASSES}
-    normalisers = data.fit(ToySplit().train)
+    normalisers = data.fit(ToySplit().train, per_clip)
     config = {"width": 10, "heads": 2, "layers": 1}
     model = build_model("mult", **dims, **config)
     meta = {"model": "mult", "config": config, "dims": dims, "task": TASK.kind, "outputs": list(TASK.names)}

@@ -106,10 +106,11 @@ class ToyData:
     poison: str | None = None
     served: int = 0
     fitted: list[str] = field(default_factory=list)
+    per_clip: Sequence[str] = ()
     read: set[str] = field(default_factory=set)
 
-    def fit(self, train_ids: Sequence[str]) -> None:
-        self.fitted = list(train_ids)
+    def fit(self, train_ids: Sequence[str], per_clip: Sequence[str] = ()) -> None:
+        self.fitted, self.per_clip = list(train_ids), per_clip
 
     def batches(
         self,

@@ -94,8 +94,8 @@ class ProfiledData:
     def __init__(self, data: Data, path: Path):
         self.data, self.path, self.done = data, path, False
 
-    def fit(self, train_ids: Sequence[str]) -> object:
-        return self.data.fit(train_ids)
+    def fit(self, train_ids: Sequence[str], per_clip: Sequence[str] = ()) -> object:
+        return self.data.fit(train_ids, per_clip)
 
     def batches(
         self,

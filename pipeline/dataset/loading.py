@@ -14,13 +14,13 @@ from torch import Tensor
 
 from pipeline.contracts import AvemoError
 from pipeline.dataset.batch import Batch
-from pipeline.dataset.normalise import Normaliser
+from pipeline.dataset.normalise import ClipNormaliser, Normaliser
 from pipeline.dataset.ordering import batch_order
 
 MODALITIES = ("audio", "visual")
 
 MEMORY_BYTES = 512 * 2**20
-"""Normalised clips kept in memory; changes speed only."""
+"""Of clips as stored, kept in memory; changes speed only."""
 
 
 class FeatureSource(Protocol):
@@ -50,9 +50,8 @@ class FeatureSource(Protocol):
 class ClipData:
     """Batches of clips that may lack a modality.
 
-    ``targets`` maps clip ids to class numbers, or to numbers in the outputs' order;
-    ``max_frames`` cuts the ends off longer sequences of the modalities it names. Normalised
-    clips stay in memory up to ``memory_bytes``; the others are read each time.
+    ``targets`` maps clip ids to class numbers, or to numbers in the outputs' order. Clips stay in
+    memory up to ``memory_bytes``, for every split that is fitted; the others are read each time.
     """
 
     def __init__(
@@ -60,14 +59,12 @@ class ClipData:
         audio: FeatureSource | None,
         visual: FeatureSource | None,
         targets: Mapping[str, int | tuple[float, ...]],
-        max_frames: Mapping[str, int] | None = None,
         memory_bytes: int = MEMORY_BYTES,
     ):
         given = {"audio": audio, "visual": visual}
         self.sources = {name: source for name, source in given.items() if source is not None}
         self.targets = targets
-        self.max_frames = _checked_limits(max_frames or {})
-        self.normalisers: dict[str, Normaliser] = {}
+        self.normalisers: dict[str, Normaliser | ClipNormaliser] = {}
         self._memory = _Memory(memory_bytes)
 
     @property
@@ -92,13 +89,16 @@ class ClipData:
                 kept.append(clip_id)
         return kept, left_out
 
-    def fit(self, train_ids: Sequence[str]) -> dict[str, Normaliser]:
-        """Statistics of the train clips (whole, not cut), kept for `batches` and returned by modality.
+    def fit(
+        self, train_ids: Sequence[str], per_clip: Sequence[str] = ()
+    ) -> dict[str, Normaliser | ClipNormaliser]:
+        """Statistics of the train clips, kept for `batches` and returned by modality.
 
+        The modalities in ``per_clip`` are normalised by each clip's own statistics instead.
         Pixels stay as they are, 0 to 255: the network that looks at them has its own scale.
         Raises `AvemoError` if no train clip has a modality that has a source.
         """
-        normalisers = {}
+        normalisers: dict[str, Normaliser | ClipNormaliser] = {}
         for modality, source in self.sources.items():
             found = [clip_id for clip_id in train_ids if self._present(modality, clip_id)]
             if not found:
@@ -109,12 +109,15 @@ class ClipData:
             if source.dtype == "uint8":
                 normalisers[modality] = Normaliser.unchanged(source.dim)
                 continue
+            if modality in per_clip:
+                normalisers[modality] = ClipNormaliser(source.dim)
+                continue
             moments = source.moments(found)
             normalisers[modality] = Normaliser.from_moments(moments.count, moments.sum, moments.squares)
         self.use(normalisers)
         return normalisers
 
-    def use(self, normalisers: Mapping[str, Normaliser]) -> None:
+    def use(self, normalisers: Mapping[str, Normaliser | ClipNormaliser]) -> None:
         """Take statistics made earlier, e.g. a checkpoint's. Raises `AvemoError` if they do not fit."""
         for modality, source in self.sources.items():
             found = normalisers[modality].dim if modality in normalisers else None
@@ -124,7 +127,6 @@ class ClipData:
                     "use those of the same extractor, or call fit"
                 )
         self.normalisers = dict(normalisers)
-        self._memory.clear()
 
     def batches(
         self,
@@ -178,8 +180,7 @@ class ClipData:
         """How many frames of a clip a batch shows; 0 if it lacks the modality."""
         if not self._present(modality, clip_id):
             return 0
-        length = self.sources[modality].length(clip_id)
-        return min(length, self.max_frames.get(modality, length))
+        return self.sources[modality].length(clip_id)
 
     def _padded(self, modality: str, clip_ids: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Normalised ``(B, T, D)`` with zeros at the right, and its mask ``(B, T)``, True = real.
@@ -199,11 +200,11 @@ class ClipData:
 
     def _write(self, modality: str, clip_id: str, out: np.ndarray) -> None:
         """A clip's normalised frames to ``out (T, D)``."""
-        if self._memory.copy_to(out, (modality, clip_id)):
-            return
-        self.sources[modality].read_into(clip_id, out)
-        self.normalisers[modality].apply(out, out=out)
-        self._memory.keep((modality, clip_id), out)
+        stored = self._memory.get((modality, clip_id))
+        if stored is None:
+            self.sources[modality].read_into(clip_id, out)
+            self._memory.keep((modality, clip_id), out)
+        self.normalisers[modality].apply(out if stored is None else stored, out=out)
 
 
 class _Memory:
@@ -216,24 +217,11 @@ class _Memory:
         self.budget, self.used = budget, 0
         self._kept: dict[tuple[str, str], np.ndarray] = {}
 
-    def copy_to(self, out: np.ndarray, key: tuple[str, str]) -> bool:
-        """Whether there is an array of this key, which ``out`` then equals."""
-        if key in self._kept:
-            out[...] = self._kept[key]
-        return key in self._kept
+    def get(self, key: tuple[str, str]) -> np.ndarray | None:
+        """The array of this key, not to be changed, if it was kept."""
+        return self._kept.get(key)
 
     def keep(self, key: tuple[str, str], value: np.ndarray) -> None:
         if self.used + value.nbytes <= self.budget:
             self._kept[key] = value.copy()
             self.used += value.nbytes
-
-    def clear(self) -> None:
-        self._kept.clear()
-        self.used = 0
-
-
-def _checked_limits(max_frames: Mapping[str, int]) -> dict[str, int]:
-    for modality, limit in max_frames.items():
-        if modality not in MODALITIES or limit < 1:
-            raise AvemoError(f"max_frames: expected audio or visual: 1 or more, found {modality}: {limit}")
-    return dict(max_frames)

@@ -1,4 +1,4 @@
-"""Z-normalisation from the moments of the train clips."""
+"""Z-normalisation from the moments of the train clips, or from each clip's own."""
 
 from __future__ import annotations
 
@@ -63,11 +63,7 @@ class Normaliser:
 
         Raises `AvemoError` for another dim.
         """
-        if x.ndim != 2 or x.shape[1] != self.dim:
-            raise AvemoError(
-                f"normalisation: expected features (frames, {self.dim}), found {x.shape}; "
-                "use the statistics of the same extractor"
-            )
+        _check_dim(x, self.dim)
         centred = np.subtract(x, self.mean, out=out, dtype=np.float32)
         return np.divide(centred, self.std, out=centred)
 
@@ -79,3 +75,38 @@ class Normaliser:
     def from_dict(cls, values: Mapping[str, Any]) -> Normaliser:
         """What `to_dict` gave."""
         return cls(np.asarray(values["mean"], dtype=np.float32), np.asarray(values["std"], dtype=np.float32))
+
+
+@dataclass(frozen=True)
+class ClipNormaliser:
+    """``(x − mean) / std`` per dimension with the clip's own frames' mean and std."""
+
+    dim: int
+
+    def apply(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """As `Normaliser.apply`; a clip of one frame becomes zeros.
+
+        >>> ClipNormaliser(1).apply(np.array([[1.0], [3.0]])).round(3).tolist()
+        [[-1.0], [1.0]]
+        """
+        _check_dim(x, self.dim)
+        frames = x.astype(np.float64)
+        moments = len(frames), frames.sum(axis=0), (frames**2).sum(axis=0)
+        return Normaliser.from_moments(*moments).apply(x, out)
+
+    def to_dict(self) -> dict[str, int]:
+        """JSON-able; `read_normaliser` takes it."""
+        return {"per_clip": self.dim}
+
+
+def read_normaliser(values: Mapping[str, Any]) -> Normaliser | ClipNormaliser:
+    """What either's ``to_dict`` gave."""
+    return ClipNormaliser(values["per_clip"]) if "per_clip" in values else Normaliser.from_dict(values)
+
+
+def _check_dim(x: np.ndarray, dim: int) -> None:
+    if x.ndim != 2 or x.shape[1] != dim:
+        raise AvemoError(
+            f"normalisation: expected features (frames, {dim}), found {x.shape}; "
+            "use the statistics of the same extractor"
+        )

@@ -44,6 +44,8 @@ class TrainingConfig(ComponentConfig):
     AuxFormer's optimized training uses 0.2."""
     drop_scope: Literal["batch", "clip", "independent"] = "batch"
     """``modality_drop`` strikes a mini-batch, each clip, or each modality of each clip by itself."""
+    per_clip: tuple[Literal["audio", "visual"], ...] = ()
+    """Modalities z-scored by each clip's own mean and deviation; the others by the train part's."""
     noisy_dev: bool = False
     """Drop modalities of dev batches too, as AuxFormer's released code does."""
     patience: int | None = Field(None, ge=1)

@@ -14,8 +14,8 @@ from pipeline.models.base import Outputs, System
 class Data(Protocol):
     """What training and evaluation ask of a data set."""
 
-    def fit(self, train_ids: Sequence[str]) -> object:
-        """Learn normalisation from these clips only."""
+    def fit(self, train_ids: Sequence[str], per_clip: Sequence[str] = ()) -> object:
+        """Learn normalisation from these clips only; the modalities in ``per_clip`` need none."""
 
     def batches(
         self,

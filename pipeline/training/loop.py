@@ -78,7 +78,7 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        data.fit(split.train)
+        data.fit(split.train, config.per_clip)
         identity = run_identity(model, split, config, task, run_id, device)
         run = start_or_resume(model, split, config, task, identity, folder, device)
         while not finished(run):

@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
+from feature_source import Source
 
 from pipeline.contracts import AvemoError
 from pipeline.dataset.loading import ClipData
-
-
-class Source:
-    """Random features in memory, counting reads."""
-
-    dtype = "float32"
-
-    def __init__(self, lengths: dict[str, int], dim: int, seed: int = 0):
-        generator = np.random.default_rng(seed)
-        self.dim, self.reads = dim, 0
-        self.x = {c: generator.normal(5, 3, (n, dim)).astype(np.float32) for c, n in lengths.items()}
-
-    def has(self, clip_id):
-        return clip_id in self.x
-
-    def length(self, clip_id):
-        return len(self.x[clip_id])
-
-    def read_into(self, clip_id, out):
-        self.reads += 1
-        out[...] = self.x[clip_id][: len(out)]
-
-    def moments(self, clip_ids):
-        x = np.concatenate([self.x[c] for c in clip_ids]).astype(np.float64)
-        return SimpleNamespace(count=len(x), sum=x.sum(axis=0), squares=(x**2).sum(axis=0))
-
 
 CLIPS = ["a", "b", "c", "d", "e"]
 TARGETS = {clip_id: i for i, clip_id in enumerate(CLIPS)}
@@ -122,14 +95,6 @@ def test_order_is_given_or_drawn_from_the_generator_at_the_call():
     assert torch.equal(generator.get_state(), state)
 
 
-def test_longer_sequences_are_cut_at_the_end():
-    whole, cut = fitted(), fitted(max_frames={"audio": 4})
-    (long,), (short,) = whole.batches(CLIPS, 5), cut.batches(CLIPS, 5)
-    assert torch.equal(short.audio_BTD, long.audio_BTD[:, :4])
-    assert torch.equal(short.audio_mask_BT, long.audio_mask_BT[:, :4])
-    assert torch.equal(short.visual_BTD, long.visual_BTD)
-
-
 def test_usable_gives_a_reason_for_every_other_clip():
     source = Source({"a": 2, "empty": 0, "unlabelled": 2}, dim=2)
     data = ClipData(source, None, {"a": 0, "empty": 1, "failed": 1})
@@ -150,8 +115,25 @@ def test_memory_changes_speed_only(memory_bytes):
             assert torch.equal(found.audio_BTD, expected.audio_BTD)
             assert torch.equal(found.visual_BTD, expected.visual_BTD)
         assert kept._memory.used == sum(t.nbytes for t in kept._memory._kept.values()) <= memory_bytes
-    if memory_bytes == 10**6:
-        assert kept.sources["audio"].reads == 4  # each clip once
+
+
+def test_clips_in_memory_are_read_once_for_all_splits():
+    data = make(memory_bytes=10**6)
+    for train_ids in (["a", "b", "d"], ["c", "d", "e"]):
+        data.fit(train_ids)
+        list(data.batches(CLIPS, 5))
+    assert (data.sources["audio"].reads, data.sources["visual"].reads) == (4, 4)
+
+
+def test_clips_can_be_normalised_by_themselves():
+    data, train = make(), fitted()
+    data.fit(["a", "b", "d"], per_clip=["audio"])
+    (found,), (other,) = data.batches(CLIPS, 5), train.batches(CLIPS, 5)
+    frames = data.sources["audio"].x["c"].astype(np.float64)
+    expected = (frames - frames.mean(axis=0)) / frames.std(axis=0)
+    np.testing.assert_allclose(found.audio_BTD[2, :5], expected, atol=1e-5)
+    assert not found.audio_BTD[3].any()  # no sound, so nothing to normalise
+    assert torch.equal(found.visual_BTD, other.visual_BTD)
 
 
 def test_a_changed_batch_leaves_the_memory_alone():
@@ -163,7 +145,7 @@ def test_a_changed_batch_leaves_the_memory_alone():
     assert torch.equal(again.audio_BTD, before)
 
 
-def test_a_new_fit_forgets_old_numbers():
+def test_a_new_fit_forgets_old_statistics():
     data = fitted()
     list(data.batches(CLIPS, 5))
     data.fit(["c", "d", "e"])
@@ -193,5 +175,3 @@ def test_mistakes_are_named_at_the_call():
         fitted().batches(CLIPS, 0)
     with pytest.raises(AvemoError, match="audio: expected features of train clips, found none of 1"):
         make().fit(["d"])
-    with pytest.raises(AvemoError, match="max_frames"):
-        make(max_frames={"sound": 3})

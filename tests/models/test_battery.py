@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from model_batches import AUDIO_DIM, CLIPS, OUTPUTS, VISUAL_DIM, pad, random_batch, row
+from model_batches import CLIPS, OUTPUTS, pad, random_batch, row
 from pydantic import ValidationError
+from small_systems import BLIND, SMALL, small
 
 from pipeline.contracts import AvemoError
 from pipeline.dataset.tasks import Classes
@@ -13,28 +14,6 @@ from pipeline.models import MODELS, build_model
 from pipeline.training import STEPS
 from pipeline.training.config import TrainingConfig
 from pipeline.training.state import RunState
-
-SMALL = {
-    "auxformer": {"width": 8, "heads": 2, "layers": 2},
-    "auxformer_unimodal": {"width": 8, "heads": 2, "layers": 2},
-    "av_ladder": {
-        "width": 8,
-        "heads": 2,
-        "layers": 2,
-        "length": 48,
-        "channels": (8, 6, 4),
-        "hidden": (12, 8),
-    },
-    "mult": {"width": 9, "heads": 3, "layers": 2},
-    "parthasarathy": {"width": 8, "heads": 2, "layers": 2},
-    "conformer": {"width": 8, "heads": 2, "layers": 2, "embedding": 5, "depthwise_kernel": 5},
-    "vavl": {"width": 8, "heads": 2, "layers": 2, "embedding": 5, "depthwise_kernel": 5, "hidden": (8, 6)},
-    "uavm": {"width": 8, "heads": 2, "length": 20},
-    "colearning": {"cnn": "none", "width": 8, "heads": 2, "ffn": 16, "audio_layers": 2},
-}
-
-BLIND = {"auxformer_unimodal": {"visual"}, "conformer": {"visual"}}
-"""Modalities that a system does not look at."""
 
 COUNTS = [
     ("auxformer", {}, 6, 7_038_642),
@@ -62,17 +41,6 @@ COUNTS = [
     ("av_ladder", {"ladders": "audiovisual"}, 6, 5_378_557),
     ("av_ladder", {"ladders": "cross_layer"}, 6, 3_400_278),
 ]
-
-
-def small(name, **config):
-    torch.manual_seed(0)
-    return build_model(
-        name,
-        audio_dim=AUDIO_DIM,
-        visual_dim=VISUAL_DIM,
-        outputs=OUTPUTS,
-        **(SMALL.get(name, {}) | config),
-    )
 
 
 def total_loss(outputs, target_B):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from same_run import Killed, assert_same_run, flat_checkpoint, same_bytes
 from training_standins import SHORT, TASK, TinySystem, Towers, ToyData, ToySplit, run_tiny
 
 from pipeline.contracts import AvemoError
@@ -16,47 +17,6 @@ from pipeline.training.checkpoint import CHECKPOINT, load_checkpoint, save_check
 from pipeline.training.config import TrainingConfig
 from pipeline.training.loop import choose_device, train
 from pipeline.training.seeding import build_seeded
-
-
-class Killed(Exception):
-    pass
-
-
-def without_seconds(history):
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
-
-
-def same_bytes(one, other):
-    assert one.keys() == other.keys()
-    return all(one[name].numpy().tobytes() == other[name].numpy().tobytes() for name in one)
-
-
-def flat_checkpoint(folder: Path):
-    """Everything the last checkpoint holds: tensors by full name, and numbers without times."""
-    tensors, meta = load_checkpoint(folder)
-    flat = {}
-
-    def walk(prefix, node):
-        for name, value in node.items():
-            if isinstance(value, torch.Tensor):
-                flat[prefix + name] = value
-            else:
-                walk(f"{prefix}{name}/", value)
-
-    walk("", tensors)
-    return flat, {**meta, "history": without_seconds(meta["history"])}
-
-
-def assert_same_run(one, one_folder, other, other_folder):
-    (model_a, result_a), (model_b, result_b) = one, other
-    assert without_seconds(result_a.history) == without_seconds(result_b.history)
-    assert result_a.best_epoch == result_b.best_epoch
-    assert same_bytes(result_a.best_state, result_b.best_state)
-    assert same_bytes(model_a.state_dict(), model_b.state_dict())
-    tensors_a, meta_a = flat_checkpoint(one_folder)
-    tensors_b, meta_b = flat_checkpoint(other_folder)
-    assert same_bytes(tensors_a, tensors_b)
-    assert meta_a == meta_b
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +157,12 @@ def test_test_clips_are_never_read_and_statistics_are_train_only(tmp_path):
     run_tiny(tmp_path, data=data)
     assert data.read == {*split.train, *split.dev}
     assert data.fitted == list(split.train)
+
+
+def test_data_hear_which_modalities_each_clip_normalises(tmp_path):
+    data = ToyData()
+    run_tiny(tmp_path, SHORT.model_copy(update={"epochs": 1, "per_clip": ("audio",)}), data=data)
+    assert data.per_clip == ("audio",)
 
 
 def test_best_state_is_that_of_the_lowest_dev_loss(whole):
