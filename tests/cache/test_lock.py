@@ -91,11 +91,14 @@ def test_a_dead_owner_is_succeeded_at_once(start: Start, tmp_path: Path, reap: b
 
 
 def test_a_process_of_the_dead_owners_number_is_not_the_owner(start: Start, tmp_path: Path) -> None:
-    start()
+    living = start()
     lease = tmp_path / "lock-000001"
     text = lease.read_text()
     lease.write_text(text.replace('"born": "', '"born": "1'))
-    Lock(tmp_path).release()
+    lock = Lock(tmp_path)
+    assert living.poll() is None
+    assert f'"pid": {os.getpid()},' in (tmp_path / "lock-000002").read_text()
+    lock.release()
 
 
 def test_an_owner_on_another_machine_lives_as_long_as_it_touches_its_lease(
