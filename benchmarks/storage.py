@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 from pipeline.cache.items import Item
-from pipeline.cache.shard import COMPRESSIONS, Shard, write_shard
+from pipeline.cache.shard import Shard
+from pipeline.cache.shard_layout import COMPRESSIONS
+from pipeline.cache.shard_writer import write_shard
 from pipeline.contracts import AvemoError, Clip, Status
 from pipeline.extraction import extract_audio
 from pipeline.features.opensmile_lld import CompareLLD

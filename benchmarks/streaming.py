@@ -30,7 +30,7 @@ def make(folder: Path, clips: int) -> Path:
     from pipeline.cache.items import Item
     from pipeline.cache.keys import shard_of
     from pipeline.cache.manifest import write_manifest
-    from pipeline.cache.shard import write_shard
+    from pipeline.cache.shard_writer import write_shard
     from pipeline.contracts import Status
 
     generator = np.random.default_rng(0)

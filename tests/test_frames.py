@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import pipeline.frames
 from pipeline.cache.items import Item, checksum, moments_of, storable
-from pipeline.cache.shard import Shard, write_shard
+from pipeline.cache.shard import Shard
+from pipeline.cache.shard_writer import write_shard
 from pipeline.contracts import AvemoError, Status
 from pipeline.frames import FrameBuffer, blocks
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.cache.manifest import fingerprint
-from pipeline.cache.shard import Entry, Shard
+from pipeline.cache.shard import Shard
+from pipeline.cache.shard_layout import Entry
 from pipeline.contracts import AvemoError, Status
 
 

@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.aside import aside
 from pipeline.cache.items import Item, Moments
 from pipeline.cache.keys import shard_of
-from pipeline.cache.shard import Entry, Shard
+from pipeline.cache.shard import Shard
+from pipeline.cache.shard_layout import Entry
 from pipeline.contracts import AvemoError, FeatureSequence, Status, digest
 
 LAYOUT = "avemo-manifest/2"

@@ -29,7 +29,9 @@ from typing import Any
 from pipeline.aside import SUFFIX, aside, leftovers
 from pipeline.cache.items import Item
 from pipeline.cache.lock import Lock
-from pipeline.cache.shard import Entry, NewerShard, Shard, write_shard
+from pipeline.cache.shard import Shard
+from pipeline.cache.shard_layout import Entry, NewerShard
+from pipeline.cache.shard_writer import write_shard
 from pipeline.contracts import AvemoError, Status, digest
 
 Wanted = Mapping[str, str]

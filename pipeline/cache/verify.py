@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pipeline.cache.keys import shard_of
 from pipeline.cache.listing import is_hidden
-from pipeline.cache.shard import NewerShard, Shard
+from pipeline.cache.shard import Shard
+from pipeline.cache.shard_layout import NewerShard
 from pipeline.contracts import AvemoError
 
 
@@ -60,7 +61,10 @@ def _distinct(folder: Path) -> Iterator[Path]:
     """One path a file, published names before those in hidden folders."""
     seen: set[tuple[int, int]] = set()
     for path in sorted(folder.rglob("*.h5"), key=lambda path: (is_hidden(path, folder), path)):
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            continue
         if (stat.st_dev, stat.st_ino) not in seen:
             seen.add((stat.st_dev, stat.st_ino))
             yield path
@@ -74,7 +78,8 @@ def _verify(path: Path, hidden: bool, expected: Callable[[Path], Iterable[str]])
     except NewerShard as error:
         return [Problem(path, tuple(expected(path)), str(error), replaceable=False)]
     except AvemoError as error:
-        return [Problem(path, tuple(expected(path)), str(error))]
+        # A store at work packs its parts into other files while we look.
+        return [Problem(path, tuple(expected(path)), str(error))] if path.exists() else []
     found = [
         (damaged, "bytes differ from those written"),
         (strangers, f"from another place: {shard.info.get('corpus')}/{shard.info.get('component')}"),

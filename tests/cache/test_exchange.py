@@ -13,7 +13,7 @@ from pipeline.cache.exchange import export, import_folder
 from pipeline.cache.items import storable
 from pipeline.cache.keys import shard_of
 from pipeline.cache.manifest import write_manifest
-from pipeline.cache.shard import write_shard
+from pipeline.cache.shard_writer import write_shard
 from pipeline.cache.store import ShardStore
 from pipeline.contracts import AvemoError
 

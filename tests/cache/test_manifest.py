@@ -14,7 +14,7 @@ from cache_factory import FAILING, INFO, frames_of, ids, item_of
 
 from pipeline.cache.keys import shard_of
 from pipeline.cache.manifest import FeatureSet, write_manifest
-from pipeline.cache.shard import write_shard
+from pipeline.cache.shard_writer import write_shard
 from pipeline.contracts import AvemoError, ClipFailure
 
 SHARDS = {"0000": ["clip01", "clip03", "clip05"], "0001": [], "0002": ["clip00", "clip02", "clip04"]}

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline.cache.items import Item, storable
-from pipeline.cache.shard import Shard, write_shard
+from pipeline.cache.shard import Shard
+from pipeline.cache.shard_writer import write_shard
 from pipeline.contracts import AvemoError, ClipFailure, Status
 
 

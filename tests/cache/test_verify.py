@@ -12,7 +12,7 @@ from cache_factory import INFO, flip_frame, ids, item_of, wanted_of
 
 from pipeline.cache.keys import shard_of
 from pipeline.cache.listing import describe
-from pipeline.cache.shard import write_shard
+from pipeline.cache.shard_writer import write_shard
 from pipeline.cache.store import ShardStore
 from pipeline.cache.verify import Problem, verify_folder, withdraw
 from pipeline.contracts import AvemoError

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.cache.items import Item, storable
-from pipeline.cache.shard import Shard, write_shard
+from pipeline.cache.shard import Shard
+from pipeline.cache.shard_writer import write_shard
 from pipeline.contracts import TRACK_COLUMNS, AvemoError, FeatureSequence, Status, TrackStatus
 from pipeline.faces.crop import crops
 from pipeline.features.face_frames import FaceFrames

@@ -7,7 +7,7 @@ import pytest
 from cache_factory import ids, item_of
 
 from pipeline.cache.keys import shard_of
-from pipeline.cache.shard import write_shard
+from pipeline.cache.shard_writer import write_shard
 from pipeline.clip_table import Row, write_table
 from pipeline.overview.costs import component_cost, cost_of
 from pipeline.overview.dryrun import Job

@@ -9,7 +9,7 @@ from media_factory import write_video, write_wav
 
 from pipeline.cache.items import Item
 from pipeline.cache.manifest import FeatureSet, write_manifest
-from pipeline.cache.shard import write_shard
+from pipeline.cache.shard_writer import write_shard
 from pipeline.clip_table import index_clips
 from pipeline.contracts import TRACK_COLUMNS, Clip, FeatureSequence, Status, TrackStatus
 from pipeline.corpora.hashes import HashCache
