@@ -10,18 +10,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.stress import changes, fuzz, kills, races, rot
+from benchmarks.stress import changes, fuzz, races, rot
 from benchmarks.stress.arena import REPOSITORY
-from benchmarks.stress.kills import Tally
+from benchmarks.stress.kill_extraction import kill_extraction
+from benchmarks.stress.kill_report import kill_report
+from benchmarks.stress.kill_training import kill_training
+from benchmarks.stress.kill_workflow import kill_workflow
 from benchmarks.stress.page import write_section
+from benchmarks.stress.tally import Tally
 
 Stage = Callable[[Path, random.Random, float], Tally]
 
 STAGES: dict[str, Stage] = {
-    "kills of extraction": lambda folder, g, size: kills.kill_extraction(folder, round(60 * size), g),
-    "kills of training": lambda folder, g, size: kills.kill_training(folder, round(25 * size), g),
-    "kills of the report": lambda folder, g, size: kills.kill_report(folder, round(15 * size), g),
-    "kills of the workflow": lambda folder, g, size: kills.kill_workflow(folder, round(10 * size), g),
+    "kills of extraction": lambda folder, g, size: kill_extraction(folder, round(50 * size), g),
+    "kills of training": lambda folder, g, size: kill_training(folder, round(30 * size), g),
+    "kills of the report": lambda folder, g, size: kill_report(folder, round(20 * size), g),
+    "kills of the workflow": lambda folder, g, size: kill_workflow(folder, round(8 * size), g),
     "corruptions": lambda folder, g, size: rot.corrupt(folder, round(12 * size), g),
     "two writers": lambda folder, g, size: races.two_runs(folder, round(10 * size), g),
     "readers during writing": lambda folder, _, size: races.readers(folder, 20 * size),

@@ -16,6 +16,8 @@ from benchmarks.stress.traced import Forked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RATE_HZ = 16_000
+TINY = {"model": "mult", "config": {"width": 8, "heads": 2, "layers": 1}}
+"""A system that trains in seconds."""
 
 
 class Arena:

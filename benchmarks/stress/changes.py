@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.stress.arena import REPOSITORY, Arena, write_sound
-from benchmarks.stress.kills import TINY, Tally
+from benchmarks.stress.arena import REPOSITORY, TINY, Arena, write_sound
+from benchmarks.stress.tally import Tally
 
 CLIPS = 24
 LATER = {"tests": 1, "write_tables": 1, "report": 1}

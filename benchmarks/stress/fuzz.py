@@ -20,10 +20,12 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from benchmarks.stress.kills import Tally
+from benchmarks.stress.tally import Tally
 from pipeline.cache.items import Item
 from pipeline.cache.manifest import FeatureSet, write_manifest
-from pipeline.cache.shard import FIELDS, Shard, write_shard
+from pipeline.cache.shard import Shard
+from pipeline.cache.shard_layout import FIELDS
+from pipeline.cache.shard_writer import write_shard
 from pipeline.clip_table import Row, read_table, write_table
 from pipeline.contracts import AvemoError, Status
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks.stress.arena import REPOSITORY, Arena
-from benchmarks.stress.kills import Tally
+from benchmarks.stress.tally import Tally
 from benchmarks.stress.traced import Forked
 from pipeline.cache.shard import Shard
 from pipeline.contracts import AvemoError

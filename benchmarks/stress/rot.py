@@ -12,8 +12,9 @@ import h5py
 import numpy as np
 
 from benchmarks.stress.arena import Arena
-from benchmarks.stress.kills import Tally
-from pipeline.cache.shard import Shard, write_shard
+from benchmarks.stress.tally import Tally
+from pipeline.cache.shard import Shard
+from pipeline.cache.shard_writer import write_shard
 
 Damage = Callable[[Path, random.Random], set[str]]
 """Damages a shard in place and returns the clips that are affected."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -14,6 +15,13 @@ from pipeline import extraction
 from pipeline.cli import main
 from pipeline.contracts import Clip
 
+IMPORTED = (
+    *("pipeline.cli.app", "pipeline.cache.store", "pipeline.features.opensmile_lld", "pandas"),
+    *("pyarrow.parquet", "pipeline.training.loop", "pipeline.evaluation", "pipeline.models.mult"),
+    *("pipeline.report.page", "pipeline.report.tables", "pipeline.report.figures", "matplotlib.pyplot"),
+)
+"""What commands import, once and not in every child."""
+DEADLY = (signal.SIGINT, signal.SIGTERM)
 WORK = ("track_clip", "extract_audio", "extract_visual")
 
 
@@ -41,10 +49,19 @@ class Forked:
 
     def __init__(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], printed: Path):
         self.arguments, self.returncode = arguments, None
+        for name in IMPORTED:
+            importlib.import_module(name)
         sys.stdout.flush()
+        # A signal between fork and the child's own handling would unwind the parent's code in the child.
+        signal.pthread_sigmask(signal.SIG_BLOCK, DEADLY)
         self.pid = os.fork()
         if self.pid == 0:
-            os._exit(_run_child(arguments, folder, environment, printed))
+            code = 1
+            try:
+                code = _run_child(arguments, folder, environment, printed)
+            finally:
+                os._exit(code)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, DEADLY)
 
     def poll(self) -> int | None:
         """The exit code, negative if killed; None while it runs."""
@@ -76,6 +93,7 @@ def _run_child(arguments: Sequence[str], folder: Path, environment: Mapping[str,
     sys.argv = ["avemo", *arguments]
     code = 0
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, DEADLY)
         run()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)

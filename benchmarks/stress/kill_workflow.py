@@ -1,0 +1,122 @@
+"""Kill a whole small workflow, from sounds to report; run it again until it is done, and compare."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.stress.arena import TINY, Arena
+from benchmarks.stress.deaths import kill_tree
+from benchmarks.stress.kill_extraction import FLUSH_ITEMS
+from benchmarks.stress.tally import Tally
+from pipeline.cache.shard import Shard
+from pipeline.cache.verify import verify_folder
+from pipeline.contracts import AvemoError
+
+CLIPS, JOBS = 160, 2
+
+WAYS: dict[str, Callable[[subprocess.Popen[bytes]], None]] = {
+    "SIGKILL of all, as when a node goes down": lambda process: kill_tree(process.pid),
+    "SIGKILL of Snakemake, its jobs go on": lambda process: process.kill(),
+    "SIGTERM": lambda process: process.terminate(),
+    "SIGINT of all, as Ctrl-C": lambda process: os.killpg(process.pid, signal.SIGINT),
+}
+
+
+def kill_workflow(folder: Path, kills: int, generator: random.Random) -> Tally:
+    """``kills`` deaths, each followed by the next run on what is left."""
+    tally = Tally()
+    arena = Arena(
+        folder,
+        clips=CLIPS,
+        shards=2,
+        systems={"mult": TINY},
+        training={"epochs": 5, "batch_size": 16, "device": "cpu"},
+        splits={"n": 2, "dev": 0.25, "test": 0.25},
+    )
+    begin = time.monotonic()
+    arena.snakemake()
+    lasts_s = time.monotonic() - begin
+    expected = _outcome(arena)
+    tally.expect(len(expected) == 7, f"expected 7 files to compare, found {sorted(expected)}")
+    _forget(arena)
+    computed, run = 0, 0
+    for number in range(4 * kills):
+        how = list(WAYS)[number % len(WAYS)]
+        held = _held(arena, tally)
+        # In this order: what jobs that outlived Snakemake have begun until now is not this run's.
+        computed += len(arena.computed())
+        process = arena.start_snakemake()
+        died = _strike(process, how, generator.uniform(0.1, 1.0) * lasts_s)
+        begun = arena.computed()
+        again = {line.split()[1] for line in begun} & held
+        tally.expect(not again, f"{how}: kept clips computed again: {sorted(again)[:3]}")
+        computed, run = computed + len(begun), run + 1
+        tally[how] += died
+        done = sum(tally[way] for way in WAYS) >= kills
+        arena.snakemake("--unlock")
+        if not died or done or generator.random() < 0.25:
+            arena.snakemake()
+            computed += len(arena.computed())
+            found = _outcome(arena)
+            other = [name for name in expected if found.get(name) != expected[name]]
+            tally.expect(not other, f"{how}: other bytes in {other}")
+            tally["workflows finished and equal"] += not other
+            most = FLUSH_ITEMS * JOBS * run
+            tally.expect(computed - CLIPS <= most, f"{computed - CLIPS} clips computed again, at most {most}")
+            tally["clips in flight computed again"] += computed - CLIPS
+            _forget(arena)
+            computed, run = 0, 0
+        if done:
+            break
+    return tally
+
+
+def _strike(process: subprocess.Popen[bytes], how: str, seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        WAYS[how](process)
+    return process.wait() != 0
+
+
+def _forget(arena: Arena) -> None:
+    shutil.rmtree(arena.folder / "cache")
+    shutil.rmtree(arena.folder / "results")
+    arena.computed()
+
+
+def _held(arena: Arena, tally: Tally) -> set[str]:
+    """Clips that the stores have kept, every byte of them verified."""
+    if not (arena.folder / "cache").is_dir():
+        return set()
+    problems = verify_folder(arena.folder / "cache")
+    tally.expect(not problems, f"does not verify: {str(problems)[:300]}")
+    held: set[str] = set()
+    for path in arena.cache.glob(".store/*/*/[!.]*.h5"):
+        try:
+            with Shard(path) as shard:
+                held |= shard.index.keys()
+        except AvemoError:
+            # A job that outlived Snakemake may just have packed this part into another file.
+            tally.expect(not path.exists(), f"does not open: {path}")
+    return held
+
+
+def _outcome(arena: Arena) -> dict[str, bytes]:
+    """What must not depend on how often a run was killed: no times, no costs."""
+    results = arena.folder / "results" / "stress"
+    files = [
+        *arena.cache.glob("compare_lld-*/*.h5"),
+        *results.glob("train/*/*/model.safetensors"),
+        *results.glob("predictions/*.parquet"),
+        *results.glob("scores/mult.csv"),
+        *results.glob("tables/main.csv"),
+    ]
+    return {str(path.relative_to(arena.folder)): path.read_bytes() for path in files}
