@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
@@ -46,6 +47,7 @@ def main() -> int:
     if asked.size >= 1 and list(asked.stages) == list(STAGES):
         asked.out.unlink(missing_ok=True)
     violated = 0
+    _keep_bytecode()
     for name in asked.stages:
         begin = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="avemo-stress-") as folder:
@@ -59,6 +61,12 @@ def main() -> int:
         print(*(f"VIOLATED {what[:500]}" for what in tally.violations), sep="\n", flush=True)
         write_section(asked.out, name, counts, tally.table)
     return 1 if violated else 0
+
+
+def _keep_bytecode() -> None:
+    """Hundreds of processes start here; where Python may not write beside the sources, they compile them once."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(tempfile.gettempdir()) / "avemo-bytecode"))
 
 
 if __name__ == "__main__":

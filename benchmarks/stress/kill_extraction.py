@@ -6,13 +6,13 @@ is computed again; at most what had not been flushed is.
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.stress.arena import Arena
+from benchmarks.stress.by_hand import ByHand
 from benchmarks.stress.deaths import GENTLE, deaths, strike
 from benchmarks.stress.tally import Tally
 from pipeline.cache.shard import Shard
@@ -28,11 +28,8 @@ class Extraction:
 
     def __init__(self, folder: Path, clips: int):
         self.folder, self.arena = folder, Arena(folder, clips=clips, shards=1)
-        self.index = str(self.arena.cache / "index.parquet")
-        part = self.arena.part("corpus")
-        self.arena.avemo("corpus", "index", "--cfg", part, "--out", self.index, "--hashes", "hashes.json")
-        self.cfg = self.arena.part("audio")
-        self.component = json.loads(Path(self.cfg).read_text())["id"]
+        self.hand = ByHand(self.arena)
+        self.hand.index()
         self.arena.avemo(*self.command("undisturbed"))
         self.arena.computed()
         self.expected = self.output("undisturbed").read_bytes()
@@ -41,13 +38,12 @@ class Extraction:
 
     def output(self, name: str) -> Path:
         """The published shard."""
-        return self.folder / name / "table" / self.component / "0000.h5"
+        return self.folder / name / "table" / self.hand.component / "0000.h5"
 
     def command(self, name: str) -> list[str]:
         """What extracts it."""
-        store = self.folder / name / "table" / ".store" / self.component / "0000"
-        options = ("--cfg", self.cfg, "--index", self.index, "--shard", "0", "--shards", "1")
-        return ["extract", *options, "--store", str(store), "--out", str(self.output(name))]
+        store = self.folder / name / "table" / ".store" / self.hand.component / "0000"
+        return self.hand.extract(self.output(name), store)
 
     def held(self, name: str, tally: Tally) -> set[str]:
         """What a store holds after it was opened and every byte of it verified."""

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.stress.arena import TINY, Arena
+from benchmarks.stress.by_hand import ByHand
 from benchmarks.stress.deaths import after, deaths, strike
 from benchmarks.stress.tally import Tally
 from pipeline.training.checkpoint import load_checkpoint
+
+COMPARED = ("model.safetensors", "predictions.parquet", "scores.csv")
 
 
 class Training:
@@ -28,11 +31,8 @@ class Training:
             training={"epochs": epochs, "batch_size": 8, "device": "cpu"},
             splits={"n": 1, "dev": 0.25, "test": 0.25},
         )
-        labels, splits = "results/stress/data/labels.parquet", "results/stress/data/splits.json"
-        self.arena.snakemake("features", labels, splits)
-        (manifest,) = self.arena.cache.glob("compare_lld-*/manifest.json")
-        self.inputs = ("--labels", labels, "--splits", splits, "--audio", str(manifest))
-        self.cfg = self.arena.part("mult")
+        self.hand = ByHand(self.arena)
+        self.hand.prepare()
         begin = time.monotonic()
         self.arena.avemo(*self.command("undisturbed"))
         self.lasts_s = time.monotonic() - begin
@@ -40,51 +40,51 @@ class Training:
 
     def command(self, name: str) -> list[str]:
         """What trains it."""
-        place = ("--resume", f"{name}/resume", "--out", f"{name}/model.safetensors")
-        return ["train", "--cfg", self.cfg, "--system", "mult", "--split", "split00", *self.inputs, *place]
+        return self.hand.train("mult", "split00", Path(name) / "resume", Path(name) / COMPARED[0])
 
     def outcome(self, name: str) -> dict[str, bytes]:
         """The model's file, and its predictions and scores, which this makes."""
-        made = ("--predictions", f"{name}/predictions.parquet", "--scores", f"{name}/scores.csv")
-        self.arena.avemo("evaluate", "--system", "mult", *self.inputs, *made, f"{name}/model.safetensors")
-        names = ("model.safetensors", "predictions.parquet", "scores.csv")
-        return {file: (self.folder / name / file).read_bytes() for file in names}
+        model, predictions, scores = (Path(name) / file for file in COMPARED)
+        self.hand.evaluate("mult", predictions, scores, [model])
+        return {file: (self.folder / name / file).read_bytes() for file in COMPARED}
 
     def kept(self, name: str) -> list[dict[str, Any]]:
         """The epochs in the checkpoint, which must open; none without one."""
         found = load_checkpoint(self.folder / name / "resume")
         return found[1]["history"] if found else []
 
-    def finish(self, name: str, tally: Tally) -> None:
-        """Run to the end and compare; epochs that a checkpoint had must be those, not made again."""
-        kept = self.kept(name)
-        self.arena.avemo(*self.command(name))
+    def finish(self, name: str, kept: list[dict[str, Any]], tally: Tally) -> None:
+        """Run to the end and compare; the epochs kept by a checkpoint must be those, not made again."""
+        if not (self.folder / name / COMPARED[0]).exists():
+            self.arena.avemo(*self.command(name))
         with (self.folder / name / "history.csv").open(newline="") as file:
             seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
-        tally.expect(seconds[: len(kept)] == [row["seconds"] for row in kept], "epochs were trained again")
+        again = seconds[: len(kept)] != [row["seconds"] for row in kept]
+        tally.expect(not again, f"some of {len(kept)} kept epochs were trained again")
         outcome = self.outcome(name)
         other = [file for file in outcome if outcome[file] != self.expected[file]]
         tally.expect(not other, f"resumed from {len(kept)} epochs: other bytes in {', '.join(other)}")
-        tally[
-            "resumed and equal byte for byte" if kept else "begun anew and equal byte for byte"
-        ] += not other
+        tally["trainings resumed and equal byte for byte"] += not other and bool(kept)
+        tally["trainings begun anew and equal byte for byte"] += not other and not kept
         shutil.rmtree(self.folder / name)
 
 
-def kill_training(folder: Path, kills: int, generator: random.Random, epochs: int = 60) -> Tally:
+def kill_training(folder: Path, kills: int, generator: random.Random, epochs: int = 12) -> Tally:
     """Kill the training again and again; finish it, compare, begin anew."""
-    tally, run = Tally(), Training(folder, clips=64, epochs=epochs)
+    tally, run = Tally(), Training(folder, clips=48, epochs=epochs)
+    kept: list[dict[str, Any]] = []
     for how in deaths(kills, generator, tally):
-        before = len(run.kept("killed"))
         process = run.arena.start(*run.command("killed"))
-        died = strike(process, how, after(generator.uniform(0, run.lasts_s)), generator)
+        died = strike(process, how, after(generator.uniform(0.1, 1) * run.lasts_s), generator)
         tally[how] += died
-        if died:
-            now = len(run.kept("killed"))
-            tally.expect(now >= before, f"{how}: {before - now} epochs lost")
-            tally["epochs lost"] += max(0, before - now)
-        if not died or generator.random() < 0.25:
-            run.finish("killed", tally)
-    if (folder / "killed").exists():
-        run.finish("killed", tally)
+        if died and not (folder / "killed" / COMPARED[0]).exists():
+            now = run.kept("killed")
+            tally.expect(now[: len(kept)] == kept, f"{how}: epochs lost or made again, {len(kept)} were kept")
+            tally["epochs lost"] += max(0, len(kept) - len(now))
+            kept = now
+        if not died or len(kept) == epochs or generator.random() < 0.25:
+            run.finish("killed", kept, tally)
+            kept = []
+    if kept:
+        run.finish("killed", kept, tally)
     return tally

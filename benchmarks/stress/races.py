@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks.stress.arena import REPOSITORY, Arena
+from benchmarks.stress.by_hand import ByHand
 from benchmarks.stress.tally import Tally
 from benchmarks.stress.traced import Forked
 from pipeline.cache.shard import Shard
@@ -42,15 +43,11 @@ while time.monotonic() < end:
 def two_runs(folder: Path, rounds: int, generator: random.Random) -> Tally:
     """Two jobs on one store: one works, the other is refused with the owner's name; no clip twice."""
     tally, arena = Tally(), Arena(folder, clips=60, shards=1)
-    index = str(arena.cache / "index.parquet")
-    arena.avemo(
-        *("corpus", "index", "--cfg", arena.part("corpus"), "--out", index), "--hashes", "hashes.json"
-    )
-    cfg = arena.part("audio")
+    hand = ByHand(arena)
+    hand.index()
     for number in range(rounds):
         place = folder / str(number)
-        options = ("--cfg", cfg, "--index", index, "--shard", "0", "--shards", "1")
-        command = ["extract", *options, "--store", str(place / "store"), "--out", str(place / "0000.h5")]
+        command = hand.extract(place / "0000.h5", place / "store")
         processes = [arena.start(*command)]
         time.sleep(generator.uniform(0, 0.2))
         processes.append(arena.start(*command, printed="second.txt"))

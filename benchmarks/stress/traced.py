@@ -18,6 +18,8 @@ from pipeline.contracts import Clip
 IMPORTED = (
     *("pipeline.cli.app", "pipeline.cache.store", "pipeline.features.opensmile_lld", "pandas"),
     *("pyarrow.parquet", "pipeline.training.loop", "pipeline.evaluation", "pipeline.models.mult"),
+    # Optimisers import it.
+    "torch._dynamo",
     *("pipeline.report.page", "pipeline.report.tables", "pipeline.report.figures", "matplotlib.pyplot"),
 )
 """What commands import, once and not in every child."""
