@@ -1,98 +1,109 @@
-"""Frame features against the same network called once per frame in float32, in the order pixels are stored (NCHW).
-
-One thread, CPU time: other work on the machine changes little.
-"""
+"""Frame features against the same network called once per frame in float32, in the order pixels are stored (NCHW)."""
 
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.contracts import Clip
+from benchmarks.clips import CLIPS, decoded
+from benchmarks.results import publish
+from benchmarks.sides import Side, Work, race, shards
 from pipeline.faces.crop import cut
 from pipeline.features.crop_network import CropNetwork
 from pipeline.features.efficientnet import EfficientNetB2, load_model
 from pipeline.features.vgg_face import VGGFaceFC6
 from pipeline.features.vgg_network import Shape, load_network
 from pipeline.features.weights import find
-from pipeline.media import iter_frames
 
 WEIGHTS = "random-seed-0"
-SUBJECTS = {
-    "efficientnet_b2": (EfficientNetB2, lambda: load_model(find(WEIGHTS))),
-    "vgg_face_fc6": (VGGFaceFC6, lambda: load_network(find(WEIGHTS), Shape())),
+SUBJECTS: dict[str, tuple[type[CropNetwork], Any, float]] = {
+    "efficientnet_b2": (EfficientNetB2, lambda: load_model(find(WEIGHTS)), 2.5),
+    "vgg_face_fc6": (VGGFaceFC6, lambda: load_network(find(WEIGHTS), Shape()), 4.0),
 }
-"""Extractors, and how a user would build their network."""
+"""Extractors, how a user would build their network, and the ratio aimed at."""
+PRECISIONS = ("float32", "bfloat16")
 
 
-def centre_crops(path: Path, count: int, extractor: CropNetwork) -> list[tuple[float, np.ndarray]]:
+def extractor(name: str, precision: str) -> CropNetwork:
+    """Ours, on the CPU."""
+    kind = SUBJECTS[name][0]
+    return kind(kind.Config(weights=WEIGHTS, precision=precision, device="cpu"))
+
+
+def centre_crops(clips: Path, count: int, ours: CropNetwork) -> list[list[tuple[float, np.ndarray]]]:
     """The middle of the first ``count`` frames; where the face is changes no speed."""
-    crops = []
-    for (time_s, frame), _ in zip(
-        iter_frames(Clip(path.stem, "?", "?", video_path=path)), range(count), strict=False
-    ):
+
+    def middle(frame: np.ndarray) -> np.ndarray:
         height, width = frame.shape[:2]
-        box = np.array([width * 0.3, height * 0.1, width * 0.7, height * 0.8])
-        crops.append((time_s, cut(frame, box, extractor.crop)))
-    return crops
+        return cut(frame, np.array([width * 0.3, height * 0.1, width * 0.7, height * 0.8]), ours.crop)
+
+    return [
+        [(time_s, middle(frame)) for time_s, frame in frames] for frames in decoded(clips, count).values()
+    ]
 
 
-def per_frame(ours: CropNetwork, model: Any, crops: list[tuple[float, np.ndarray]]) -> np.ndarray:
+def batched(name: str, precision: str, clips: Path, count: int) -> Work:
+    """Our extractor, clip by clip."""
+    ours = extractor(name, precision)
+    crops = centre_crops(clips, count, ours)
+    return lambda items: [ours.extract(crops[item % len(crops)]).x for item in items]
+
+
+def per_frame(name: str, clips: Path, count: int) -> Work:
     """What a user would write: normalise one frame, run it, keep ``(frames, dim)``."""
     import torch
 
+    ours = extractor(name, "float32")
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (ours.mean, ours.std))
-    with torch.no_grad():
-        images = (torch.from_numpy(crop).permute(2, 0, 1).contiguous() for _, crop in crops)
-        return torch.cat([model(((image - mean) / std)[None]) for image in images]).numpy()
+    model, crops = SUBJECTS[name][1](), centre_crops(clips, count, ours)
+
+    def features(clip: int) -> np.ndarray:
+        images = (torch.from_numpy(crop).permute(2, 0, 1).contiguous() for _, crop in crops[clip])
+        with torch.no_grad():
+            return torch.cat([model(((image - mean) / std)[None]) for image in images]).numpy()
+
+    return lambda items: [features(item % len(crops)) for item in items]
 
 
-def compare(ours: CropNetwork, model: Any, crops: list[tuple[float, np.ndarray]]) -> dict[str, float]:
-    """CPU seconds per frame of both, their ratio, the largest relative difference and the lowest cosine."""
-    begin = time.process_time()
-    x = ours.extract(crops).x
-    middle = time.process_time()
-    expected = per_frame(ours, model, crops)
-    end = time.process_time()
-    lengths = np.linalg.norm(x, axis=1) * np.linalg.norm(expected, axis=1)
-    return {
-        "frames": len(crops),
-        "ours_s": (middle - begin) / len(crops),
-        "theirs_s": (end - middle) / len(crops),
-        "ratio": (end - middle) / (middle - begin),
-        "max_rel_diff": float(np.abs(x - expected).max() / np.abs(expected).max()),
-        "min_cosine": float(((x * expected).sum(axis=1) / lengths).min()),
-    }
+def nearness(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
+    """The lowest cosine of two features of one frame."""
+    a, b = np.concatenate(ours), np.concatenate(theirs)
+    return float(((a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))).min())
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print one line a clip and the mean."""
-    import torch
-
+    """Race both networks in both precisions; add their rows to the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=Path, required=True, help="folder of .mp4 clips")
-    parser.add_argument("--frames", type=int, default=32, help="frames of each clip (default 32)")
-    parser.add_argument("--extractor", choices=SUBJECTS, default="efficientnet_b2")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of ours")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    extractor, build = SUBJECTS[options.extractor]
-    ours = extractor(extractor.Config(weights=WEIGHTS, precision=options.precision, device="cpu"))
-    model = build()
-    paths = sorted(options.clips.glob("*.mp4"))
-    if not paths:
-        parser.error(f"no .mp4 clips in {options.clips}")
-    compare(ours, model, centre_crops(paths[0], 4, ours))  # the first calls set up both networks
-    rows = {path.stem: compare(ours, model, centre_crops(path, options.frames, ours)) for path in paths}
-    names = list(next(iter(rows.values())))
-    rows["mean"] = {name: float(np.mean([row[name] for row in rows.values()])) for name in names}
-    print(f"{'clip':<12}" + "".join(f"{name:>14}" for name in names))
-    for clip_id, row in rows.items():
-        print(f"{clip_id:<12}" + "".join(f"{row[name]:>14.4g}" for name in names))
+    parser.add_argument("--clips", type=Path, default=CLIPS, help="folder of .mp4 clips")
+    parser.add_argument("--frames", type=int, default=24, help="frames of each clip (default 24)")
+    parser.add_argument("--extractor", choices=SUBJECTS, nargs="+", default=list(SUBJECTS))
+    asked = parser.parse_args(arguments)
+    items = 2 * len(decoded(asked.clips, 1))  # an even number, which two processes share equally
+    rows, bars = [], {}
+    for name in asked.extractor:
+        sides = {"per frame": Side(per_frame, (name, asked.clips, asked.frames))}
+        sides |= {p: shards(batched, name, p, asked.clips, asked.frames) for p in PRECISIONS}
+        found = race(sides, items)
+        theirs, frames = found["per frame"], sum(map(len, found["per frame"].outputs))
+        for side, timing in found.items():
+            ratio = theirs.seconds / timing.seconds
+            rows.append(
+                {
+                    "network": name,
+                    "way": side,
+                    "frames a second": frames / timing.seconds,
+                    "ratio": ratio,
+                    "lowest cosine": nearness(timing.outputs, theirs.outputs),
+                }
+            )
+            if side in PRECISIONS:
+                bars[f"{name} in {side}, against one frame at a time in float32"] = (ratio, SUBJECTS[name][2])
+    publish(
+        "embedding", "Networks over face crops, against the same network called once per frame.", rows, bars
+    )
 
 
 if __name__ == "__main__":

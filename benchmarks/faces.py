@@ -3,69 +3,88 @@
 from __future__ import annotations
 
 import argparse
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.contracts import Clip, TrackStatus
+from benchmarks.clips import CLIPS, decoded
+from benchmarks.results import publish
+from benchmarks.sides import Side, Work, race, shards
+from pipeline.contracts import TrackStatus
 from pipeline.faces.track import FaceTracker, iou
-from pipeline.media import iter_frames
+
+NEAR = 0.9
+"""Boxes are equal from this intersection over union."""
+BAR = 5.0
+Boxes = list[np.ndarray | None]
 
 
-def per_frame(detector, frames: list[tuple[float, np.ndarray]]) -> list[np.ndarray | None]:
+def ours(clips: Path, count: int, config: FaceTracker.Config) -> Work:
+    """Our tracker: the chosen face of each frame."""
+    frames, tracker = list(decoded(clips, count).values()), FaceTracker(config)
+
+    def boxes(clip: int) -> Boxes:
+        track = tracker.track(iter(frames[clip]))
+        return [row[:4] if row[-2] != TrackStatus.missing else None for row in track.x]
+
+    return lambda items: [boxes(clip) for clip in items]
+
+
+def theirs(clips: Path, count: int) -> Work:
     """What a user would write: the largest face of each frame, or None."""
-    boxes = [detector.detect(frame)[0] for _, frame in frames]
-    return [None if found is None else np.asarray(found[0], dtype=np.float32) for found in boxes]
-
-
-def compare(tracker: FaceTracker, detector, frames: list[tuple[float, np.ndarray]]) -> dict[str, float]:
-    """Seconds per frame of both, their ratio, mean IoU where both see a face, frames with a face."""
-    begin = time.perf_counter()
-    track = tracker.track(iter(frames))
-    middle = time.perf_counter()
-    theirs = per_frame(detector, frames)
-    end = time.perf_counter()
-    ours = [row[:4] if row[-2] != TrackStatus.missing else None for row in track.x]
-    pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
-    return {
-        "frames": len(frames),
-        "ours_s": (middle - begin) / len(frames),
-        "theirs_s": (end - middle) / len(frames),
-        "ratio": (end - middle) / (middle - begin),
-        "iou": float(np.mean([iou(a, b[None])[0] for a, b in pairs])) if pairs else 0.0,
-        "found": float(np.mean([a is not None for a in ours])),
-    }
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Print one line a clip and the mean."""
     import torch
     from facenet_pytorch import MTCNN
 
+    frames, detector = list(decoded(clips, count).values()), MTCNN(device=torch.device("cpu"))
+
+    def boxes(clip: int) -> Boxes:
+        found = [detector.detect(frame)[0] for _, frame in frames[clip]]
+        return [None if box is None else np.asarray(box[0], dtype=np.float32) for box in found]
+
+    return lambda items: [boxes(clip) for clip in items]
+
+
+def overlaps(ours: Sequence[np.ndarray | None], theirs: Sequence[np.ndarray | None]) -> np.ndarray:
+    """Intersection over union of the frames in which both see a face."""
+    pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
+    return np.array([iou(a, b[None])[0] for a, b in pairs])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Race both; add a row a clip to the page."""
+    default = FaceTracker.Config()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=Path, required=True, help="folder of videos")
+    parser.add_argument("--clips", type=Path, default=CLIPS, help="folder of .mp4 clips")
     parser.add_argument("--frames", type=int, default=100, help="frames of each clip (default 100)")
-    parser.add_argument("--key-every", type=int, default=FaceTracker.Config().key_every)
-    parser.add_argument("--side", type=int, default=FaceTracker.Config().detect_side_px)
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    tracker = FaceTracker(
-        FaceTracker.Config(device="cpu", key_every=options.key_every, detect_side_px=options.side)
-    )
-    detector = MTCNN(device=torch.device("cpu"))
-    results = {}
-    for path in sorted(p for p in options.clips.iterdir() if p.suffix in (".mp4", ".avi", ".flv", ".mkv")):
-        clip = Clip(path.stem, "?", "?", video_path=path)
-        frames = [item for item, _ in zip(iter_frames(clip), range(options.frames), strict=False)]
-        results[path.stem] = compare(tracker, detector, frames)
-    if not results:
-        parser.error(f"no videos in {options.clips}")
-    names = list(next(iter(results.values())))
-    results["mean"] = {name: float(np.mean([row[name] for row in results.values()])) for name in names}
-    print(f"{'clip':<12}" + "".join(f"{name:>10}" for name in names))
-    for clip_id, row in results.items():
-        print(f"{clip_id:<12}" + "".join(f"{row[name]:>10.4g}" for name in names))
+    parser.add_argument("--key-every", type=int, default=default.key_every)
+    parser.add_argument("--side", type=int, default=default.detect_side_px)
+    asked = parser.parse_args(arguments)
+    names = list(decoded(asked.clips, 1))
+    config = FaceTracker.Config(device="cpu", key_every=asked.key_every, detect_side_px=asked.side)
+    sides = {
+        "ours": shards(ours, asked.clips, asked.frames, config),
+        "theirs": Side(theirs, (asked.clips, asked.frames)),
+    }
+    found = race(sides, len(names))
+    ratio = found["theirs"].seconds / found["ours"].seconds
+    rows = []
+    for name, a, b in zip(names, found["ours"].outputs, found["theirs"].outputs, strict=True):
+        shared = overlaps(a, b)
+        rows.append(
+            {
+                "clip": name,
+                "frames": len(a),
+                "with a face, ours": sum(box is not None for box in a) / len(a),
+                "with a face, theirs": sum(box is not None for box in b) / len(b),
+                "mean IoU": float(shared.mean()),
+                f"IoU >= {NEAR}": float((shared >= NEAR).mean()),
+            }
+        )
+    frames = sum(len(boxes) for boxes in found["ours"].outputs)
+    speeds = ", ".join(f"{name} {frames / timing.seconds:.1f}" for name, timing in found.items())
+    what = "face tracking, against MTCNN per frame at native size"
+    publish("faces", f"{what}. Frames a second: {speeds}; ratio {ratio:.2f}.", rows, {what: (ratio, BAR)})
 
 
 if __name__ == "__main__":

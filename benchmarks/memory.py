@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.clips import CLIPS, paths
+from benchmarks.results import publish
 from pipeline.cli.options import use_threads
 
 FRAMES = (250, 1000, 4000)
@@ -109,40 +112,49 @@ WORK = {"video": video, "sound": sound, "embeddings": embeddings}
 
 
 def measure(work: str, path: Path) -> None:
-    """Do one piece of work and print this process' peak memory in MB."""
+    """Do one piece of work and print the frames made and this process' peak memory in MB, as JSON."""
     use_threads(2)
     with tempfile.TemporaryDirectory() as folder:
         frames = WORK[work](path, Path(folder))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{work:12} {frames:8} frames  {peak:7.0f} MB", flush=True)
+    print(json.dumps({"work": work, "frames": frames, "peak MB": round(peak)}))
 
 
-def main() -> None:
-    """One child process a length."""
+def main(arguments: list[str] | None = None) -> None:
+    """One child process a length; add a row of each to the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--clips", type=Path, required=True, help="folder of .mp4 clips; the first is repeated"
+        "--clips", type=Path, default=CLIPS, help="folder of .mp4 clips; the first is repeated"
     )
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     if asked.measure:
         measure(asked.measure[0], Path(asked.measure[1]))
         return
+    rows = []
 
     def child(work: str, path: Path) -> None:
-        command = [sys.executable, "-m", "benchmarks.memory", "--clips", str(asked.clips)]
-        subprocess.run([*command, "--measure", work, str(path)], check=True)
+        command = [sys.executable, "-m", "benchmarks.memory", "--measure", work, str(path)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        rows.append(json.loads(done.stdout.splitlines()[-1]))
+        print(rows[-1], flush=True)
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for frames in FRAMES:
-            write_video(min(asked.clips.glob("*.mp4")), folder / "clip.mp4", frames)
+            write_video(paths(asked.clips)[0], folder / "clip.mp4", frames)
             child("video", folder / "clip.mp4")
         for hours in HOURS:
             child("embeddings", folder / str(round(hours * 3600 * FPS)))
         for hours in HOURS:
             write_sound(folder / "clip.wav", hours)
             child("sound", folder / "clip.wav")
+    publish(
+        "memory",
+        "Peak memory of one process by length of the clip, through to the published shard. `video`: tracked and "
+        "embedded by EfficientNet-B2; `embeddings`: 1408-D frames stored; `sound`: ComParE descriptors.",
+        rows,
+    )
 
 
 if __name__ == "__main__":

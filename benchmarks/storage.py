@@ -41,12 +41,12 @@ def read_s(path: Path, rounds: int = 5) -> float:
     return min(found)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Print the table and add it to docs/reliability.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=Path, required=True, help="folder of .mp4 clips")
     parser.add_argument("--copies", type=int, default=20)
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     items = items_of(asked.clips, asked.copies)
     frames = sum(len(item.x) for item in items if item.x is not None)
     table = [["dtype", "compression", "bytes a frame", "size", "read, CPU s", "times slower"]]

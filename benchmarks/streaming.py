@@ -131,15 +131,20 @@ def workers(folder: Path, clips: int, count: int) -> float:
     return time.perf_counter() - begin
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Print the table and add it to docs/reliability.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, default=600, help="clips (default 600, about 0.3 GB)")
     parser.add_argument("--rounds", type=int, default=7)
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     if any(os.environ.get(name) != value for name, value in THRESHOLDS.items()):
-        command = [sys.executable, "-m", "benchmarks.streaming", *sys.argv[1:]]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.streaming",
+            *(sys.argv[1:] if arguments is None else arguments),
+        ]
         subprocess.run(command, env=os.environ | THRESHOLDS, check=True)
         return
     with tempfile.TemporaryDirectory() as folder:
