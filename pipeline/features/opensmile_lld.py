@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from abc import abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ MAIN_CONFIG = r"""
 [componentInstances:cComponentManager]
 instance[dataMemory].type=cDataMemory
 \{\cm[source{?}:input]}
-\{descriptors.conf.inc}
+INCLUDED
 [componentInstances:cComponentManager]
 instance[lldall].type=cVectorConcat
 [lldall:cVectorConcat]
@@ -223,11 +224,10 @@ def open_smile(framing: Framing, rate_hz: int) -> OpenSMILE:
         return open_config(write_config(Path(folder), framing), "lldall", rate_hz, Path(folder) / "shared")
 
 
-def open_config(config: Path, level: str, rate_hz: int, shared: Path | None = None) -> OpenSMILE:
+def open_config(config: Path, level: str, rate_hz: int, shared: Path) -> OpenSMILE:
     """An openSMILE of a configuration file that writes ``level``; ``shared`` is where its sources and sinks lie."""
     from opensmile.core.lib import OpenSMILE
 
-    shared = shared or package_config() / "shared"
     options = {
         "source": shared / WAVE_INPUT,
         "sink": shared / "standard_external_data_output_single.conf.inc",
@@ -247,28 +247,40 @@ def write_config(folder: Path, framing: Framing) -> Path:
     Raises `AvemoError` naming openSMILE's version when an edit does not match
     exactly once.
     """
-    import shutil
-
-    installed = package_config()
-    shutil.copytree(installed / "shared", folder / "shared")
-    text = (installed / "compare/ComParE_2016_core.lld.conf.inc").read_text(encoding="utf-8")
+    write_shared(folder)
+    text = (package_config() / "compare/ComParE_2016_core.lld.conf.inc").read_text(encoding="utf-8")
     for framer, old_s, window_s in (
         ("is13_frame60", "0.060", framing.pitch_window_s),
         ("is13_frame25", "0.020", framing.spectral_window_s),
     ):
         text = edit(text, f"{framer}:cFramer", f"frameSize = {old_s}", f"frameSize = {window_s:.6f}")
         text = edit(text, f"{framer}:cFramer", "frameStep = 0.010", f"frameStep = {framing.step_s:.6f}")
-    (folder / "shared" / "BufferMode.conf.inc").write_text(RING.format(frames=RING_ROWS), encoding="utf-8")
-    wave = (installed / "shared" / WAVE_INPUT).read_text(encoding="utf-8")
-    for old in ("writer.levelconf.growDyn=1", "writer.levelconf.isRb=0"):
-        wave = edit(wave, "extsource:cExternalAudioSource", old, "")
-    wave += RING.format(frames=RING_SAMPLES)
-    (folder / "shared" / WAVE_INPUT).write_text(wave, encoding="utf-8")
     (folder / "compare").mkdir()
     (folder / "compare/descriptors.conf.inc").write_text(text, encoding="utf-8")
-    main = folder / "compare/main.conf"
-    main.write_text(MAIN_CONFIG.replace("LEVELS", ";".join(LEVELS)), encoding="utf-8")
+    return write_main(folder / "compare", ("descriptors.conf.inc",), LEVELS)
+
+
+def write_main(folder: Path, included: Sequence[str], levels: Sequence[str]) -> Path:
+    """Write a configuration of ``included`` files (paths from ``folder``) that joins ``levels`` as ``lldall``."""
+    main = folder / "main.conf"
+    files = "\n".join(f"\\{{{name}}}" for name in included)
+    main.write_text(
+        MAIN_CONFIG.replace("INCLUDED", files).replace("LEVELS", ";".join(levels)), encoding="utf-8"
+    )
     return main
+
+
+def write_shared(folder: Path) -> None:
+    """Write what openSMILE's configurations share into ``folder/shared``, with buffers that do not grow with a clip."""
+    import shutil
+
+    shared = folder / "shared"
+    shutil.copytree(package_config() / "shared", shared)
+    (shared / "BufferMode.conf.inc").write_text(RING.format(frames=RING_ROWS), encoding="utf-8")
+    wave = (shared / WAVE_INPUT).read_text(encoding="utf-8")
+    for old in ("writer.levelconf.growDyn=1", "writer.levelconf.isRb=0"):
+        wave = edit(wave, "extsource:cExternalAudioSource", old, "")
+    (shared / WAVE_INPUT).write_text(wave + RING.format(frames=RING_SAMPLES), encoding="utf-8")
 
 
 def edit(text: str, name: str, old: str, new: str) -> str:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.contracts import ComponentConfig
-from pipeline.features.opensmile_lld import Framing, OpenSmileLLD, open_config, open_smile, package_config
+from pipeline.features.opensmile_lld import (
+    Framing,
+    OpenSmileLLD,
+    open_config,
+    open_smile,
+    package_config,
+    write_main,
+    write_shared,
+)
 
 if TYPE_CHECKING:
     from opensmile.core.lib import OpenSMILE
 
+INCLUDED = "../../gemaps/v01b/GeMAPSv01b_core.lld.conf.inc", "eGeMAPSv02_core.lld.conf.inc"
+LEVELS = "egemapsv02_lldsetE_smo", "egemapsv02_lldsetF_smo"
 FRAMING = Framing(step_s=0.010, pitch_window_s=0.060, spectral_window_s=0.020)
 
 
@@ -37,9 +50,8 @@ class Compare2016(OpenSmileLLD):
 class EGeMAPS(OpenSmileLLD):
     """The 25 descriptors of eGeMAPS v02 (Eyben et al., IEEE Trans. Affective Computing 7(2), 2016).
 
-    openSMILE runs its installed configuration untouched, whose summaries keep
-    the whole clip in memory: 3 GB for two hours (measured). Rows and times as
-    `Compare2016`.
+    openSMILE's installed configuration, but without its summaries of the whole
+    clip, which hold it in memory. Rows and times as `Compare2016`.
     """
 
     name = "egemaps"
@@ -51,4 +63,10 @@ class EGeMAPS(OpenSmileLLD):
 
     def _open(self) -> OpenSMILE:
         self.framing = FRAMING
-        return open_config(package_config() / "egemaps/v02/eGeMAPSv02.conf", "lld", self.rate_hz)
+        with tempfile.TemporaryDirectory(prefix="avemo-opensmile-") as name:
+            folder = Path(name)
+            write_shared(folder)
+            for part in ("egemaps/v02", "gemaps/v01b"):
+                shutil.copytree(package_config() / part, folder / part)
+            main = write_main(folder / "egemaps/v02", INCLUDED, LEVELS)
+            return open_config(main, "lldall", self.rate_hz, folder / "shared")
