@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,13 +61,13 @@ class CropNetwork(VisualExtractor):
         self._mean = torch.tensor(self.mean, device=self._device).view(3, 1, 1)
         self._std = torch.tensor(self.std, device=self._device).view(3, 1, 1)
 
+    @abstractmethod
     def crop_policy(self) -> CropPolicy:
         """How this network's crops are cut."""
-        raise NotImplementedError
 
+    @abstractmethod
     def network(self, weights: Weights) -> nn.Module:
         """Normalised RGB ``(batch, 3, size_px, size_px)`` to features ``(batch, dim)``, on the CPU."""
-        raise NotImplementedError
 
     @property
     def dtype(self) -> str:
