@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from pipeline.contracts import AvemoError, ComponentConfig, digest, speed
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.loop import choose_device
-from pipeline.training.seeding import Generators, rng_state, seed_global, set_rng_state
+from pipeline.training.seeding import Generators, seed_global
+from pipeline.training.state import Resumable
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,8 @@ def tune(
             train_loss = _train_epoch(run, data, loss, place, told)
             row = {"epoch": epoch, "train_loss": train_loss, **_assess(run, data, loss, scores, place)}
             run.finish_epoch(row | {"seconds": time.perf_counter() - began})
-            run.save(folder, identity)
+            tensors, meta = run.snapshot()
+            save_checkpoint(folder, tensors, meta | {"identity": identity})
             if progress:
                 progress(epoch, schedule.epochs, run.history[-1])
     return Tuned(run.history, run.best_epoch, run.best_state)
@@ -141,61 +143,17 @@ def predict(
     return torch.cat(outputs), torch.cat(targets), names
 
 
-@dataclass
-class _Run:
-    """All that a run would have to remember after a kill."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    generators: Generators
-    device: torch.device
-    history: list[dict[str, Any]] = field(default_factory=list)
-    best_epoch: int = 0
-    best_state: dict[str, Tensor] = field(default_factory=dict)
-
-    def finish_epoch(self, row: dict[str, Any]) -> None:
-        self.history.append(row)
-        if not self.best_epoch or row["dev_loss"] < self.history[self.best_epoch - 1]["dev_loss"]:
-            self.best_epoch = row["epoch"]
-            self.best_state = {
-                name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()
-            }
-
-    def save(self, folder: Path, identity: str) -> None:
-        optimizer = self.optimizer.state_dict()
-        tensors = {
-            "model": self.model.state_dict(),
-            "best": self.best_state,
-            "optimizer": {str(index): moments for index, moments in optimizer["state"].items()},
-            "rng": rng_state(self.generators, self.device),
-        }
-        meta = {
-            "identity": identity,
-            "optimizer": optimizer["param_groups"],
-            "history": self.history,
-            "best_epoch": self.best_epoch,
-        }
-        save_checkpoint(folder, tensors, meta)
-
-    def restore(self, tensors: dict[str, Any], meta: dict[str, Any]) -> None:
-        self.model.load_state_dict(tensors["model"])
-        moments = {int(index): value for index, value in tensors["optimizer"].items()}
-        self.optimizer.load_state_dict({"state": moments, "param_groups": meta["optimizer"]})
-        set_rng_state(tensors["rng"], self.generators, self.device)
-        self.history, self.best_epoch, self.best_state = meta["history"], meta["best_epoch"], tensors["best"]
-
-
 def _start_or_resume(
     model: nn.Module, schedule: Schedule, identity: str, folder: Path, device: torch.device
-) -> _Run:
+) -> Resumable:
     found = load_checkpoint(folder)
     trained = [weights for weights in model.to(device).parameters() if weights.requires_grad]
     seed_global(schedule.seed, PURPOSE)
-    run = _Run(
-        model,
-        torch.optim.Adam(trained, lr=schedule.lr),
-        Generators.of(schedule.seed, PURPOSE, device),
-        device,
+    run = Resumable(
+        model=model,
+        optimizer=torch.optim.Adam(trained, lr=schedule.lr),
+        generators=Generators.of(schedule.seed, PURPOSE, device),
+        device=device,
     )
     if found is None:
         return run
@@ -216,7 +174,7 @@ def _identity(model: nn.Module, schedule: Schedule, run_id: str, device: torch.d
 
 
 def _train_epoch(
-    run: _Run, data: TrainDev, loss: Loss, place: str, items: Callable[[int, int], None] | None
+    run: Resumable, data: TrainDev, loss: Loss, place: str, items: Callable[[int, int], None] | None
 ) -> float:
     """One pass over the train side; returns the mean loss of an item."""
     run.model.train()
@@ -240,7 +198,7 @@ def _train_epoch(
     return total / count
 
 
-def _assess(run: _Run, data: TrainDev, loss: Loss, scores: Scores, place: str) -> dict[str, float]:
+def _assess(run: Resumable, data: TrainDev, loss: Loss, scores: Scores, place: str) -> dict[str, float]:
     outputs, targets, _ = predict(run.model, data.dev(), run.device)
     value = float(loss(outputs, targets))
     if not math.isfinite(value):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 
 from pipeline.dataset.tasks import Task
@@ -24,42 +24,18 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 }
 
 
-@dataclass
-class RunState:
-    """A run after ``len(history)`` epochs."""
+@dataclass(kw_only=True)
+class Resumable:
+    """A training after ``len(history)`` epochs, whose rows have a ``dev_loss``."""
 
-    model: System
-    task: Task
-    config: TrainingConfig
+    model: nn.Module
     optimizer: torch.optim.Optimizer
-    scheduler: LRScheduler | None
     generators: Generators
     device: torch.device
+    scheduler: LRScheduler | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
     best_state: dict[str, Tensor] = field(default_factory=dict)
-
-    @classmethod
-    def fresh(
-        cls, model: System, task: Task, config: TrainingConfig, split: str, device: torch.device
-    ) -> RunState:
-        """A run before its first epoch; also seeds the global RNG."""
-        model.to(device)
-        optimizer = OPTIMIZERS[config.optimizer](
-            model.parameters(),
-            lr=config.lr,  # type: ignore[call-arg]
-            betas=config.betas,
-            weight_decay=config.weight_decay,
-        )
-        scheduler = _scheduler(optimizer, config)
-        seed_global(config.seed, split)
-        generators = Generators.of(config.seed, split, device)
-        return cls(model, task, config, optimizer, scheduler, generators, device)
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the epoch to come."""
-        return float(self.optimizer.param_groups[0]["lr"])
 
     def finish_epoch(self, row: dict[str, Any]) -> None:
         """Add an epoch to the history; keep its weights if its dev loss is the lowest so far."""
@@ -102,6 +78,43 @@ class RunState:
         set_rng_state(tensors["rng"], self.generators, self.device)
         self.history, self.best_epoch = meta["history"], meta["best_epoch"]
         self.best_state = tensors.get("best", {})
+
+
+@dataclass(kw_only=True)
+class RunState(Resumable):
+    """A system's training on one split."""
+
+    model: System
+    task: Task
+    config: TrainingConfig
+
+    @classmethod
+    def fresh(
+        cls, model: System, task: Task, config: TrainingConfig, split: str, device: torch.device
+    ) -> RunState:
+        """A run before its first epoch; also seeds the global RNG."""
+        model.to(device)
+        optimizer = OPTIMIZERS[config.optimizer](
+            model.parameters(),
+            lr=config.lr,  # type: ignore[call-arg]
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+        )
+        seed_global(config.seed, split)
+        return cls(
+            model=model,
+            task=task,
+            config=config,
+            optimizer=optimizer,
+            scheduler=_scheduler(optimizer, config),
+            generators=Generators.of(config.seed, split, device),
+            device=device,
+        )
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the epoch to come."""
+        return float(self.optimizer.param_groups[0]["lr"])
 
 
 def _scheduler(optimizer: torch.optim.Optimizer, config: TrainingConfig) -> LRScheduler | None:
