@@ -2,14 +2,17 @@
 
 Slurm's daemons must run as root and find their configuration at its default
 place, since Snakemake's job step drops ``SLURM_CONF``. Nothing of a Slurm that
-is configured already is touched: the tests skip instead.
+is configured already is touched: the tests skip instead. There is one such
+place on a machine, so a second cluster waits until the first has stopped.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -17,6 +20,7 @@ from pathlib import Path
 DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 CONFIG = Path("/etc/slurm/slurm.conf")
 MARK = "# written by avemo's tests"
+TURN = Path("/tmp/avemo-slurm.lock")
 PORTS = {"cpu1": 17001, "gpu1": 17002}
 
 TEMPLATE = """{mark}
@@ -77,9 +81,11 @@ class Cluster:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.turn = TURN.open("w")
 
     def start(self) -> None:
         """Write the configuration, start the daemons, wait until both nodes are idle."""
+        fcntl.flock(self.turn, fcntl.LOCK_EX)
         for name in ("state", "spool", "dev"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         devices = [self.folder / "dev" / f"gpu{number}" for number in range(2)]
@@ -103,6 +109,7 @@ class Cluster:
         self.kill("slurmctld.pid")
         CONFIG.unlink(missing_ok=True)
         CONFIG.with_name("gres.conf").unlink(missing_ok=True)
+        self.turn.close()
 
     def start_controller(self) -> None:
         """Start slurmctld."""
@@ -124,6 +131,17 @@ class Cluster:
         except ProcessLookupError:
             pass
         file.unlink(missing_ok=True)
+
+    def kill_job(self, job: str) -> None:
+        """SIGKILL to all that a job started, and to Slurm's own processes of it."""
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                own = f"\0SLURM_JOB_ID={job}\0".encode() in b"\0" + (process / "environ").read_bytes()
+                step = (process / "cmdline").read_bytes().startswith(f"slurmstepd: [{job}.".encode())
+                if own or step:
+                    os.kill(int(process.name), signal.SIGKILL)
+            except OSError:
+                continue
 
     def states(self) -> dict[str, str]:
         """State of each node, as sinfo says it."""

@@ -1,4 +1,4 @@
-"""docs/reliability.md: one section a stage, each replaced by the command that measured it."""
+"""Pages of measured numbers: one section a stage, each replaced by the command that measured it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ rests on. The corpora are generated sounds and numbers; every process is real an
 
 
 def write_section(
-    page: Path, name: str, counts: Mapping[str, Any], table: Sequence[Sequence[Any]] = ()
+    page: Path,
+    name: str,
+    counts: Mapping[str, Any],
+    table: Sequence[Sequence[Any]] = (),
+    opening: str = HEAD,
 ) -> None:
     """Put a stage's counts, and a table whose first row is its head, in place of the section of that name."""
-    text = page.read_text() if page.exists() else HEAD
+    text = page.read_text() if page.exists() else opening
     lines = [f"- {what}: {value}" for what, value in counts.items()]
     if table:
         head, *rows = [[str(cell) for cell in row] for row in table]
