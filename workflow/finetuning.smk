@@ -34,6 +34,7 @@ for kind, section in TUNED.items():
         threads: 8
         resources:
             gpu=1,
+            gpu_mb=32000,
             mem_mb=lambda wildcards, attempt: 32000 * attempt,
             runtime=lambda wildcards, attempt: 1440 * attempt,
         params:
@@ -45,4 +46,4 @@ for kind, section in TUNED.items():
             "fine-tune on {input.table}"
         shell:
             "avemo finetune {params.kind} --cfg {params.cfg:q} --table {input.table:q}"
-            " --resume {params.resume:q} --threads {threads} --out {output:q} > {log:q} 2>&1"
+            " --resume {params.resume:q} --threads {threads} --gpu-mb {resources.gpu_mb} --out {output:q} > {log:q} 2>&1"

@@ -14,6 +14,7 @@ import typer
 from pipeline.cli.options import (
     Cfg,
     Counter,
+    GpuMb,
     Index,
     Out,
     Speed,
@@ -56,6 +57,7 @@ def track(
     out: Out,
     speed: Speed = "{}",
     threads: Threads = 1,
+    gpu_mb: GpuMb = 0,
     wait: Wait = 0,
     strict: Strict = False,
 ) -> None:
@@ -69,9 +71,12 @@ def track(
     from pipeline.cache.store import ShardStore
     from pipeline.extraction import track_clip
     from pipeline.faces.track import FaceTracker
+    from pipeline.gpus import use_gpu
 
     part = as_mapping(cfg)
-    tracker = FaceTracker(FaceTracker.Config(**part["config"], **as_mapping(speed).get(part["id"], {})))
+    fast = as_mapping(speed).get(part["id"], {})
+    use_gpu(gpu_mb, fast.get("device", "auto"))
+    tracker = FaceTracker(FaceTracker.Config(**part["config"], **fast))
     rows = _rows(index, shard, shards)
     wanted = {name: item_key(row.media_key("visual"), tracker.key_part()) for name, row in rows.items()}
     held = partial(ShardStore, store, _info(part, shards))
@@ -88,6 +93,7 @@ def extract(
     faces: Annotated[Path | None, typer.Option(help="The shard's face tracks; for visual features.")] = None,
     speed: Speed = "{}",
     threads: Threads = 1,
+    gpu_mb: GpuMb = 0,
     wait: Wait = 0,
     strict: Strict = False,
 ) -> None:
@@ -99,10 +105,12 @@ def extract(
     use_threads(threads)
     from pipeline.cache.store import ShardStore
     from pipeline.features import EXTRACTORS
+    from pipeline.gpus import use_gpu
 
     part = as_mapping(cfg)
     extractor_class = EXTRACTORS.load(part["extractor"])
     fast = as_mapping(speed).get(part["id"], {})
+    use_gpu(gpu_mb, fast.get("device", "auto"))
     extractor = extractor_class(extractor_class.Config(**part["config"], **(part.get("places", {}) | fast)))
     rows = _rows(index, shard, shards)
     wanted, compute = (

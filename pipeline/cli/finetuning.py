@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Cfg, Counter, Threads, as_mapping, use_threads
+from pipeline.cli.options import Cfg, Counter, GpuMb, Threads, as_mapping, use_threads
 
 finetune_app = typer.Typer(help="Fine-tune the networks behind extractors.", no_args_is_help=True)
 
@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 @finetune_app.command()
-def speech(cfg: Cfg, table: Table, resume: Resume, out: OutFolder, threads: Threads = 1) -> None:
+def speech(
+    cfg: Cfg, table: Table, resume: Resume, out: OutFolder, threads: Threads = 1, gpu_mb: GpuMb = 0
+) -> None:
     """Tune wav2vec 2.0 on arousal, valence and dominance; the folder serves as the extractor's `weights`.
 
     The table has the columns path, arousal, valence, dominance, split.
@@ -46,9 +48,11 @@ def speech(cfg: Cfg, table: Table, resume: Resume, out: OutFolder, threads: Thre
         save_tuned,
         start_network,
     )
+    from pipeline.gpus import use_gpu
 
     started = time.time()
     config = parse(SpeechTuning, as_mapping(cfg), "finetune.speech")
+    use_gpu(gpu_mb, config.device)
     sides = read_turns(table)
     weights = find_network(config.weights, config.revision)
     model = start_network(weights, config)
@@ -73,7 +77,9 @@ def speech(cfg: Cfg, table: Table, resume: Resume, out: OutFolder, threads: Thre
 
 
 @finetune_app.command()
-def faces(cfg: Cfg, table: Table, resume: Resume, out: OutFolder, threads: Threads = 1) -> None:
+def faces(
+    cfg: Cfg, table: Table, resume: Resume, out: OutFolder, threads: Threads = 1, gpu_mb: GpuMb = 0
+) -> None:
     """Tune VGG-Face on AffectNet's seven emotions; the folder serves as `vgg_face_affectnet`'s `weights`.
 
     The table has the columns path, label, split and, where the image is more than the face, x0, y0, x1, y1.
@@ -98,10 +104,12 @@ def faces(cfg: Cfg, table: Table, resume: Resume, out: OutFolder, threads: Threa
         start_network,
     )
     from pipeline.finetuning.loop import predict, tune
+    from pipeline.gpus import use_gpu
     from pipeline.training.loop import choose_device
 
     started = time.time()
     config = parse(FaceTuning, as_mapping(cfg), "finetune.faces")
+    use_gpu(gpu_mb, config.device)
     read = read_pictures(table, config.classes)
     weights = find(config.weights)
     model, sides = start_network(weights, config), FaceSides(read, config)

@@ -25,6 +25,12 @@ Speed = Annotated[
 ]
 Run = Annotated[str, typer.Option("--run", help="Which run, where the config holds several.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")]
+GpuMb = Annotated[
+    int,
+    typer.Option(
+        "--gpu-mb", min=0, help="Memory of a GPU to hold; waits for a device with room. 0: unshared."
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]
 Index = Annotated[Path, typer.Option("--index", help="Clip table (Parquet).")]
 

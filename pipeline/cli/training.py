@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Cfg, Out, Run, Speed, Threads, as_mapping, use_threads, write_aside
+from pipeline.cli.options import Cfg, GpuMb, Out, Run, Speed, Threads, as_mapping, use_threads, write_aside
 
 if TYPE_CHECKING:
     from pipeline.dataset.loading import ClipData
@@ -69,6 +69,7 @@ def train(
     run: Run = "",
     speed: Speed = "{}",
     threads: Threads = 1,
+    gpu_mb: GpuMb = 0,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's curves.")] = None,
     profile: Annotated[Path | None, typer.Option(help="Trace of the first batches to write (JSON).")] = None,
 ) -> None:
@@ -84,6 +85,7 @@ def train(
     from pipeline.contracts import digest
     from pipeline.dataset.labels import load_labels
     from pipeline.dataset.splits import Split
+    from pipeline.gpus import use_gpu
     from pipeline.models import build_model
     from pipeline.training.config import TrainingConfig
     from pipeline.training.loop import train as train_system
@@ -93,6 +95,7 @@ def train(
     started, part, known = time.time(), as_mapping(cfg), load_labels(labels)
     fast = as_mapping(speed).get(f"{run}/{system}", {}) | {"threads": threads}
     config = TrainingConfig(**part["training"], **fast)
+    use_gpu(gpu_mb, config.device)
     whole = _split(splits, split)
     with _features(audio, visual, known.targets) as (data, inputs):
         train_ids, left_train = data.usable(whole.train)

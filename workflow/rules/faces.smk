@@ -29,4 +29,4 @@ rule faces:
     shell:
         "avemo faces track --cfg {params.cfg:q} --index {input.index:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
-        " --threads {threads} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"
+        " --threads {threads} --gpu-mb {resources.gpu_mb} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"

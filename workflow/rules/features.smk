@@ -18,6 +18,7 @@ rule audio_features:
         ENVIRONMENT
     threads: 1
     resources:
+        gpu_mb=0,
         mem_mb=megabytes(2000),
         runtime=minutes("audio"),
     params:
@@ -31,7 +32,7 @@ rule audio_features:
     shell:
         "avemo extract --cfg {params.cfg:q} --index {input.index:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
-        " --threads {threads} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"
+        " --threads {threads} --gpu-mb {resources.gpu_mb} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"
 
 
 use rule audio_features as audio_embeddings with:
@@ -76,13 +77,14 @@ rule visual_features:
         "avemo extract --cfg {params.cfg:q} --index {input.index:q}"
         " --faces {input.faces:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
-        " --threads {threads} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"
+        " --threads {threads} --gpu-mb {resources.gpu_mb} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"
 
 
 use rule visual_features as face_pictures with:
     wildcard_constraints:
         component=one_of(components("visual", gpu=False)),
     resources:
+        gpu_mb=0,
         mem_mb=megabytes(4000),
         runtime=minutes("visual"),
 

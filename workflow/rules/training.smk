@@ -34,7 +34,7 @@ rule train:
         "avemo train --cfg {params.cfg:q} --run {wildcards.run} --system {wildcards.system}"
         " --split {wildcards.split} --labels {input.labels:q}"
         " --splits {input.splits:q} {params.features:q}"
-        " --resume {params.resume:q} --threads {threads} --out {output.model:q} > {log:q} 2>&1"
+        " --resume {params.resume:q} --threads {threads} --gpu-mb {resources.gpu_mb} --out {output.model:q} > {log:q} 2>&1"
 
 
 rule evaluate:
