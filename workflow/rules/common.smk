@@ -39,9 +39,16 @@ os.environ.update(
     # Networks free and take back large buffers at every layer; without these glibc asks the kernel each time.
     MALLOC_TRIM_THRESHOLD_="1000000000",
     MALLOC_MMAP_THRESHOLD_="1000000000",
+    # A container brings the packages; the commands are this checkout's, as the rules are.
+    APPTAINERENV_PYTHONPATH=str(workflow.basedir),
 )
+ENVIRONMENTS = Path(workflow.basedir) / "envs"
 # Installs the lock; used with `--sdm conda` only.
-ENVIRONMENT = Path(workflow.basedir) / "envs" / "environment.yaml"
+ENVIRONMENT = ENVIRONMENTS / "environment.yaml"
+
+
+# Holds the lock; used with `--sdm apptainer` only.
+container: str(ENVIRONMENTS / "avemo.sif")
 
 
 def one_of(names):
