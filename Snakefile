@@ -53,3 +53,11 @@ include: "workflow/rules/report.smk"
 if STUDY.tables:
 
     include: "workflow/rules/paper.smk"
+
+
+onsuccess:
+    write_summaries(STUDY, ok=True)
+
+
+onerror:
+    write_summaries(STUDY, ok=False)

@@ -42,6 +42,7 @@ class Layout:
             for suffix in (".csv", ".tex", ".html")
         ]
         self.report = self.results / "report.html"
+        self.summary = self.results / "run_summary.json"
         self.cache_logs = self.corpus / "logs"
         self.cache_benchmarks = self.corpus / "benchmarks"
         self.logs = self.results / "logs"

@@ -14,6 +14,9 @@ import typer
 
 from pipeline.aside import aside
 
+ConfigFile = Annotated[Path, typer.Option("--configfile", "--config", help="A run's YAML.")]
+DEFAULT_CONFIG = Path("config/config.yaml")
+SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 Cfg = Annotated[str, typer.Option("--cfg", help="JSON, or a JSON file; see `avemo config show --part`.")]
 Speed = Annotated[
     str,

@@ -11,17 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import Run
+from pipeline.cli.options import DEFAULT_CONFIG, SNAKEFILE, ConfigFile, Run
 
 if TYPE_CHECKING:
     from pipeline.overview.plan import Stage
-    from pipeline.overview.status import Progress
 
-Config = Annotated[Path, typer.Option("--configfile", "--config", help="A run's YAML.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-DEFAULT = Path("config/config.yaml")
 WATCH_S = 10.0
-SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def plan(
     targets: Annotated[list[str] | None, typer.Argument(help="Rules or files; default the report.")] = None,
-    config: Config = DEFAULT,
+    config: ConfigFile = DEFAULT_CONFIG,
     profile: Annotated[str, typer.Option(help="A Snakemake profile.")] = "",
     snakefile: Annotated[Path, typer.Option(help="The workflow.")] = SNAKEFILE,
     as_json: Json = False,
@@ -60,7 +56,7 @@ def plan(
 
 
 def status(
-    config: Config = DEFAULT,
+    config: ConfigFile = DEFAULT_CONFIG,
     run: Run = "",
     watch: Annotated[bool, typer.Option("--watch", help="Again every 10 seconds, until Ctrl-C.")] = False,
     as_json: Json = False,
@@ -74,6 +70,7 @@ def status(
     from rich.console import Console
 
     from pipeline.overview.status import status as look
+    from pipeline.overview.view import lines, table
     from pipeline.study import read_study
 
     study = read_study(config)
@@ -84,34 +81,19 @@ def status(
             told = {name: [asdict(row) for row in rows] for name, rows in found.items()}
             typer.echo(json.dumps(told, indent=None if watch else 1))
         else:
+            console = Console()
             if watch:
-                Console().clear()
+                console.clear()
             for name, rows in found.items():
-                typer.echo(f"{name} at {time.strftime('%H:%M:%S')}")
-                _print_status(rows)
+                title = f"{name} at {time.strftime('%H:%M:%S')}"
+                if console.is_terminal:
+                    console.print(table(title, rows))
+                else:
+                    typer.echo("\n".join([title, *lines(rows)]))
         if not watch:
             break
         time.sleep(WATCH_S)
     raise typer.Exit(int(any(row.failed for rows in found.values() for row in rows)))
-
-
-def _print_status(rows: Sequence[Progress]) -> None:
-    for row in rows:
-        parts = [f"{row.done} of {row.total} done"]
-        parts += [f"{n} {what}" for what, n in (("running", row.running), ("failed", row.failed)) if n]
-        if row.clips is not None:
-            parts.append(f"{row.clips_done} of {row.clips} clips")
-        if row.clips_a_s is not None:
-            parts.append(f"{row.clips_a_s:.2f} clips/s a job")
-        if row.left_s:
-            parts.append(f"{row.left_s:.0f} job seconds left")
-        if row.cpu_s is not None:
-            parts.append(f"cost {row.cpu_s:.0f} CPU s")
-        typer.echo(f"  {row.stage} {row.of}".rstrip() + f": {', '.join(parts)}")
-        for log, lines in row.failures.items():
-            typer.echo(f"    {log}:")
-            for line in lines:
-                typer.echo(f"      {line}")
 
 
 def _print_plan(stages: Sequence[Stage]) -> None:

@@ -87,7 +87,12 @@ def failed_logs(snakemake: Path) -> dict[str, float]:
     if not logs:
         return {}
     found = ERROR.findall(logs[-1].read_text(errors="replace"))
-    return {log: datetime.strptime(when, "%a %b %d %H:%M:%S %Y").timestamp() for when, log in found}
+    # On a cluster the scheduler's own log stands beside the job's.
+    return {
+        log: datetime.strptime(when, "%a %b %d %H:%M:%S %Y").timestamp()
+        for when, several in found
+        for log in several.split(", ")
+    }
 
 
 def _component(

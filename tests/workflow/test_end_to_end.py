@@ -6,6 +6,7 @@ import json
 
 import pandas as pd
 import pytest
+import yaml
 from workflow_runner import Workflow
 
 CORPUS = {"root": "corpus", "actors": 4, "plain": [], "neutral": [], "size_px": 128, "fps": 5, "seconds": 0.8}
@@ -32,8 +33,21 @@ def tiny_config() -> dict:
 @pytest.fixture(scope="module")
 def finished(repository, tmp_path_factory) -> Workflow:
     workflow = Workflow(repository, tmp_path_factory.mktemp("tiny"))
-    workflow.snakemake(tiny_config())
+    (workflow.folder / "config.yaml").write_text(yaml.safe_dump(tiny_config(), sort_keys=False))
+    told = workflow.avemo("run", "--configfile", "config.yaml", "--", "--cores", "2")
+    (workflow.folder / "told.txt").write_text(told)
     return workflow
+
+
+def test_a_run_tells_each_stages_progress_in_few_lines_and_what_it_has_cost(finished):
+    told = (finished.folder / "told.txt").read_text().splitlines()
+    assert told[-1] == f"report: {finished.folder / 'results/tiny/report.html'}"
+    assert any("tiny: train auxformer: 2 of 2 done" in line for line in told)
+    assert len(told) < 60
+    summary = json.loads((finished.folder / "results/tiny/run_summary.json").read_text())
+    assert summary["ok"] is True
+    costs = {stage["stage"]: stage["cpu_s"] for stage in summary["stages"]}
+    assert all(costs[stage] > 0 for stage in ("faces", "audio", "visual", "train"))
 
 
 def test_the_run_ends_with_a_report_that_says_what_it_rests_on(finished):

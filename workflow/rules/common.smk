@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -49,6 +50,16 @@ ENVIRONMENT = ENVIRONMENTS / "environment.yaml"
 
 # Holds the lock; used with `--sdm apptainer` only.
 container: str(ENVIRONMENTS / "avemo.sif")
+
+
+def write_summaries(study, ok):
+    """What the run has cost so far; imported at its end only, to keep parsing short."""
+    from pipeline.overview import summary
+
+    try:
+        summary.write_summaries(study, ok)
+    except AvemoError as error:
+        print(f"no run_summary.json: {error}", file=sys.stderr)
 
 
 def one_of(names):
