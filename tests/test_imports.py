@@ -31,6 +31,7 @@ ORDER = [
     "layout",
     "study",
     "overview",
+    "gpus",
     "doctor",
     "cli",
 ]
