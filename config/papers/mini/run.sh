@@ -1,7 +1,7 @@
 #!/bin/sh
 # Generates the miniature corpora and runs the papers named (default: all four) on them, to their tables.
 set -eu
-for corpus in crema_d:4 msp_improv:6 cmu_mosei:4; do
+for corpus in crema_d:3 msp_improv:6 cmu_mosei:3; do
   name=${corpus%:*}
   avemo corpus miniature "$name" --speakers "${corpus#*:}" --out "cache/mini/$name/corpus"
 done
