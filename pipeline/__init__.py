@@ -16,6 +16,7 @@ Data flows one way, and so do imports (a package may import those before it):
     finetuning   networks behind the extractors, tuned on corpora of their own
     evaluation   checkpoint to predictions and scores
     prediction   class probabilities for one clip
+    audit        whether a finished run kept its test clips to the end
     report       significance tests, tables, figures, the HTML page
     config, layout, study  the checked runs and where their files lie
     overview     what a run would do and has done

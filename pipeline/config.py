@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -77,6 +77,14 @@ class TestsSection(ComponentConfig):
     """``paired``: by split. ``welch``: as two independent samples; used in a paper's tables."""
 
 
+class LearningCurveSection(ComponentConfig):
+    """Systems that are trained again on parts of each split's train clips; none unless ``percent`` says so."""
+
+    percent: tuple[Annotated[int, Field(ge=1, le=99)], ...] = ()
+    systems: tuple[str, ...] = ()
+    """Which; none: the first."""
+
+
 class RunConfig(ComponentConfig):
     """A whole run."""
 
@@ -90,6 +98,7 @@ class RunConfig(ComponentConfig):
     training: dict[str, Any] = {}
     systems: dict[str, SystemSection] = Field(min_length=1)
     tests: TestsSection = TestsSection()
+    learning_curve: LearningCurveSection = LearningCurveSection()
     strict: bool = False
     """True: a clip that fails stops the run."""
 
@@ -157,6 +166,7 @@ def resolve(raw: dict[str, Any]) -> dict[str, Any]:
     from pipeline.dataset.splits import SplitConfig
     from pipeline.faces.track import FaceTracker
     from pipeline.training.config import TrainingConfig
+    from pipeline.training.shares import curve_systems
 
     run = parse(RunConfig, raw, "")
     parse(TrainingConfig, run.training, "training")
@@ -177,6 +187,8 @@ def resolve(raw: dict[str, Any]) -> dict[str, Any]:
     resolved["splits"] = _fields(SplitConfig, run.splits, "splits")["config"]
     for name, system in resolved["systems"].items():
         _resolve_system(name, system, run.training)
+    curve = run.learning_curve
+    resolved["systems"] |= dict(curve_systems(resolved["systems"], curve.systems, curve.percent))
     del resolved["training"]
     return resolved
 
@@ -274,6 +286,11 @@ def train_part(resolved: dict[str, Any], system: str) -> dict[str, Any]:
     """What training ``system`` depends on, features and splits apart."""
     section = resolved["systems"][system]
     return {key: section[key] for key in ("model", "version", "config", "training")}
+
+
+def compared_systems(resolved: dict[str, Any]) -> list[str]:
+    """Systems of the tables and tests, the one compared with all others first; not those of a learning curve."""
+    return [name for name, section in resolved["systems"].items() if "curve" not in section]
 
 
 def report_part(resolved: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 TABLES = (
-    *("main", "tests", "missing_modality", "per_class", "costs"),
+    *("main", "tests", "missing_modality", "per_class", "speakers", "costs"),
     *("clip_status", "failed_clips", "quality", "worst_clips", "labels_counts", "splits_balance"),
 )
 """Names of a run's tables."""
@@ -68,6 +68,10 @@ class Layout:
     def resume(self, system: str, split: str) -> Path:
         """Checkpoints of a training under way, outside any job's outputs."""
         return self.results / ".resume" / system / split
+
+    def readings(self, system: str) -> Path:
+        """Journal of the models of a system that were scored on test clips, outside any job's outputs."""
+        return self.results / ".readings" / f"{system}.jsonl"
 
     def predictions(self, system: str) -> Path:
         """Test predictions of one system, all splits and modalities."""

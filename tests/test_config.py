@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import feature_part, read_config, report_part, resolve, train_part
+from pipeline.config import compared_systems, feature_part, read_config, report_part, resolve, train_part
 from pipeline.contracts import AvemoError
 
 
@@ -111,3 +111,17 @@ def test_a_missing_or_malformed_file_is_named(tmp_path):
     (tmp_path / "list.yaml").write_text("- a\n")
     with pytest.raises(AvemoError, match="expected keys and values, found list"):
         read_config(tmp_path / "list.yaml")
+
+
+def test_a_learning_curve_repeats_a_system_on_parts_of_train(demo):
+    plain = resolve(demo)
+    demo["learning_curve"] = {"percent": [50, 25], "systems": ["mult"]}
+    resolved = resolve(demo)
+    assert compared_systems(resolved) == list(plain["systems"])
+    assert list(resolved["systems"])[-2:] == ["mult-25pct", "mult-50pct"]
+    part = train_part(resolved, "mult-25pct")
+    assert part["training"] == train_part(plain, "mult")["training"] | {"train_share": 0.25}
+    assert train_part(resolved, "mult") == train_part(plain, "mult")
+    demo["learning_curve"]["systems"] = ["mul"]
+    with pytest.raises(AvemoError, match=r"learning_curve.systems: no system 'mul'; did you mean 'mult'\?"):
+        resolve(demo)

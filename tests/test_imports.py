@@ -26,6 +26,7 @@ ORDER = [
     "finetuning",
     "evaluation",
     "prediction",
+    "audit",
     "report",
     "config",
     "layout",

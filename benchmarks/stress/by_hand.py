@@ -62,7 +62,8 @@ class ByHand:
 
     def evaluate(self, system: str, predictions: Path, scores: Path, models: list[Path]) -> None:
         """A system's predictions and scores."""
-        made = ("--predictions", str(predictions), "--scores", str(scores))
+        journal = ("--readings", str(self.layout.readings(system)))
+        made = (*journal, "--predictions", str(predictions), "--scores", str(scores))
         self.arena.avemo("evaluate", "--system", system, *self.inputs, *made, *map(str, models))
 
     def score(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from pipeline.cli import (
+    audit,
     cache,
     config,
     corpus,
@@ -30,6 +31,6 @@ app = typer.Typer(
 )
 for module in (
     *(run, config, corpus, extraction, cache, training, finetuning, report, predict, weights),
-    *(doctor, overview, quality),
+    *(doctor, overview, quality, audit),
 ):
     module.register(app)

@@ -64,6 +64,11 @@ def write_aside(path: Path, write: Callable[[Path], Any]) -> None:
         write(temporary)
 
 
+def write_text(path: Path, text: str) -> None:
+    """For `write_aside`."""
+    path.write_text(text, encoding="utf-8")
+
+
 class Counter:
     """Prints ``what: done of total``: one moving line on a terminal, one line in ten seconds in a log."""
 

@@ -9,8 +9,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cli.options import write_aside
-from pipeline.cli.report import run_notes, write_table, write_text
+from pipeline.cli.options import write_aside, write_text
+from pipeline.cli.report import write_table
+from pipeline.cli.run_files import run_notes
 
 if TYPE_CHECKING:
     from pipeline.dataset.splits import Split

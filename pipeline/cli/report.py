@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Cfg, Out, as_mapping, write_aside
+from pipeline.cli.audit import examine
+from pipeline.cli.error_cases import error_cases
+from pipeline.cli.options import Cfg, Out, as_mapping, write_aside, write_text
+from pipeline.cli.run_files import RunFiles
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipeline.audit import Finding
     from pipeline.report.figures import Chart
     from pipeline.report.writers import Table
 
@@ -50,7 +53,7 @@ def tables(run: RunFolder) -> None:
 
         write_paper(run)
         return
-    for table in _tables(_Run(run)):
+    for table in _tables(RunFiles(run)):
         write_table(run / "tables", table)
     typer.echo(f"tables: {run / 'tables'}")
 
@@ -74,7 +77,7 @@ def report(run: RunFolder, out: Out) -> None:
     from pipeline.report.page import Context, render
     from pipeline.report.scores import honesty_check
 
-    found = _Run(run)
+    found = RunFiles(run)
     charts = _charts(found)
     (run / "figures").mkdir(exist_ok=True)
     for chart in charts:
@@ -92,6 +95,7 @@ def report(run: RunFolder, out: Out) -> None:
             tables=_tables(found),
             charts=charts,
             notes=found.notes,
+            audit=_audited(found.config),
             contact_sheet=sheet.read_bytes() if sheet.is_file() else None,
             config_yaml=yaml.safe_dump(found.config, sort_keys=False, allow_unicode=True),
             versions=first["versions"],
@@ -104,176 +108,30 @@ def report(run: RunFolder, out: Out) -> None:
     typer.echo(f"report: {out.resolve()}")
 
 
-def write_text(path: Path, text: str) -> None:
-    """For `write_aside`."""
-    path.write_text(text, encoding="utf-8")
+def _audited(config: dict[str, Any]) -> list[Finding]:
+    """The audit, or one finding that says what it lacks."""
+    from pipeline.audit import Finding
+    from pipeline.contracts import AvemoError
+
+    try:
+        return examine(config)
+    except AvemoError as error:
+        return [Finding("records", "The records are whole", "", [str(error)])]
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A run's files as data frames, systems under their titles."""
-
-    folder: Path
-
-    @cached_property
-    def config(self) -> dict[str, Any]:
-        return json.loads((self.folder / "config.json").read_text())
-
-    @cached_property
-    def layout(self) -> Any:
-        from pipeline.layout import Layout
-
-        return Layout(self.config)
-
-    @cached_property
-    def titles(self) -> dict[str, str]:
-        return {name: system["title"] for name, system in self.config["systems"].items()}
-
-    @property
-    def order(self) -> list[str]:
-        return list(self.titles.values())
-
-    def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
-        columns = [name for name in ("system", "reference") if name in frame]
-        return frame.assign(**{name: frame[name].replace(self.titles) for name in columns})
-
-    @cached_property
-    def scores(self) -> pd.DataFrame:
-        import pandas as pd
-
-        names = [*self.titles, "baselines"]
-        return self._named(
-            pd.concat([pd.read_csv(self.layout.scores(name)) for name in names], ignore_index=True)
-        )
-
-    @cached_property
-    def tests(self) -> pd.DataFrame:
-        import pandas as pd
-
-        return self._named(pd.read_csv(self.layout.tests))
-
-    @cached_property
-    def predictions(self) -> pd.DataFrame:
-        import pandas as pd
-
-        return self._named(
-            pd.concat(
-                [pd.read_parquet(self.layout.predictions(name)) for name in self.titles], ignore_index=True
-            )
-        )
-
-    @cached_property
-    def splits(self) -> list[str]:
-        return sorted(self.predictions.split.unique())
-
-    @cached_property
-    def records(self) -> dict[tuple[str, str], dict[str, Any]]:
-        return {
-            (name, split): json.loads((self.layout.trained(name, split) / "run.json").read_text())
-            for name in self.titles
-            for split in self.splits
-        }
-
-    @cached_property
-    def history(self) -> pd.DataFrame:
-        import pandas as pd
-
-        frames = [
-            pd.read_csv(self.layout.trained(name, split) / "history.csv").assign(system=title, split=split)
-            for name, title in self.titles.items()
-            for split in self.splits
-        ]
-        return pd.concat(frames, ignore_index=True)
-
-    @cached_property
-    def labels(self) -> Any:
-        from pipeline.dataset.labels import load_labels
-
-        return load_labels(self.layout.labels)
-
-    @cached_property
-    def costs(self) -> pd.DataFrame:
-        """Parameters, and means over splits of training time and memory."""
-        import pandas as pd
-
-        rows = [
-            {
-                "system": self.titles[name],
-                "parameters": record["parameters"],
-                "train_seconds_mean": record["wall_s"],
-                "peak_memory_mb": record["peak_memory_bytes"] / 2**20,
-            }
-            for (name, _), record in self.records.items()
-        ]
-        return pd.DataFrame(rows).groupby("system", sort=False).mean().reset_index()
-
-    @cached_property
-    def quality(self) -> pd.DataFrame:
-        """A row a clip, the worst first."""
-        import pandas as pd
-
-        return pd.read_csv(self.layout.quality, dtype={"clip_id": str})
-
-    @cached_property
-    def clips(self) -> pd.DataFrame:
-        """Status of each clip in each stage."""
-        import pandas as pd
-
-        from pipeline.cache.manifest import FeatureSet
-
-        frames = []
-        for stage, component in self._components().items():
-            with FeatureSet(self.layout.manifest(component)) as stored:
-                frames.append(stored.statuses().assign(stage=stage))
-        return pd.concat(frames, ignore_index=True)
-
-    def _components(self) -> dict[str, str]:
-        from pipeline.study import components_of
-
-        return components_of(self.config)
-
-    @cached_property
-    def notes(self) -> list[dict[str, str]]:
-        return run_notes(self.config)
-
-
-def run_notes(config: dict[str, Any]) -> list[dict[str, str]]:
-    """What limits a run's numbers, told by its corpus and by the records of the features there are."""
-    from pipeline.cache.manifest import FeatureSet
-    from pipeline.layout import Layout
-
-    notes = []
-    if len(config["features"]) == 1:
-        (only,) = config["features"]
-        text = f"this run has {only} features alone; what is called audio-visual is {only} only"
-        notes.append({"kind": f"{only} only", "text": text})
-    if config["corpus"]["synthetic"]:
-        text = f"corpus {config['corpus']['name']!r}: generated faces and voices, not people"
-        notes.append({"kind": "synthetic corpus", "text": text})
-    for section in config["features"].values():
-        manifest = Layout(config).manifest(section["id"])
-        if not manifest.is_file():
-            continue
-        with FeatureSet(manifest) as stored:
-            provenance = stored.info.get("provenance", {})
-        if provenance.get("random_weights"):
-            text = (
-                f"{section['extractor']}: {provenance.get('weights')}; no training has shaped these features"
-            )
-            notes.append({"kind": "random weights", "text": text})
-    return notes
-
-
-def _tables(run: _Run) -> list[Table]:
+def _tables(run: RunFiles) -> list[Table]:
     from pipeline.report import tables as make
+    from pipeline.report.breakdown import intensity_table, speakers_table
+    from pipeline.report.learning_curve import learning_curve_table
     from pipeline.report.quality import summary_table, worst_table
 
     task = run.labels.task
-    return [
+    always = [
         make.main_table(run.scores, run.tests, run.order, task, run.notes),
         make.tests_table(run.tests, run.order, task, run.notes),
         make.missing_modality_table(run.scores, run.order, task, run.notes),
         make.per_class_table(run.predictions, run.scores, run.order, task, run.notes),
+        speakers_table(run.by("speaker"), run.order, task, run.notes),
         make.costs_table(run.costs, run.order, run.notes),
         make.clip_status_table(run.clips, run.notes),
         make.failed_clips_table(run.clips, run.notes),
@@ -284,16 +142,25 @@ def _tables(run: _Run) -> list[Table]:
             "splits_balance", "Splits", "Groups and clips of each side.", _balance(run), run.notes
         ),
     ]
+    levels = run.by("intensity")
+    return [
+        *always,
+        *([intensity_table(levels, run.order, task, run.notes)] if len(levels) else []),
+        *([learning_curve_table(run.curve, run.order, task, run.notes)] if len(run.curve) else []),
+    ]
 
 
-def _balance(run: _Run) -> pd.DataFrame:
+def _balance(run: RunFiles) -> pd.DataFrame:
     from pipeline.dataset.splits import balance, load_splits
 
     return balance(load_splits(run.layout.splits), run.labels.given, run.labels.groups)
 
 
-def _charts(run: _Run) -> list[Chart]:
+def _charts(run: RunFiles) -> list[Chart]:
     from pipeline.report import figures as draw
+    from pipeline.report.breakdown import speakers_chart
+    from pipeline.report.errors import errors_chart
+    from pipeline.report.learning_curve import learning_curve_chart
 
     task = run.labels.task
     charts = [
@@ -301,7 +168,12 @@ def _charts(run: _Run) -> list[Chart]:
         draw.paired_differences(run.scores, run.tests, run.order, task, run.notes),
         draw.missing_modality(run.scores, run.order, task, run.notes),
         draw.training_curves(run.history, run.order, task, run.notes),
+        speakers_chart(run.by("speaker"), run.order, task, run.notes),
     ]
+    if cases := error_cases(run):
+        charts.append(errors_chart(cases, run.order[0], run.notes))
+    if len(run.curve):
+        charts.append(learning_curve_chart(run.curve, run.order, task, run.notes))
     if task.kind == "classes":
         charts.append(draw.confusion(run.predictions, task.names, run.order, run.notes))
     return charts

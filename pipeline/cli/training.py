@@ -91,6 +91,8 @@ def train(
     from pipeline.training.loop import train as train_system
     from pipeline.training.record import run_record
     from pipeline.training.seeding import build_seeded
+    from pipeline.training.shares import train_share
+    from pipeline.training.witness import Witness
 
     started, part, known = time.time(), as_mapping(cfg), load_labels(labels)
     fast = as_mapping(speed).get(f"{run}/{system}", {}) | {"threads": threads}
@@ -98,17 +100,17 @@ def train(
     use_gpu(gpu_mb, config.device)
     whole = _split(splits, split)
     with _features(audio, visual, known.targets) as (data, inputs):
-        train_ids, left_train = data.usable(whole.train)
+        train_ids, left_train = data.usable(train_share(whole, config.train_share))
         dev_ids, left_dev = data.usable(whole.dev)
         dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(known.task.names)}
         model = build_seeded(lambda: build_model(part["model"], **dims, **part["config"]), config.seed, split)
         model.initialise()
         sides = Split(split, tuple(train_ids), tuple(dev_ids), ())
         run_id = f"{system}-{digest([part, inputs, known.targets])}"
-        read = ProfiledData(data, profile) if profile else data
+        seen = Witness(ProfiledData(data, profile) if profile else data)
         with watching(f"{system}, {split}", known.task, tensorboard) as tell:
             result = train_system(
-                *(model, read, sides, config, known.task), run_id=run_id, folder=resume, progress=tell
+                *(model, seen, sides, config, known.task), run_id=run_id, folder=resume, progress=tell
             )
         statistics = {name: normaliser.to_dict() for name, normaliser in data.normalisers.items()}
     place = {"run": run, "system": system, "split": split, "best_epoch": result.best_epoch}
@@ -117,6 +119,7 @@ def train(
     meta |= {"normalisers": statistics, "inputs": inputs, "batch_size": config.batch_size}
     record = place | run_record(part, seed=config.seed, inputs=inputs, started=started)
     record |= {"parameters": sum(w.numel() for w in model.parameters()), "left_out": left_train | left_dev}
+    record |= {"read": seen.account()}
     _keep(out, result, meta, record)
     shutil.rmtree(resume, ignore_errors=True)
 
@@ -140,6 +143,7 @@ def evaluate(
     predictions: Annotated[Path, typer.Option(help="Predictions to write (Parquet).")],
     scores: Annotated[Path, typer.Option(help="Scores to write (CSV).")],
     models: Annotated[list[Path], typer.Argument(help="The system's models, one a split.")],
+    readings: Annotated[Path, typer.Option(help="Journal that gets a line a model; `avemo audit` reads it.")],
     audio: AudioFile = None,
     visual: VisualFile = None,
     threads: Threads = 1,
@@ -147,7 +151,7 @@ def evaluate(
     """Score a system's kept models on their test clips: both modalities, sound alone, faces alone.
 
     Example: avemo evaluate --system mult --labels labels.parquet --splits splits.json --audio a.json
-    --visual v.json --predictions p.parquet --scores s.csv train/mult/*/model.safetensors
+    --visual v.json --readings mult.jsonl --predictions p.parquet --scores s.csv train/mult/*/model.safetensors
     """
     use_threads(threads)
     import pandas as pd
@@ -155,17 +159,19 @@ def evaluate(
 
     from pipeline.dataset.labels import load_labels
     from pipeline.evaluation import load_system, predict
+    from pipeline.features.weight_hashes import sha256_path
 
     torch.set_num_threads(threads)
     known = load_labels(labels)
     speakers = dict(zip(known.table.clip_id, known.table.speaker, strict=True))
     frames, rows = [], []
     for path in models:
-        with _features(audio, visual, known.targets) as (data, _):
+        with _features(audio, visual, known.targets) as (data, inputs):
             model, meta = load_system(path, data, known.task)
             test_ids, left_out = data.usable(_split(splits, meta["split"]).test)
             for clip_id, reason in left_out.items():
                 typer.echo(f"{meta['split']}: {clip_id} not scored: {reason}")
+            _note_reading(readings, {"split": meta["split"], "model": sha256_path(path), "inputs": inputs})
             alone = [name for name in data.sources if name in model.modalities]
             for modality in ("av", *alone) if len(data.sources) > 1 else ("av",):
                 frame = predict(
@@ -182,6 +188,14 @@ def evaluate(
                 frames.append(frame.assign(**place, speaker=frame.clip_id.map(speakers)))
     write_aside(predictions, lambda path: pd.concat(frames, ignore_index=True).to_parquet(path, index=False))
     write_aside(scores, lambda path: pd.DataFrame(rows).to_csv(path, index=False))
+
+
+def _note_reading(journal: Path, reading: dict[str, Any]) -> None:
+    """Add a line, before the test clips are read; nothing is ever taken out."""
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    with journal.open("a") as file:
+        file.write(json.dumps({"at": at} | reading) + "\n")
 
 
 def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:

@@ -28,6 +28,8 @@ class Label:
     clip_id: str
     label: str | Mapping[str, float] | None
     reason: str = ""
+    intensity: str = ""
+    """How strongly the emotion was to be shown, or was seen, where the corpus has such levels."""
 
 
 class Corpus(ABC):

@@ -33,6 +33,8 @@ from pipeline.corpora.base import Corpus, Label
 from pipeline.corpora.csv_file import number, read_csv
 
 EMOTIONS = ("happy", "sad", "anger", "surprise", "disgust", "fear")
+LEVELS = ("none", "weak", "medium", "strong")
+"""Of the strongest emotion: 0, up to 1, up to 2, up to 3."""
 DIMENSIONS = ["sentiment", *EMOTIONS]
 """Columns of the label sequence, as its metadata must name them."""
 SEQUENCE = "All Labels"
@@ -58,7 +60,7 @@ class CmuMosei(Corpus):
     """CMU-MOSEI from its raw archive; speaker and group are the source video."""
 
     name = "cmu_mosei"
-    version = 1
+    version = 2
 
     class Config(ComponentConfig):
         """Where the corpus lies and which of its media to use."""
@@ -126,8 +128,9 @@ class CmuMosei(Corpus):
         return [self._label(clip.clip_id) for clip in clips]
 
     def _label(self, clip_id: str) -> Label:
-        intensities = zip(EMOTIONS, self.segments[clip_id].intensities, strict=True)
-        return Label(clip_id, {name: float(value > self.label_rule.above) for name, value in intensities})
+        intensities = self.segments[clip_id].intensities
+        bits = {name: float(x > self.label_rule.above) for name, x in zip(EMOTIONS, intensities, strict=True)}
+        return Label(clip_id, bits, intensity=LEVELS[min(3, math.ceil(max(0.0, *intensities)))])
 
     def notes(self) -> list[str]:
         """Videos without a labelled segment: known, since the raw archive holds more than was annotated."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -41,6 +42,8 @@ MEAN_INTENSITY = {
     "N": "meanNeutralResp",
     "S": "meanSadResp",
 }
+INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high"}
+"""Levels that actors were asked for; most clips name none."""
 MEDIA_FOLDERS = ("AudioWAV", "VideoFlash")
 NAME = re.compile(r"(?P<actor>\d{4})_[A-Z]{3}_(?P<emotion>[A-Z]{3})_(LO|MD|HI|XX|X)")
 
@@ -49,7 +52,7 @@ class CremaD(Corpus):
     """CREMA-D from a clone of its repository; speaker and group are the actor."""
 
     name = "crema_d"
-    version = 1
+    version = 2
 
     class Config(ComponentConfig):
         """Where the corpus lies and which of its media to use."""
@@ -130,6 +133,11 @@ class CremaD(Corpus):
         return [f"{len(names)} {what}: {', '.join(names[:5])}" for what, names in found.items() if names]
 
     def labels(self, clips: list[Clip]) -> list[Label]:
+        asked = [INTENSITIES.get(clip.clip_id.split("_")[3], "unspecified") for clip in clips]
+        given = self._labels(clips)
+        return [replace(label, intensity=level) for label, level in zip(given, asked, strict=True)]
+
+    def _labels(self, clips: list[Clip]) -> list[Label]:
         if self.label_rule.table:
             published = read_soft_labels(self.label_rule.table)
             return [_published(clip.clip_id, published.get(clip.clip_id)) for clip in clips]

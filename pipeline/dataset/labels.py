@@ -21,6 +21,7 @@ COLUMNS = ["clip_id", "speaker", "group", "label", "reason"]
 class Labels:
     """``table`` with `COLUMNS`, and the ``task`` with its outputs' names in order.
 
+    Corpora that have levels of intensity add a column ``intensity``.
     ``label`` is a class' name, missing where the rule gives none. Where labels are numbers, each
     output has a column ``value_<name>``; ``label`` is then the class with the largest share, or
     empty text for attributes and bits.
@@ -88,6 +89,8 @@ def make_labels(clips: Sequence[Clip], given: Sequence[Label], kind: str, names:
             "reason": [label.reason for label in given],
         }
     )
+    if any(label.intensity for label in given):
+        table["intensity"] = [label.intensity for label in given]
     if any(isinstance(target, tuple) for target in targets):
         empty = (float("nan"),) * len(task.names)
         shares = [_shares(task, target) if target is not None else empty for target in targets]
@@ -113,7 +116,10 @@ def load_labels(path: Path) -> Labels:
             f"{path}: expected columns {COLUMNS}, found {list(table.columns)}; delete it and run again"
         )
     task: Task = TASKS.load(table.attrs["task"])(table.attrs["names"])
-    if list(table.columns[len(COLUMNS) :]) not in ([], value_columns(task)):
+    if [name for name in table.columns[len(COLUMNS) :] if name != "intensity"] not in (
+        [],
+        value_columns(task),
+    ):
         raise AvemoError(
             f"{path}: expected values in the order {value_columns(task)}, found {list(table.columns)}; "
             "delete it and run again"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -96,6 +96,14 @@ class Task(ABC):
     def blind_scores(self, train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, dict[str, float]]:
         """By predictor of `blind`, on the test targets: `score`, and ``<metric>_<name>`` of each output."""
 
+    @abstractmethod
+    def wrongness(self, table: pd.DataFrame) -> pd.Series:
+        """How far each row's prediction is from the truth; 0 where it is right."""
+
+    @abstractmethod
+    def told(self, row: Mapping[str, Any]) -> str:
+        """Truth and prediction of one row in words."""
+
     def _all(self, targets: np.ndarray, readout_BC: np.ndarray) -> dict[str, float]:
         table = pd.DataFrame(self.table(targets, readout_BC))
         return self.score(table) | self._flat(table)
@@ -174,6 +182,17 @@ class Classes(Task):
         found = per_class(table["target"], table["prediction"], len(self.names))
         return pd.DataFrame(vars(found), index=list(self.names))
 
+    def wrongness(self, table: pd.DataFrame) -> pd.Series:
+        """By how much the class taken was preferred to the true one."""
+        shares = table[[f"p_{c}" for c in range(len(self.names))]].to_numpy()
+        rows = np.arange(len(table))
+        return pd.Series(shares[rows, table["prediction"]] - shares[rows, table["target"]], index=table.index)
+
+    def told(self, row: Mapping[str, Any]) -> str:
+        true, taken = int(row["target"]), int(row["prediction"])
+        sure = f"{row[f'p_{taken}']:.0%} against {row[f'p_{true}']:.0%}"
+        return f"{self.names[true]} taken for {self.names[taken]} ({sure})"
+
     def blind_scores(self, train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, dict[str, float]]:
         """``majority``: the class most frequent in train. ``chance``: any with equal probability, mean of 1000."""
         everyone = np.eye(len(self.names))
@@ -235,6 +254,15 @@ class Attributes(Task):
         found = [ccc(table[f"target_{name}"], table[f"prediction_{name}"]) for name in self.names]
         return pd.DataFrame({"ccc": found}, index=list(self.names))
 
+    def wrongness(self, table: pd.DataFrame) -> pd.Series:
+        """Mean distance over the attributes."""
+        apart = [(table[f"target_{n}"] - table[f"prediction_{n}"]).abs() for n in self.names]
+        return pd.concat(apart, axis=1).mean(axis=1)
+
+    def told(self, row: Mapping[str, Any]) -> str:
+        each = (f"{n} {row[f'prediction_{n}']:.2f} (true {row[f'target_{n}']:.2f})" for n in self.names)
+        return ", ".join(each)
+
     def blind_scores(self, train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, dict[str, float]]:
         """``mean``: that of train for every clip, whose concordance is 0."""
         return {"mean": self._all(test, np.broadcast_to(train.mean(0), test.shape))}
@@ -291,6 +319,18 @@ class Bits(Task):
         columns = {"wf1": [f1.weighted for f1 in found], "mf1": [f1.macro for f1 in found]}
         support = [int(table[f"target_{name}"].sum()) for name in self.names]
         return pd.DataFrame({**columns, "support": support}, index=list(self.names))
+
+    def wrongness(self, table: pd.DataFrame) -> pd.Series:
+        """Sum of the distances of wrong bits' probabilities."""
+        apart = [(table[f"target_{n}"] - table[f"p_{n}"]).abs() for n in self.names]
+        return pd.concat([one.where(one > 0.5, 0.0) for one in apart], axis=1).sum(axis=1)
+
+    def told(self, row: Mapping[str, Any]) -> str:
+        true, found = (
+            ", ".join(n for n in self.names if row[f"{what}_{n}"] == 1) or "none of the emotions"
+            for what in ("target", "prediction")
+        )
+        return f"{true} taken for {found}"
 
     def blind_scores(self, train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, dict[str, float]]:
         """``majority``: each bit's value most frequent in train. ``chance``: coins, mean of 1000."""

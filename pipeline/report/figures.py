@@ -84,7 +84,7 @@ def systems_comparison(scores: pd.DataFrame, order: Sequence[str], task: Task, n
         _blind_lines(axes, scores, metric, task, vertical=True)
         axes.set_xlim(lowest, 1.08 * unit.factor)
         axes.set_xticks(np.linspace(0, unit.factor, 6))
-        style(axes, xlabel=_axis(task, metric), grid="x")
+        style(axes, xlabel=axis_label(task, metric), grid="x")
     first = figure.axes[0]
     first.set_yticks(range(len(order)), labels=[_plain(system) for system in order])
     first.set_ylim(len(order) - 0.5, -0.5)
@@ -153,7 +153,7 @@ def missing_modality(scores: pd.DataFrame, order: Sequence[str], task: Task, not
     _blind_lines(axes, scores, main, task, vertical=False)
     axes.set_xticks(range(len(MODALITIES)), labels=list(MODALITIES.values()))
     axes.set_ylim(lowest, unit.factor)
-    style(axes, ylabel=_axis(task, main), grid="y")
+    style(axes, ylabel=axis_label(task, main), grid="y")
     handles = [Patch(color=colours[s], alpha=0.85, label=_plain(s)) for s in order]
     figure.legend(
         handles=[*handles, *_blind_handles(task)], loc="outside right upper", frameon=False, fontsize=8
@@ -197,7 +197,7 @@ def training_curves(history: pd.DataFrame, order: Sequence[str], task: Task, not
     colours, main = palette(order), task.headline[0]
     panels = {
         "dev_loss": ("dev loss", 1.0),
-        f"dev_{main}": (f"dev {_axis(task, main)}", unit_of(task).factor),
+        f"dev_{main}": (f"dev {axis_label(task, main)}", unit_of(task).factor),
     }
     for axes, (column, (label, scale)) in zip(figure.subplots(1, 2), panels.items(), strict=True):
         for i, system in enumerate(order):
@@ -264,7 +264,7 @@ def style(axes: Axes, xlabel: str = "", ylabel: str = "", grid: Any = "y") -> No
 _BLIND_DASHES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.5)))
 
 
-def _axis(task: Task, metric: str) -> str:
+def axis_label(task: Task, metric: str) -> str:
     """What an axis of this metric says."""
     return f"{task.metrics[metric]} (%)" if task.percent else task.metrics[metric]
 

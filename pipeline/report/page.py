@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline import __version__
+from pipeline.audit import Finding
 from pipeline.contracts import AvemoError
 from pipeline.dataset.tasks import Task
 from pipeline.report.figures import Chart
@@ -37,6 +38,7 @@ class Context:
     tables: Sequence[Table]
     charts: Sequence[Chart]
     notes: Sequence[Mapping[str, str]] = ()
+    audit: Sequence[Finding] = ()
     contact_sheet: bytes | None = None
     config_yaml: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +63,11 @@ SECTIONS = (
     Section("significance", "Significance", ("paired_differences",), ("tests",)),
     Section("modalities", "Missing modality", ("missing_modality",), ("missing_modality",)),
     Section("classes", "Classes", ("confusion",), ("per_class",)),
-    Section("training", "Training and costs", ("training_curves",), ("costs",)),
+    Section("speakers", "Speakers and intensity", ("speakers",), ("speakers", "intensity")),
+    Section("errors", "Errors", ("errors",)),
+    Section(
+        "training", "Training and costs", ("training_curves", "learning_curve"), ("learning_curve", "costs")
+    ),
     Section(
         "data",
         "Data",

@@ -53,7 +53,7 @@ def main_table(
     )
     raw = over_splits(scores).reset_index()
     raw = raw[raw["system"].isin([*order, *task.blind]) & raw["metric"].isin(task.metrics)]
-    return _table("main", "Scores", caption, rows, header, raw, notes, rule_before=len(order))
+    return table_of("main", "Scores", caption, rows, header, raw, notes, rule_before=len(order))
 
 
 def missing_modality_table(
@@ -84,7 +84,7 @@ def missing_modality_table(
         "The same trained system, with one modality withheld at test time."
     )
     frame = pd.DataFrame(raw)
-    return _table("missing_modality", "Missing modality", caption, rows, header, frame, notes, len(order))
+    return table_of("missing_modality", "Missing modality", caption, rows, header, frame, notes, len(order))
 
 
 def tests_table(tests: pd.DataFrame, order: Sequence[str], task: Task, notes: Notes = ()) -> Table:  # noqa: PT028 (no test)
@@ -103,7 +103,7 @@ def tests_table(tests: pd.DataFrame, order: Sequence[str], task: Task, notes: No
         f"standard deviation. Verdict: whether {reference} scores higher or lower, p < {ALPHA}. "
         "The CSV file has the other scores too."
     )
-    return _table("tests", "Significance", caption, rows, columns, tests, notes)
+    return table_of("tests", "Significance", caption, rows, columns, tests, notes)
 
 
 def per_class_table(
@@ -125,7 +125,7 @@ def per_class_table(
         + "The CSV file has each split's."
     )
     columns = [task.noun, "score", *(["clips"] if "support" in raw else []), *order, *task.blind.values()]
-    return _table("per_class", f"Scores by {task.noun}", caption, rows, columns, raw, notes)
+    return table_of("per_class", f"Scores by {task.noun}", caption, rows, columns, raw, notes)
 
 
 def costs_table(costs: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Table:
@@ -142,7 +142,7 @@ def costs_table(costs: pd.DataFrame, order: Sequence[str], notes: Notes = ()) ->
     ]
     columns = ["system", "parameters", "training (s)", "peak memory (MB)"]
     caption = "Parameters; wall time of training one split (mean over splits) and its peak memory."
-    return _table("costs", "Costs", caption, rows, columns, costs, notes)
+    return table_of("costs", "Costs", caption, rows, columns, costs, notes)
 
 
 def clip_status_table(clips: pd.DataFrame, notes: Notes = ()) -> Table:
@@ -157,7 +157,7 @@ def clip_status_table(clips: pd.DataFrame, notes: Notes = ()) -> Table:
     ]
     columns = ["stage", "status", "clips", "percent", "frames", "remedy"]
     caption = "Clips by stage and status. Failed clips are recorded, never replaced."
-    return _table("clip_status", "Clips", caption, rows, columns, raw, notes)
+    return table_of("clip_status", "Clips", caption, rows, columns, raw, notes)
 
 
 def failed_clips_table(clips: pd.DataFrame, notes: Notes = ()) -> Table:
@@ -168,16 +168,16 @@ def failed_clips_table(clips: pd.DataFrame, notes: Notes = ()) -> Table:
     if len(rows) < len(failed):
         caption = f"The first {FAILURES_SHOWN} of {len(failed):,}; the CSV file has all."
     columns = ["clip", "stage", "status", "detail"]
-    return _table("failed_clips", "Failed clips", caption, rows, columns, failed, notes)
+    return table_of("failed_clips", "Failed clips", caption, rows, columns, failed, notes)
 
 
 def plain_table(name: str, title: str, caption: str, frame: pd.DataFrame, notes: Notes = ()) -> Table:
     """A data frame as it is: whole numbers with thousands marks, others with three digits."""
     rows = [[_plain(cell) for cell in row] for row in frame.itertuples(index=False, name=None)]
-    return _table(name, title, caption, rows, [str(column) for column in frame.columns], frame, notes)
+    return table_of(name, title, caption, rows, [str(column) for column in frame.columns], frame, notes)
 
 
-def _table(
+def table_of(
     name: str,
     title: str,
     caption: str,
@@ -187,6 +187,7 @@ def _table(
     notes: Notes,
     rule_before: int | None = None,
 ) -> Table:
+    """A table of formatted ``rows``; ``raw`` is its tidy content. A column is a name, or (group, name)."""
     header = pd.MultiIndex.from_tuples(columns) if isinstance(columns[0], tuple) else pd.Index(columns)
     note = note_label(notes)
     frame = pd.DataFrame(rows, columns=header, dtype=str)

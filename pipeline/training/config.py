@@ -39,6 +39,8 @@ class TrainingConfig(ComponentConfig):
     """What the rate is multiplied by when it falls."""
     step_epochs: int = Field(5, ge=1)
     """Epochs between two falls of the ``step`` schedule."""
+    train_share: float = Field(1.0, gt=0, le=1)
+    """Share of the train clips that is used; see `learning_curve` of a run."""
     modality_drop: float = Field(0.0, ge=0, le=0.5)
     """Probability that a mini-batch loses its sound, and again that it loses its faces; never both.
     AuxFormer's optimized training uses 0.2."""

@@ -36,6 +36,7 @@ def test_segments_are_intervals_of_whole_videos_numbered_by_time(tmp_path):
     assert second.video_path == tmp_path / "Raw" / "Videos" / "Full" / "Combined" / "abc.mp4"
     assert second.audio_path == tmp_path / "Raw" / "Audio" / "Full" / "WAV_16000" / "abc.wav"
     assert first.group == second.group == "abc"
+    assert [label.intensity for label in found.labels([first, second])] == ["weak", "strong"]
 
 
 def test_a_bit_is_an_intensity_above_0_by_name(tmp_path):

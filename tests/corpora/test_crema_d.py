@@ -165,3 +165,8 @@ def test_files_are_held_against_the_sizes_the_clone_declares(miniatures, tmp_pat
     assert CremaD(CremaD.Config(root=root), CremaD.Labels()).notes() == [
         f"1 files have not the size the clone declares: {cut.name} ({size - 10} of {size} bytes)"
     ]
+
+
+def test_a_clips_name_says_how_strongly_it_was_to_be_acted(clone):
+    asked = Counter(label.intensity for label in labels_of(clone, rule="intended"))
+    assert asked == {"low": 455, "medium": 455, "high": 455, "unspecified": 6077}

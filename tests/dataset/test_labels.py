@@ -21,6 +21,16 @@ def test_labels_come_back_with_their_classes_in_order(tmp_path):
 CLIPS = [Clip(name, name, name) for name in "abc"]
 
 
+def test_levels_of_intensity_come_back_where_a_corpus_has_them(tmp_path):
+    given = [
+        Label("a", "sad", intensity="high"),
+        Label("b", "sad", intensity="low"),
+        Label("c", None, "no votes"),
+    ]
+    save_labels(make_labels(CLIPS, given, "classes", ("sad", "happy")), tmp_path / "l.parquet")
+    assert load_labels(tmp_path / "l.parquet").table.intensity.tolist() == ["high", "low", ""]
+
+
 def test_numbers_come_back_in_the_declared_order(tmp_path):
     given = [Label("a", {"valence": 0.25, "arousal": 0.5}), Label("b", None, "no ratings")]
     given.append(Label("c", {"arousal": 1.0, "valence": 0.0}))

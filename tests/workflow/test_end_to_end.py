@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -23,6 +24,7 @@ def tiny_config() -> dict:
         },
         "splits": {"n": 2, "dev": 0.25, "test": 0.25},
         "training": {"epochs": 1},
+        "learning_curve": {"percent": [50], "systems": ["auxformer"]},
         "systems": {
             "mult": {"model": "mult", "config": TINY},
             "auxformer": {"model": "auxformer", "config": TINY},
@@ -72,6 +74,46 @@ def test_the_first_system_of_the_config_is_the_one_compared(finished):
     assert set(pd.read_csv(finished.folder / "results/tiny/scores/tests.csv").reference) == {"mult"}
     page = (finished.folder / "results/tiny/report.html").read_text()
     assert page.index("<h3>mult</h3>") < page.index("<h3>auxformer</h3>")
+
+
+def test_the_audit_finds_nothing_and_names_what_is_planted(finished, tmp_path):
+    found = json.loads(finished.avemo("audit", "--run", "results/tiny", "--json"))
+    assert found["passed"]
+    assert {check["check"]: check["offences"] for check in found["runs"]["tiny"]} == {
+        check: [] for check in ("groups", "statistics", "selection", "test", "splits", "features")
+    }
+    assert "6 models; made again" in str(found)
+    assert "Leakage audit" in (finished.folder / "results/tiny/report.html").read_text()
+    shutil.copytree(finished.folder, tmp_path / "copy")
+    copy = Workflow(finished.repository, tmp_path / "copy")
+    splits = copy.folder / "results/tiny/data/splits.json"
+    made = json.loads(splits.read_text())
+    made["splits"][0]["train"].append(made["splits"][0]["test"][0])
+    splits.write_text(json.dumps(made))
+    told = copy.avemo("audit", "--run", "results/tiny", succeeds=False)
+    assert "is on test and train" in told
+    assert "mult, split00: for train it read" in told
+
+
+def test_the_learning_curve_stands_apart_from_the_systems(finished):
+    curve = pd.read_csv(finished.folder / "results/tiny/tables/learning_curve.csv")
+    assert set(curve.percent) == {50, 100}
+    assert set(curve.system) == {"auxformer"}
+    record = json.loads((finished.folder / "results/tiny/train/auxformer-50pct/split00/run.json").read_text())
+    whole = json.loads((finished.folder / "results/tiny/train/auxformer/split00/run.json").read_text())
+    assert record["read"]["train"]["clips"] == -(-whole["read"]["train"]["clips"] // 2)
+    assert record["read"]["dev"] == whole["read"]["dev"]
+    assert set(pd.read_csv(finished.folder / "results/tiny/scores/tests.csv").system) == {
+        *("auxformer", "majority", "chance")
+    }
+
+
+def test_the_report_shows_speakers_and_errors(finished):
+    folder = finished.folder / "results/tiny"
+    speakers = pd.read_csv(folder / "tables/speakers.csv", dtype={"speaker": str})
+    assert set(speakers.speaker) <= {"1001", "1002", "1003", "1004"}
+    assert (folder / "figures/errors.svg").stat().st_size > 10_000
+    assert pd.read_csv(folder / "tables/intensity.csv").intensity.tolist()
 
 
 def test_a_second_run_has_nothing_to_do(finished):

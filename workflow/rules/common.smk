@@ -10,7 +10,13 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from pipeline.clip_table import read_table, shard_clips, shard_digests, shard_seconds
-from pipeline.config import corpus_of, corpus_part, report_part, train_part
+from pipeline.config import (
+    compared_systems,
+    corpus_of,
+    corpus_part,
+    report_part,
+    train_part,
+)
 from pipeline.contracts import AvemoError
 from pipeline.corpora.hashes import HashCache
 from pipeline.layout import Layout

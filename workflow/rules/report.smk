@@ -10,7 +10,8 @@ localrules:
 rule tests:
     input:
         scores=lambda wildcards: [
-            LAYOUTS[wildcards.run].scores(system) for system in systems(wildcards.run)
+            LAYOUTS[wildcards.run].scores(system)
+            for system in compared_systems(RUNS[wildcards.run])
         ],
         baselines=ANY.scores("baselines"),
         splits=ANY.splits,

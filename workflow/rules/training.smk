@@ -53,11 +53,12 @@ rule evaluate:
     threads: 1
     params:
         features=feature_options,
+        readings=str(ANY.readings("{system}")),
     message:
         "evaluate {wildcards.run}/{wildcards.system}"
     shell:
         "avemo evaluate --system {wildcards.system} --labels {input.labels:q} --splits {input.splits:q}"
-        " {params.features:q} --predictions {output.predictions:q}"
+        " {params.features:q} --readings {params.readings:q} --predictions {output.predictions:q}"
         " --scores {output.scores:q} --threads {threads} {input.models:q} > {log:q} 2>&1"
 
 

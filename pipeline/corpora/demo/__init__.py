@@ -21,7 +21,7 @@ class Demo(CremaD):
     """The generated corpus: CREMA-D's layout and label rules on generated clips."""
 
     name = "demo"
-    version = 1
+    version = 2
 
     class Config(DemoConfig):
         """What to generate, where, and which of its media to use."""
