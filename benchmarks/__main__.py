@@ -14,6 +14,7 @@ BENCHMARKS = (
     "lld",
     "wav2vec2",
     "published_order",
+    "shares",
     "memory",
     "noop",
     "training",
