@@ -9,7 +9,7 @@ al., 2023; CC BY-NC-SA 4.0), cut to 12 layers and tuned on it in the same way.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -78,8 +78,6 @@ class Wav2Vec2(AudioExtractor):
         """Arithmetic of the network. bfloat16 is faster where the processor has it."""
         dtype: Literal["float32", "float16"] = "float32"
         """Type of the stored features."""
-        batch_s: float = speed(60.0, gt=0)
-        """Seconds of sound, padding included, in one pass through the transformer layers."""
         device: str = speed("auto")
         """``auto`` is the GPU if there is one; else any torch device."""
 
@@ -119,25 +117,19 @@ class Wav2Vec2(AudioExtractor):
         return super().provenance() | self._weights.provenance() | {"transformers": version("transformers")}
 
     def extract(self, signal: np.ndarray) -> FeatureSequence:
-        """``signal (samples,)`` at 16 kHz to ``x (frames, 1024)``.
+        """``signal (samples,)`` at 16 kHz to ``x (frames, 1024)``; memory holds one window.
 
+        No batch holds frames of two clips: a clip's numbers would then depend, in
+        the last digit, on which others were computed with it.
         Raises `AvemoError` for a signal shorter than one frame's 400 samples.
         """
-        return self.extract_many([signal])[0]
-
-    def extract_many(self, signals: Sequence[np.ndarray]) -> list[FeatureSequence]:
-        """As `extract` of each, with windows of like lengths from all signals batched together."""
-        waves = [self._wave(signal) for signal in signals]
-        counts = [frame_count(len(wave.signal)) for wave in waves]
-        found = [FrameBuffer((self._encode.dim,), self.config.dtype) for _ in waves]
-        windows = [window for owner, count in enumerate(counts) for window in self._windows(owner, count)]
-        for batch in _batches(windows, round(self.config.batch_s * FRAME_RATE_HZ)):
-            cut = [waves[window.owner].cut(window.begin, window.end) for window in batch]
-            for window, hidden in zip(batch, self._encode(cut), strict=True):
-                kept = hidden[window.first - window.begin : window.last - window.begin]
-                found[window.owner].write(window.first, kept.numpy())
-        times = [(np.arange(count) * STEP + WINDOW / 2) / self.rate_hz for count in counts]
-        return [FeatureSequence(x.array(), times_s) for x, times_s in zip(found, times, strict=True)]
+        wave = self._wave(signal)
+        count = frame_count(len(wave.signal))
+        found = FrameBuffer((self._encode.dim,), self.config.dtype)
+        for window in self._windows(count):
+            frames = self._encode(wave.cut(window.begin, window.end))
+            found.append(frames[window.first - window.begin : window.last - window.begin].numpy())
+        return FeatureSequence(found.array(), (np.arange(count) * STEP + WINDOW / 2) / self.rate_hz)
 
     def _wave(self, signal: np.ndarray) -> Wave:
         """The signal and what normalises it."""
@@ -152,21 +144,20 @@ class Wav2Vec2(AudioExtractor):
             return Wave(signal, self.config.mean, self.config.std)
         return Wave(signal, *utterance_statistics(signal))
 
-    def _windows(self, owner: int, frames: int) -> Iterator[Window]:
+    def _windows(self, frames: int) -> Iterator[Window]:
         """The windows of one signal, all of one length: their kept parts follow each other without gap or overlap."""
         context = round(self.config.context_s * FRAME_RATE_HZ)
         longest = min(frames, round(self.config.window_s * FRAME_RATE_HZ))
         kept = frames if longest == frames else longest - 2 * context
         for first in range(0, frames, kept):
             begin = min(max(0, first - context), frames - longest)
-            yield Window(owner, begin, first, min(first + kept, frames), begin + longest)
+            yield Window(begin, first, min(first + kept, frames), begin + longest)
 
 
 @dataclass(frozen=True)
 class Window:
-    """Frames ``begin`` to ``end`` of the signal ``owner``, of which ``first`` to ``last`` are kept."""
+    """Frames ``begin`` to ``end`` of a signal, of which ``first`` to ``last`` are kept."""
 
-    owner: int
     begin: int
     first: int
     last: int
@@ -197,15 +188,3 @@ def utterance_statistics(signal: np.ndarray) -> tuple[float, float]:
         power += float(np.square(block, dtype=np.float64).sum())
     mean = total / len(signal)
     return mean, math.sqrt(max(0.0, power / len(signal) - mean**2) + VARIANCE_FLOOR)
-
-
-def _batches(windows: Iterable[Window], frames: int) -> Iterator[list[Window]]:
-    """The windows, longest first, in batches whose padded size is at most ``frames``, or of one window."""
-    batch: list[Window] = []
-    for window in sorted(windows, key=lambda w: w.begin - w.end):
-        if batch and (len(batch) + 1) * (batch[0].end - batch[0].begin) > frames:
-            yield batch
-            batch = []
-        batch.append(window)
-    if batch:
-        yield batch

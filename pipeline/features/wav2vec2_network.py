@@ -146,12 +146,10 @@ def random_network(config: Any, seed: int) -> Any:
 
 
 class Encoder:
-    """A network's forward pass for inference: signals of any lengths to their hidden frames.
+    """A network's forward pass for inference: a signal of any length to its hidden frames.
 
-    The convolutions run on each signal alone, in blocks of 5 s, as matrix
-    products over frames in storage order; only transformer layers see padding,
-    masked. The last hidden state is therefore that of transformers for each
-    signal by itself, in memory bounded by the longest signal's frames.
+    The convolutions run in blocks of 5 s, as matrix products over frames in
+    storage order. The last hidden state is that of transformers.
     """
 
     def __init__(self, model: Any, device: Any, dtype: Any):
@@ -163,20 +161,13 @@ class Encoder:
         self._convolutions = [_as_products(layer) for layer in model.feature_extractor.conv_layers]
         self.dim: int = model.config.hidden_size
 
-    def __call__(self, signals: list[Tensor]) -> list[Tensor]:
-        """Each ``(samples,)`` with at least 400 samples to ``(frames, dim)`` float32 on the CPU."""
+    def __call__(self, signal: Tensor) -> Tensor:
+        """``(samples,)``, at least 400 of them, to ``(frames, dim)`` float32 on the CPU."""
         import torch
-        from torch.nn.utils.rnn import pad_sequence
 
         with torch.inference_mode(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
-            local = [self._convolved(signal) for signal in signals]
-            lengths = torch.tensor([len(frames) for frames in local], device=self._device)
-            x_BTD = self._model.feature_projection(pad_sequence(local, batch_first=True))[0]
-            mask_BT = torch.arange(x_BTD.shape[1], device=self._device) < lengths[:, None]
-            # Without padding attention needs no mask, and the faster kernels take none.
-            mask = None if mask_BT.all() else mask_BT
-            hidden_BTD = self._model.encoder(x_BTD, attention_mask=mask).last_hidden_state.float().cpu()
-        return [hidden[: len(frames)] for hidden, frames in zip(hidden_BTD, local, strict=True)]
+            x_BTD = self._model.feature_projection(self._convolved(signal)[None])[0]
+            return self._model.encoder(x_BTD).last_hidden_state[0].float().cpu()
 
     def _convolved(self, signal: Tensor) -> Tensor:
         """``(samples,)`` to ``(frames, channels)``; a frame sees its own 400 samples, so blocks are exact."""
