@@ -70,6 +70,7 @@ class _Findings:
 
     @cached_property
     def findings(self) -> Findings:
+        """What all runs have found; runs and systems that are not finished are left out."""
         import pandas as pd
 
         from pipeline.report.paper_tables import Findings

@@ -8,6 +8,7 @@ from typing import get_args
 import av
 import numpy as np
 import pytest
+from facenet_pytorch import MTCNN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -289,7 +290,7 @@ def test_formants_lie_where_the_vowel_says():
 
 
 def test_mtcnn_finds_one_face_in_each_frame():
-    mtcnn = pytest.importorskip("facenet_pytorch").MTCNN(keep_all=True, device="cpu")
+    mtcnn = MTCNN(keep_all=True, device="cpu")
     takes = [take for take in all_takes(DemoConfig(actors=12)) if take.name.endswith("HI")][::7]
     frames = [frame(take, 0.2 + 0.06 * i) for i, take in enumerate(takes)]
     boxes, scores = mtcnn.detect(np.stack(frames))
