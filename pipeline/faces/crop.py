@@ -122,16 +122,29 @@ def _warped(frame: np.ndarray, turn: complex, shift: complex, size_px: int) -> n
 def _slice(frame: np.ndarray, centre: np.ndarray, length: int, size_px: int) -> np.ndarray:
     import cv2
 
-    columns = _span(centre[0], length, frame.shape[1])
-    rows = _span(centre[1], length, frame.shape[0])
-    square = np.ascontiguousarray(frame[rows][:, columns])
+    left, first, last, right = _span(centre[0], length, frame.shape[1])
+    above, top, bottom, below = _span(centre[1], length, frame.shape[0])
+    square = frame[top:bottom, first:last]
+    if above or below or left or right:
+        square = cv2.copyMakeBorder(square, above, below, left, right, cv2.BORDER_REPLICATE)
     how = cv2.INTER_AREA if length > size_px else cv2.INTER_LINEAR
     return cv2.resize(square, (size_px, size_px), interpolation=how)
 
 
-def _span(centre: float, length: int, limit: int) -> np.ndarray:
-    """``length`` pixel indices about ``centre``, those outside ``[0, limit)`` moved to its edge."""
-    return np.clip(round(centre - length / 2) + np.arange(length), 0, limit - 1)
+def _span(centre: float, length: int, limit: int) -> tuple[int, int, int, int]:
+    """``length`` pixels about ``centre``: how many lie before the frame, the slice inside, how many after it.
+
+    A slice has one pixel at least, which repeats where all others lie outside.
+
+    >>> _span(2, 6, 100), _span(-9, 6, 100), _span(120, 6, 100)
+    ((1, 0, 5, 0), (5, 0, 1, 0), (0, 99, 100, 5))
+    """
+    begin = round(centre - length / 2)
+    first = min(max(begin, 0), limit - 1)
+    last = max(min(begin + length, limit), first + 1)
+    outside = length - (last - first)
+    before = min(max(-begin, 0), outside)
+    return before, first, last, outside - before
 
 
 def _mask(crop: np.ndarray, centre: complex, axes: np.ndarray, angle: float) -> None:
