@@ -34,7 +34,7 @@ def paper_chart(definition: TableDefinition, table: Table, notes: Notes = ()) ->
     if table.raw.loc[table.raw["row"].isin(list(colours)), "published"].notna().any():
         handles.append(Line2D([], [], marker="D", mfc="white", mec=INK, ls="", label="published"))
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
-    caption = f"Bars: our means over splits; whiskers: sample standard deviation. {definition.remark}".strip()
+    caption = "Bars: our means over splits; whiskers: sample standard deviation. The table has the numbers."
     title = f"{definition.source}: {definition.title}"
     return finish(definition.name, title, caption, _alt(definition, table.raw), figure, notes)
 

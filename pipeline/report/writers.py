@@ -74,7 +74,8 @@ def to_html(table: Table) -> str:
     caption = escape(table.caption.removesuffix(table.note))
     note = f'<span class="note">{escape(table.note)}</span>' if table.note else ""
     kinds = [_css(table.frame.iloc[:, i]) for i in range(table.frame.shape[1])]
-    rows = [_html_row(row, kinds, table.ruled(i)) for i, row in enumerate(_rows(table.frame))]
+    cells = _rows(table.frame)
+    rows = [_html_row(row, kinds, table.ruled(i), _spanned(cells, i)) for i, row in enumerate(cells)]
     marked = ' class="marked"' if any("<sup>" in row for row in rows) else ""
     return (
         f'<div class="scroll"><table id="table-{escape(table.name)}"{marked}>\n'
@@ -169,8 +170,18 @@ def _html_head(columns: pd.Index, kinds: Sequence[str]) -> str:
     return (f"<tr>{upper}</tr>\n" if upper else "") + f"<tr>{lower}</tr>\n"
 
 
-def _html_row(cells: Sequence[str], kinds: Sequence[str], rule: bool) -> str:
-    body = [f'<th scope="row"{kinds[0]}>{escape(cells[0])}</th>']
+def _spanned(rows: Sequence[Sequence[str]], row: int) -> int:
+    """Over how many rows a row's name holds: those below it that have none. 0 where it has none itself."""
+    if row and not rows[row][0]:
+        return 0
+    below = (number for number in range(row + 1, len(rows)) if rows[number][0])
+    return next(below, len(rows)) - row
+
+
+def _html_row(cells: Sequence[str], kinds: Sequence[str], rule: bool, span: int) -> str:
+    over = f' rowspan="{span}"' if span > 1 else ""
+    scope = "rowgroup" if span > 1 else "row"
+    body = [f'<th scope="{scope}"{over}{kinds[0]}>{escape(cells[0])}</th>'] if span else []
     for cell, kind in zip(cells[1:], kinds[1:], strict=True):
         value = cell.rstrip(MARKS) if "number" in kind else cell
         marks = f"<sup>{escape(cell[len(value) :])}</sup>" if value != cell else ""

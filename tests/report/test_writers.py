@@ -116,3 +116,11 @@ def test_latex_escape_leaves_nothing_active(text: str) -> None:
 )
 def test_note_label(kinds: list[str], label: str) -> None:
     assert note_label({"kind": kind, "text": ""} for kind in kinds) == label
+
+
+def test_a_rows_name_holds_for_the_rows_below_that_have_none() -> None:
+    rows = [["first", "ours", "1"], ["", "published", "2"], ["second", "ours", "3"]]
+    found = _read(_table(frame=pd.DataFrame(rows, columns=["row", "line", "x"])))
+    heads = [tag for name, tag in found.tags if name == "th" and tag.get("scope", "").startswith("row")]
+    assert [(head["scope"], head.get("rowspan")) for head in heads] == [("rowgroup", "2"), ("row", None)]
+    assert found.cells[3:] == ["first", "ours", "1", "published", "2", "second", "ours", "3"]
