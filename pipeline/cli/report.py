@@ -145,7 +145,7 @@ def _tables(run: RunFiles) -> list[Table]:
     levels = run.by("intensity")
     return [
         *always,
-        *([intensity_table(levels, run.order, task, run.notes)] if len(levels) else []),
+        *([intensity_table(levels, run.order, task, run.notes)] if levels["intensity"].nunique() > 1 else []),
         *([learning_curve_table(run.curve, run.order, task, run.notes)] if len(run.curve) else []),
     ]
 

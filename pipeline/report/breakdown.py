@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.dataset.tasks import Task
-from pipeline.report.figures import INK, WIDTH_IN, Chart, axis_label, finish, palette, style
+from pipeline.report.figures import INK, WIDTH_IN, Chart, axis_label, finish, palette, spread, style
 from pipeline.report.scores import unit_of
 from pipeline.report.tables import table_of
 from pipeline.report.writers import Notes, Table
@@ -74,9 +73,11 @@ def speakers_chart(speakers: pd.DataFrame, order: Sequence[str], task: Task, not
     hardest = speakers.groupby("speaker")["score"].mean().sort_values().index
     for row, system in enumerate(order):
         own = speakers[speakers["system"] == system].set_index("speaker")["score"].reindex(hardest)
-        heights = row + np.linspace(-0.3, 0.3, len(own))
-        axes.plot(unit.factor * own, heights, "o", ms=4, mec="white", mew=0.4, color=colours[system])
         axes.plot([unit.factor * own.median()] * 2, [row - 0.38, row + 0.38], color=INK, lw=1.6)
+        axes.plot(
+            unit.factor * own, spread(row, len(own)), "o", ms=4, mec="white", mew=0.4, color=colours[system]
+        )
+    axes.set_xlim(min(0.0, unit.factor * speakers["score"].min()), 1.02 * unit.factor)
     axes.set_yticks(range(len(order)), labels=[name.replace("$", r"\$") for name in order])
     axes.set_ylim(len(order) - 0.5, -0.5)
     style(axes, xlabel=axis_label(task, task.headline[-1]), grid="x")

@@ -76,7 +76,7 @@ def systems_comparison(scores: pd.DataFrame, order: Sequence[str], task: Task, n
             values = unit.factor * by_split(scores, system, "av", metric).to_numpy()
             axes.barh(row, values.mean(), height=0.62, color=colours[system], alpha=0.32, lw=0)
             axes.plot(
-                values, _spread(row, len(values)), "o", ms=4, mec="white", mew=0.5, color=colours[system]
+                values, spread(row, len(values)), "o", ms=4, mec="white", mew=0.5, color=colours[system]
             )
             right, text = values.max() + 0.02 * unit.factor, f"{values.mean():.{unit.digits}f}"
             axes.text(right, row, text, va="center", fontsize=9, color=INK, weight="bold")
@@ -110,7 +110,7 @@ def paired_differences(
         difference = unit.factor * apart
         axes.plot(
             difference,
-            _spread(row, len(difference)),
+            spread(row, len(difference)),
             "o",
             ms=4.5,
             color=colours[system],
@@ -244,7 +244,7 @@ def _plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _spread(row: int, n: int) -> np.ndarray:
+def spread(row: int, n: int) -> np.ndarray:
     """Heights that part the dots of one row."""
     return row + (np.linspace(-0.2, 0.2, n) if n > 1 else np.zeros(n))
 

@@ -63,7 +63,7 @@ SECTIONS = (
     Section("significance", "Significance", ("paired_differences",), ("tests",)),
     Section("modalities", "Missing modality", ("missing_modality",), ("missing_modality",)),
     Section("classes", "Classes", ("confusion",), ("per_class",)),
-    Section("speakers", "Speakers and intensity", ("speakers",), ("speakers", "intensity")),
+    Section("speakers", "Speakers", ("speakers",), ("speakers", "intensity")),
     Section("errors", "Errors", ("errors",)),
     Section(
         "training", "Training and costs", ("training_curves", "learning_curve"), ("learning_curve", "costs")

@@ -65,7 +65,7 @@ def test_the_chart_has_a_dot_a_speaker_and_a_line_at_the_median(predictions):
     chart = speakers_chart(
         scores_by(predictions, "speaker", ORDER, TASK), ORDER, TASK, [{"kind": "synthetic"}]
     )
-    dots, median = chart.figure.axes[0].lines[:2]
+    median, dots = chart.figure.axes[0].lines[:2]
     assert sorted(dots.get_xdata()) == [50, 100]
     assert median.get_xdata().tolist() == [75, 75]
     assert "ours 75.0 %" in chart.alt
