@@ -55,6 +55,8 @@ def row(batch, index):
         visual_mask_BT=batch.visual_mask_BT[index : index + 1, :visual],
         targets=batch.targets[index : index + 1],
         clip_ids=batch.clip_ids[index : index + 1],
+        has_audio_B=batch.has_audio_B[index : index + 1],
+        has_visual_B=batch.has_visual_B[index : index + 1],
     )
 
 

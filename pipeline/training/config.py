@@ -48,6 +48,11 @@ class TrainingConfig(ComponentConfig):
     """``modality_drop`` strikes a mini-batch, each clip, or each modality of each clip by itself."""
     per_clip: tuple[Literal["audio", "visual"], ...] = ()
     """Modalities z-scored by each clip's own mean and deviation; the others by the train part's."""
+    shuffle: bool = True
+    """New order of the clips in every epoch; VAVL's released code keeps one."""
+    inplace_flip: bool = False
+    """Train and choose on 1 − x of the first attribute (arousal) in every other epoch, the first one
+    included: VAVL's released code turns its labels over in place each time it reads them."""
     noisy_dev: bool = False
     """Drop modalities of dev batches too, as AuxFormer's released code does."""
     patience: int | None = Field(None, ge=1)

@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,7 +25,7 @@ from pipeline.models.base import System
 from pipeline.training import STEPS
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.config import TrainingConfig
-from pipeline.training.inference import Data, infer, unchanged
+from pipeline.training.inference import Data, infer
 from pipeline.training.losses import judged
 from pipeline.training.state import RunState
 from pipeline.training.steps import drop_modality
@@ -102,10 +102,10 @@ def train_epoch(run: RunState, data: Data, clip_ids: Sequence[str], place: str) 
     run.model.train()
     sums: dict[str, float] = {}
     clips: dict[str, int] = {}
-    for number, batch in enumerate(
-        data.batches(clip_ids, config.batch_size, run.generators.shuffle, config.bucketing), start=1
-    ):
-        seen = dropped(run, batch).to(run.device)
+    order = run.generators.shuffle if config.shuffle else None
+    batches = data.batches(clip_ids, config.batch_size, order, config.bucketing)
+    for number, batch in enumerate(batches, start=1):
+        seen = dropped(run, labelled(run, batch)).to(run.device)
         for name, value in step(run, seen, f"{place}, batch {number}").items():
             sums[name] = sums.get(name, 0.0) + len(batch) * value
             clips[name] = clips.get(name, 0) + len(batch)
@@ -125,7 +125,7 @@ def assess(run: RunState, data: Data, clip_ids: Sequence[str], place: str) -> di
         clip_ids,
         batch_size=config.batch_size,
         device=run.device,
-        change=partial(dropped, run) if config.noisy_dev else unchanged,
+        change=partial(dev_batch, run),
         noise=run.generators.noise if config.dev_loss == "total" else None,
     ):
         if config.dev_loss == "total":
@@ -143,6 +143,24 @@ def assess(run: RunState, data: Data, clip_ids: Sequence[str], place: str) -> di
     table = run.task.table(torch.cat(targets).cpu().numpy(), run.task.readout(torch.cat(predictions)))
     scores = run.task.score(pd.DataFrame(table))
     return {"dev_loss": loss} | {f"dev_{metric}": scores[metric] for metric in run.task.headline}
+
+
+def dev_batch(run: RunState, batch: Batch) -> Batch:
+    """``batch`` as the dev loss is to see it."""
+    batch = labelled(run, batch)
+    return dropped(run, batch) if run.config.noisy_dev else batch
+
+
+def labelled(run: RunState, batch: Batch) -> Batch:
+    """``batch`` with the labels of this epoch: see `TrainingConfig.inplace_flip`."""
+    if not run.config.inplace_flip or len(run.history) % 2:
+        return batch
+    if run.task.kind != "attributes":
+        raise AvemoError(
+            f"training.inplace_flip: expected attributes for labels, found {run.task.kind}; set it to false"
+        )
+    first_C = torch.arange(batch.targets.shape[1]) == 0
+    return replace(batch, targets=torch.where(first_C, 1 - batch.targets, batch.targets))
 
 
 def dropped(run: RunState, batch: Batch) -> Batch:

@@ -1,10 +1,8 @@
 """What every registered system must do, whatever it is made of."""
 
-from dataclasses import replace
-
 import pytest
 import torch
-from model_batches import CLIPS, OUTPUTS, pad, random_batch, row
+from model_batches import CLIPS, OUTPUTS, lacking, pad, random_batch, row
 from pydantic import ValidationError
 from small_systems import BLIND, SMALL, small
 
@@ -113,29 +111,11 @@ def test_inputs_matter(name):
         assert bool((whole - other).abs().max() > 1e-4) is (modality not in BLIND.get(name, set()))
 
 
-def lacking(batch):
-    """``batch`` whose first clip lacks sound and whose second lacks faces, as data sets hand them out."""
-    audio, visual = batch.audio_BTD.clone(), batch.visual_BTD.clone()
-    audio_mask, visual_mask = batch.audio_mask_BT.clone(), batch.visual_mask_BT.clone()
-    audio[0], visual[1] = 0, 0
-    audio_mask[0], visual_mask[1] = torch.arange(audio.shape[1]) < 1, torch.arange(visual.shape[1]) < 1
-    rows = torch.arange(len(batch))
-    return replace(
-        batch,
-        audio_BTD=audio,
-        visual_BTD=visual,
-        audio_mask_BT=audio_mask,
-        visual_mask_BT=visual_mask,
-        has_audio_B=rows != 0,
-        has_visual_B=rows != 1,
-    )
-
-
 @every_system
 def test_clips_that_lack_a_modality(name):
     """Beside whole clips in one batch: answered and trained on, and the whole ones answered as before."""
     model, whole = small(name).eval(), random_batch()
-    mixed = lacking(whole)
+    mixed = lacking(whole, audio=[0], visual=[1])
     with torch.no_grad():
         answers, before = model(mixed).prediction, model(whole).prediction
     assert torch.isfinite(answers).all()
