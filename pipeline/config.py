@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from pipeline.contracts import AvemoError, ComponentConfig, digest
+from pipeline.contracts import AvemoError, ComponentConfig, digest, speed
 from pipeline.corpora import CORPORA
 from pipeline.corpora.base import Corpus
 from pipeline.features import EXTRACTORS
@@ -101,6 +101,8 @@ class RunConfig(ComponentConfig):
     learning_curve: LearningCurveSection = LearningCurveSection()
     strict: bool = False
     """True: a clip that fails stops the run."""
+    splits_per_job: int = speed(1, ge=1)
+    """Splits of one system that one job trains in turn: features are read once, a GPU is asked for once."""
 
     @field_validator("systems")
     @classmethod
@@ -171,6 +173,7 @@ def resolve(raw: dict[str, Any]) -> dict[str, Any]:
     run = parse(RunConfig, raw, "")
     parse(TrainingConfig, run.training, "training")
     resolved = run.model_dump(mode="json")
+    resolved["speed"] = {"splits_per_job": resolved.pop("splits_per_job")}
     corpus = CORPORA.load(run.corpus.name)
     resolved["corpus"] |= {
         "id": run.corpus.id or run.corpus.name,

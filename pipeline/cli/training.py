@@ -59,7 +59,7 @@ def splits(cfg: Cfg, labels: LabelFile, out: Out) -> None:
 def train(
     cfg: Cfg,
     system: System,
-    split: Annotated[str, typer.Option(help="The split's name.")],
+    split: Annotated[list[str], typer.Option(help="The split's name; again for each further one.")],
     labels: LabelFile,
     splits: SplitFile,
     resume: Annotated[Path, typer.Option(help="Folder of the checkpoint that survives a kill.")],
@@ -73,9 +73,10 @@ def train(
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's curves.")] = None,
     profile: Annotated[Path | None, typer.Option(help="Trace of the first batches to write (JSON).")] = None,
 ) -> None:
-    """Train one system on one split; killed, the same command goes on after the last whole epoch.
+    """Train one system on one split, or on several in turn, whose clips are then read once.
 
-    Writes the model, and beside it history.csv and run.json.
+    Killed, the same command goes on after the last whole epoch. Writes the model, and beside it
+    history.csv and run.json. ``{split}`` in --out, --resume and --tensorboard stands for the split's name.
 
     Example: avemo train --cfg auxformer.json --system auxformer --split split00 --labels labels.parquet
     --splits splits.json --audio a.json --visual v.json --resume resume --out model.safetensors
@@ -94,34 +95,56 @@ def train(
     from pipeline.training.shares import train_share
     from pipeline.training.witness import Witness
 
-    started, part, known = time.time(), as_mapping(cfg), load_labels(labels)
+    part, known = as_mapping(cfg), load_labels(labels)
     fast = as_mapping(speed).get(f"{run}/{system}", {}) | {"threads": threads}
     config = TrainingConfig(**part["training"], **fast)
     use_gpu(gpu_mb, config.device)
-    whole = _split(splits, split)
+    resumes, outs = _by_split(resume, split, "--resume"), _by_split(out, split, "--out")
+    curves = _by_split(tensorboard, split, "--tensorboard") if tensorboard else {}
     with _features(audio, visual, known.targets) as (data, inputs):
-        train_ids, left_train = data.usable(train_share(whole, config.train_share))
-        dev_ids, left_dev = data.usable(whole.dev)
         dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(known.task.names)}
-        model = build_seeded(lambda: build_model(part["model"], **dims, **part["config"]), config.seed, split)
-        model.initialise()
-        sides = Split(split, tuple(train_ids), tuple(dev_ids), ())
         run_id = f"{system}-{digest([part, inputs, known.targets])}"
-        seen = Witness(ProfiledData(data, profile) if profile else data)
-        with watching(f"{system}, {split}", known.task, tensorboard) as tell:
-            result = train_system(
-                *(model, seen, sides, config, known.task), run_id=run_id, folder=resume, progress=tell
+        read = ProfiledData(data, profile) if profile else data
+        for name in split:
+            started, whole = time.time(), _split(splits, name)
+            train_ids, left_train = data.usable(train_share(whole, config.train_share))
+            dev_ids, left_dev = data.usable(whole.dev)
+            model = build_seeded(
+                lambda: build_model(part["model"], **dims, **part["config"]), config.seed, whole.name
             )
-        statistics = {name: normaliser.to_dict() for name, normaliser in data.normalisers.items()}
-    place = {"run": run, "system": system, "split": split, "best_epoch": result.best_epoch}
-    meta = place | {name: part[name] for name in ("model", "config")}
-    meta |= {"dims": dims, "task": known.task.kind, "outputs": list(known.task.names)}
-    meta |= {"normalisers": statistics, "inputs": inputs, "batch_size": config.batch_size}
-    record = place | run_record(part, seed=config.seed, inputs=inputs, started=started)
-    record |= {"parameters": sum(w.numel() for w in model.parameters()), "left_out": left_train | left_dev}
-    record |= {"read": seen.account()}
-    _keep(out, result, meta, record)
-    shutil.rmtree(resume, ignore_errors=True)
+            model.initialise()
+            sides, seen = Split(name, tuple(train_ids), tuple(dev_ids), ()), Witness(read)
+            with watching(f"{system}, {name}", known.task, curves.get(name)) as tell:
+                result = train_system(
+                    *(model, seen, sides, config, known.task),
+                    run_id=run_id,
+                    folder=resumes[name],
+                    progress=tell,
+                )
+            place = {"run": run, "system": system, "split": name, "best_epoch": result.best_epoch}
+            meta = place | {key: part[key] for key in ("model", "config")}
+            meta |= {"dims": dims, "task": known.task.kind, "outputs": list(known.task.names)}
+            meta |= {"normalisers": {key: each.to_dict() for key, each in data.normalisers.items()}}
+            meta |= {"inputs": inputs, "batch_size": config.batch_size}
+            record = place | run_record(part, seed=config.seed, inputs=inputs, started=started)
+            record |= {"parameters": sum(w.numel() for w in model.parameters())}
+            record |= {"left_out": left_train | left_dev, "read": seen.account()}
+            _keep(outs[name], result, meta, record)
+    # Not before all are done: a workflow deletes the models of a job that fails, but none of its checkpoints.
+    for folder in resumes.values():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _by_split(pattern: Path, splits: list[str], option: str) -> dict[str, Path]:
+    """The place of each split; raises `AvemoError` where several splits would share one."""
+    from pipeline.contracts import AvemoError
+
+    if len(splits) > 1 and "{split}" not in str(pattern):
+        raise AvemoError(
+            f"{option} {pattern}: expected {{split}} in it, as {len(splits)} splits are trained, found none; "
+            f"give a path such as train/{{split}}/{pattern.name}"
+        )
+    return {split: Path(str(pattern).replace("{split}", split)) for split in splits}
 
 
 def _keep(out: Path, result: TrainingResult, meta: dict[str, Any], record: dict[str, Any]) -> None:

@@ -71,7 +71,7 @@ def _stage(study: Study, rule: str, of: str, jobs: list[Job], metadata: Path) ->
     if "shard" in jobs[0].wildcards:
         compute, cached = _clips(study, jobs)
         estimate = _shard_estimate(study, jobs, compute)
-    elif rule == "train":
+    elif rule.startswith("train"):
         estimate = _training_estimate(study, jobs)
     cost, size, basis = estimate
     gpu = jobs[0].resources.get("gpu", 0)

@@ -10,6 +10,8 @@ import pytest
 import yaml
 from workflow_runner import Workflow
 
+from pipeline.overview.dryrun import dry_run
+
 CORPUS = {"root": "corpus", "actors": 4, "plain": [], "neutral": [], "size_px": 128, "fps": 5, "seconds": 0.8}
 TINY = {"width": 8, "heads": 2, "layers": 1}
 
@@ -149,7 +151,56 @@ def test_an_extractors_parameter_extracts_that_feature_alone(finished):
 def test_a_reformatted_config_and_other_speed_settings_change_nothing(finished):
     config = dict(reversed(tiny_config().items()))
     config["training"] = {"epochs": 1, "device": "cpu"}
+    config["splits_per_job"] = 2
     assert finished.planned(config) == {}
+
+
+def model_of(folder, split):
+    return (folder / "tiny/train/mult" / split / "model.safetensors").read_bytes()
+
+
+def test_one_job_trains_several_splits_to_the_same_bytes(finished, monkeypatch):
+    config = tiny_config() | {"splits_per_job": 2, "results": "packed"}
+    target = "packed/tiny/train/mult/split01/model.safetensors"
+    finished.snakemake(config, target)
+    assert not (finished.folder / "packed/tiny/.resume").exists()
+    for split in ("split00", "split01"):
+        assert model_of(finished.folder / "packed", split) == model_of(finished.folder / "results", split)
+    # What a profile asks for the rule `train` holds for the rules of packs too.
+    monkeypatch.chdir(finished.folder)
+    arguments = ["--snakefile", str(finished.repository / "Snakefile"), "--configfile", "config.yaml"]
+    jobs = dry_run([*arguments, "--cores", "1", "--set-resources", "train:gpu_mb=7", "--forcerun", target])
+    assert [(job.rule, job.resources["gpu_mb"]) for job in jobs if "train" in job.rule] == [
+        ("train_split00_split01", 7)
+    ]
+
+
+def test_a_job_of_several_splits_goes_on_where_it_stopped(finished):
+    """It fails at its second split, as a kill would end it, and trains the first one no more."""
+    part = json.loads((finished.folder / "results/tiny/train/mult/split00/run.json").read_text())["config"]
+    data, cache = finished.folder / "results/tiny/data", finished.folder / "cache/demo"
+    arguments = ["train", "--cfg", json.dumps(part), "--run", "tiny", "--system", "mult"]
+    arguments += ["--labels", str(data / "labels.parquet"), "--splits", str(data / "splits.json")]
+    for side, name in (("audio", "compare_lld"), ("visual", "efficientnet")):
+        (manifest,) = cache.glob(f"{name}*/manifest.json")
+        arguments += [f"--{side}", str(manifest)]
+    arguments += [
+        "--resume",
+        "again/.resume/{split}",
+        "--out",
+        "again/tiny/train/mult/{split}/model.safetensors",
+    ]
+    arguments += ["--split", "split00", "--split"]
+    said = finished.avemo(*arguments, "split07", succeeds=False)
+    assert "expected a split 'split07'" in said
+    assert said.count("epoch 1 of 1") == 1
+    assert finished.avemo(*arguments, "split01").count("epoch 1 of 1") == 1
+    assert not list((finished.folder / "again/.resume").iterdir())
+    for split in ("split00", "split01"):
+        assert model_of(finished.folder / "again", split) == model_of(finished.folder / "results", split)
+    arguments[arguments.index("--out") + 1] = "again/model.safetensors"
+    said = finished.avemo(*arguments, "split01", succeeds=False)
+    assert "--out again/model.safetensors: expected {split} in it, as 2 splits are trained" in said
 
 
 def test_an_unknown_key_stops_before_any_job(finished):

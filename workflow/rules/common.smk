@@ -140,6 +140,20 @@ def splits(run):
     return [f"split{number:02d}" for number in range(RUNS[run]["splits"]["n"])]
 
 
+def packs():
+    """By rule: the splits that one job trains, and the runs that pack them so; a single one stays a wildcard."""
+    found = {}
+    for run in RUNS:
+        names, size = splits(run), RUNS[run]["speed"]["splits_per_job"]
+        for first in range(0, len(names), size):
+            pack = names[first : first + size]
+            name = f"train_{pack[0]}_{pack[-1]}"
+            if size == 1:
+                name, pack = "train", ["{split}"]
+            found.setdefault(name, (pack, []))[1].append(run)
+    return found
+
+
 def systems(run):
     """A run's systems, the one that is compared with all others first."""
     return list(RUNS[run]["systems"])
@@ -191,6 +205,24 @@ def train_cfg(wildcards):
     if system not in run["systems"]:
         raise WorkflowError(f"run {wildcards.run} has no system {system}")
     return as_json(train_part(run, system))
+
+
+def split_options(wildcards, output):
+    """The splits that a job trains, as options."""
+    return [
+        word for path in output.model for word in ("--split", Path(path).parent.name)
+    ]
+
+
+def resume_pattern(wildcards, output):
+    """Where a job's checkpoints lie; avemo puts the split's name in."""
+    return str(LAYOUTS[wildcards.run].resume(wildcards.system, "{split}"))
+
+
+def model_pattern(wildcards, output):
+    """Where a job's models lie; avemo puts the split's name in."""
+    folder = LAYOUTS[wildcards.run].trained(wildcards.system, "{split}")
+    return str(folder / "model.safetensors")
 
 
 def models(wildcards):

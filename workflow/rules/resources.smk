@@ -19,15 +19,20 @@ def minutes(kind):
     return runtime
 
 
-def training_minutes(wildcards, attempt):
-    """Run time of one training."""
-    run = RUNS[wildcards.run]
-    index = LAYOUTS[wildcards.run].index
-    rows = [1000]
-    if index.exists():
-        rows = by_shard(shard_clips, index, 1, index.stat().st_mtime_ns)
-    epochs = run["systems"][wildcards.system]["training"]["epochs"]
-    return attempt * ceil(START_MIN + TRAINING_S * rows[0] * epochs / 60)
+def training_minutes(splits):
+    """Run time of a job that trains so many splits."""
+
+    def runtime(wildcards, attempt):
+        run = RUNS[wildcards.run]
+        index = LAYOUTS[wildcards.run].index
+        rows = [1000]
+        if index.exists():
+            rows = by_shard(shard_clips, index, 1, index.stat().st_mtime_ns)
+        epochs = run["systems"][wildcards.system]["training"]["epochs"]
+        seconds = splits * TRAINING_S * rows[0] * epochs
+        return attempt * ceil(START_MIN + seconds / 60)
+
+    return runtime
 
 
 def megabytes(first):
