@@ -19,6 +19,7 @@ BENCHMARKS = (
     "noop",
     "training",
     "training_vavl",
+    "packing",
     "streaming",
     "storage",
 )

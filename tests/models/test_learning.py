@@ -39,13 +39,13 @@ SYSTEMS = {
     "mult": ("mult", TRANSFORMER, "joint", 120),
     "parthasarathy": ("parthasarathy", TRANSFORMER, "joint", 120),
     "vavl": ("vavl", CONFORMER | {"hidden": (32, 16), "shared_layers": 1}, "alternating", 120),
-    "interactive co-learning": (
+    "colearning, interactive": (
         "colearning",
         {"cnn": "none", "width": 16, "heads": 2, "ffn": 32, "audio_layers": 1, "visual_layers": 1},
         "sampled",
         400,
     ),
-    "conventional co-learning": (
+    "colearning, conventional": (
         "colearning",
         {"cnn": "none", "width": 16, "heads": 2, "ffn": 32, "audio_layers": 1, "visual_layers": 1},
         "joint",
@@ -116,8 +116,8 @@ def accuracy(system, task, steps=None):
         "mult",
         "parthasarathy",
         "vavl",
-        "interactive co-learning",
-        "conventional co-learning",
+        "colearning, interactive",
+        "colearning, conventional",
     ],
 )
 def test_both_modalities_together(system):

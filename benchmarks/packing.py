@@ -1,0 +1,161 @@
+"""Several splits of one system in one process: a step of each in turn, or one step of all, stacked.
+
+In turn is what `avemo train` does with several splits. Stacked: the splits' weights are stacked along a
+new axis and one pass goes over all (`torch.func.vmap` of the gradient), as a GPU would want small
+systems. Both sides start from the same weights, see the same batches and must find the same gradients;
+dropout is off, since its coins could not be the same. CPU time: other work changes little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.nn import functional as F
+
+from pipeline.dataset.batch import Batch
+from pipeline.models import attention
+from pipeline.models.auxformer import AuxFormer
+from pipeline.models.clipwise import ClipwiseAttention
+
+CLASSES, RATE = 6, 7.25e-4
+
+STILL = {f"{place}_dropout": 0.0 for place in ("embedding", "attention", "relu", "residual", "head")}
+
+Setting = tuple[AuxFormer.Config, tuple[int, int], int, tuple[int, int]]
+"""Config, widths of both inputs, clips, frames of both inputs."""
+
+SETTINGS: dict[str, Setting] = {
+    "demo (width 32, 1 layer)": (
+        AuxFormer.Config(width=32, heads=2, layers=1, **STILL),
+        (130, 1408),
+        32,
+        (75, 14),
+    ),
+    "paper (width 130, 5 layers)": (AuxFormer.Config(**STILL), (130, 4096), 32, (150, 75)),
+}
+
+
+class PlainAttention:
+    """In place of `ClipwiseAttention`, whose hand-written gradient cannot be stacked, nor PyTorch's fused one."""
+
+    @staticmethod
+    def apply(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor, probability: float) -> Tensor:
+        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+        return scores.masked_fill(~allowed, -torch.inf).softmax(-1) @ value
+
+
+Step = Callable[[], None]
+
+
+def in_turn(models: Sequence[AuxFormer], batches: Sequence[Batch]) -> Step:
+    """One step of each split after the other."""
+    optimizers = [torch.optim.Adam(model.parameters(), lr=RATE) for model in models]
+
+    def step() -> None:
+        for model, optimizer, batch in zip(models, optimizers, batches, strict=True):
+            optimizer.zero_grad(set_to_none=True)
+            _loss(model(batch).logits, batch.targets).backward()
+            optimizer.step()
+
+    return step
+
+
+def stacked(models: Sequence[AuxFormer], batches: Sequence[Batch]) -> tuple[Step, dict[str, Tensor]]:
+    """One step of all splits at once, and the stacked weights that it moves."""
+    weights, buffers = stack_module_state(list(models))
+    base = copy.deepcopy(models[0]).to("meta")
+    optimizer = torch.optim.Adam(weights.values(), lr=RATE)
+    audio, visual, targets = (
+        torch.stack([getattr(batch, name) for batch in batches])
+        for name in ("audio_BTD", "visual_BTD", "targets")
+    )
+    masks = batches[0].audio_mask_BT, batches[0].visual_mask_BT
+
+    def loss(weights: dict[str, Tensor], buffers: Any, x_a: Tensor, x_v: Tensor, target_B: Tensor) -> Tensor:
+        batch = Batch(x_a, x_v, *masks, target_B)
+        return _loss(functional_call(base, (weights, buffers), (batch,)).logits, target_B)
+
+    gradients = vmap(grad_and_value(loss))
+
+    def step() -> None:
+        found, _ = gradients(weights, buffers, audio, visual, targets)
+        for name, weight in weights.items():
+            weight.grad = found[name]
+        optimizer.step()
+
+    return step, weights
+
+
+def _loss(logits: dict[str, Tensor], target_B: Tensor) -> Tensor:
+    return torch.stack([F.cross_entropy(each, target_B) for each in logits.values()]).mean()
+
+
+def random_batch(clips: int, frames: tuple[int, int], dims: tuple[int, int]) -> Batch:
+    """Clips of full length."""
+    masks = [torch.ones(clips, length, dtype=torch.bool) for length in frames]
+    x = [torch.randn(clips, length, dim) for length, dim in zip(frames, dims, strict=True)]
+    return Batch(*x, *masks, torch.randint(CLASSES, (clips,)))
+
+
+def compare(setting: Setting, splits: int, rounds: int) -> dict[str, float]:
+    """Best CPU seconds of a step of all splits, both ways by turns, and the gradients' largest difference."""
+    config, dims, clips, frames = setting
+    models = [
+        AuxFormer(config, audio_dim=dims[0], visual_dim=dims[1], outputs=CLASSES).train()
+        for _ in range(splits)
+    ]
+    batches = [random_batch(clips, frames, dims) for _ in range(splits)]
+    together, weights = stacked(models, batches)
+    ways = {"in turn": (in_turn(models, batches), ClipwiseAttention), "stacked": (together, PlainAttention)}
+    cpu = dict.fromkeys(ways, math.inf)
+    difference = math.nan
+    for _ in range(rounds + 1):  # the first is slow, so it is never the best
+        for way, (step, attend) in ways.items():
+            attention.ClipwiseAttention = attend  # type: ignore[misc, assignment]
+            begin = time.process_time()
+            step()
+            cpu[way] = min(cpu[way], time.process_time() - begin)
+        if math.isnan(difference):
+            difference = _difference(models, weights)
+    attention.ClipwiseAttention = ClipwiseAttention  # type: ignore[misc]
+    row = {f"{way.replace(' ', '_')}_s": seconds for way, seconds in cpu.items()}
+    return row | {"ratio": cpu["in turn"] / cpu["stacked"], "max_diff": difference}
+
+
+def _difference(models: Sequence[AuxFormer], weights: dict[str, Tensor]) -> float:
+    """Of the gradients."""
+    pairs = [
+        (weight.grad, weights[name].grad[index])  # type: ignore[index]
+        for index, model in enumerate(models)
+        for name, weight in model.named_parameters()
+    ]
+    return max(float((one - other).detach().abs().max()) for one, other in pairs)  # type: ignore[operator]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print one line a setting."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", help="not used; every benchmark is given it")
+    parser.add_argument("--splits", type=int, default=5, help="splits in one process (default 5)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    parser.add_argument("--rounds", type=int, default=3, help="timed steps of each side (default 3)")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    rows = {name: compare(setting, options.splits, options.rounds) for name, setting in SETTINGS.items()}
+    columns = list(next(iter(rows.values())))
+    print(f"{options.splits} splits, float32, {options.threads} threads")
+    print(f"{'AuxFormer':<30}" + "".join(f"{column:>15}" for column in columns))
+    for name, row in rows.items():
+        print(f"{name:<30}" + "".join(f"{row[column]:>15.3g}" for column in columns))
+
+
+if __name__ == "__main__":
+    main()
