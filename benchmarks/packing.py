@@ -20,12 +20,15 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.nn import functional as F
 
+from benchmarks.results import publish
 from pipeline.dataset.batch import Batch
 from pipeline.models import attention
 from pipeline.models.auxformer import AuxFormer
 from pipeline.models.clipwise import ClipwiseAttention
 
 CLASSES, RATE = 6, 7.25e-4
+AGAINST = """Several splits in one process: a step of each in turn, as `avemo train` does, or one step of all with their
+weights stacked (`torch.func.vmap`). """
 
 STILL = {f"{place}_dropout": 0.0 for place in ("embedding", "attention", "relu", "residual", "head")}
 
@@ -150,11 +153,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     rows = {name: compare(setting, options.splits, options.rounds) for name, setting in SETTINGS.items()}
-    columns = list(next(iter(rows.values())))
-    print(f"{options.splits} splits, float32, {options.threads} threads")
-    print(f"{'AuxFormer':<30}" + "".join(f"{column:>15}" for column in columns))
-    for name, row in rows.items():
-        print(f"{name:<30}" + "".join(f"{row[column]:>15.3g}" for column in columns))
+    note = (
+        f"{options.splits} splits, float32, {options.threads} threads; CPU seconds of a step of each split."
+    )
+    publish("packing", AGAINST + note, [{"AuxFormer": name, **row} for name, row in rows.items()])
 
 
 if __name__ == "__main__":

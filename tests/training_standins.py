@@ -120,7 +120,9 @@ class ToyData:
         bucketing: int = 1,
     ) -> Iterator[Batch]:
         order = (
-            torch.randperm(len(clip_ids), generator=generator).tolist() if generator else range(len(clip_ids))
+            torch.randperm(len(clip_ids), generator=generator).tolist()
+            if generator and bucketing
+            else range(len(clip_ids))
         )
         ids = [clip_ids[i] for i in order]
         for start in range(0, len(ids), batch_size):

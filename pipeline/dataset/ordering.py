@@ -14,12 +14,12 @@ def batch_order(
 
     Without ``generator`` in the order given. With it shuffled; the clips of each ``bucketing``
     consecutive batches are then sorted by length (frames) before they are cut into batches, and the
-    batches shuffled, so that less is padded. ``bucketing`` 1 leaves the shuffled order as it is.
+    batches shuffled, so that less is padded. ``bucketing`` 1 leaves the shuffled order as it is, 0 the given one.
 
     >>> batch_order([9, 1, 8, 2], 3)
     [[0, 1, 2], [3]]
     """
-    if generator is None:
+    if generator is None or not bucketing:
         return _cut(list(range(len(lengths))), batch_size)
     order = torch.randperm(len(lengths), generator=generator).tolist()
     if bucketing == 1:

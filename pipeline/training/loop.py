@@ -102,8 +102,8 @@ def train_epoch(run: RunState, data: Data, clip_ids: Sequence[str], place: str) 
     run.model.train()
     sums: dict[str, float] = {}
     clips: dict[str, int] = {}
-    order = run.generators.shuffle if config.shuffle else None
-    batches = data.batches(clip_ids, config.batch_size, order, config.bucketing)
+    bucketing = config.bucketing if config.shuffle else 0
+    batches = data.batches(clip_ids, config.batch_size, run.generators.shuffle, bucketing)
     for number, batch in enumerate(batches, start=1):
         seen = dropped(run, labelled(run, batch)).to(run.device)
         for name, value in step(run, seen, f"{place}, batch {number}").items():

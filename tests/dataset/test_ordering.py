@@ -32,6 +32,13 @@ def test_without_a_generator_the_order_stands():
     assert batch_order([5, 1, 3], 2, None, bucketing=3) == [[0, 1], [2]]
 
 
+def test_without_shuffling_a_generator_is_left_alone():
+    draw = generator()
+    before = draw.get_state()
+    assert batch_order([5, 1, 3], 2, draw, bucketing=0) == [[0, 1], [2]]
+    assert torch.equal(draw.get_state(), before)
+
+
 def test_buckets_of_one_batch_are_the_plain_shuffle():
     order = torch.randperm(10, generator=generator()).tolist()
     assert batch_order(list(range(10)), 4, generator()) == [order[:4], order[4:8], order[8:]]
