@@ -8,6 +8,7 @@ time, since its licence does not let us ship a changed copy.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import time
@@ -192,17 +193,31 @@ def run(smile: OpenSMILE, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     smile._callbacks.clear()  # else openSMILE keeps every clip's rows alive
     smile.external_sink_set_callback_ex(config.EXTERNAL_OUTPUT_COMPONENT, collect)
     stopped = threading.Event()
-    with ThreadPoolExecutor(1) as feeder:
-        fed = feeder.submit(_feed, smile, signal, stopped)
-        try:
-            smile.run()
-        finally:
-            stopped.set()
-            wait([fed])
-            smile.reset()
+    fed = _feeder(smile).submit(_feed, smile, signal, stopped)
+    try:
+        smile.run()
+    finally:
+        stopped.set()
+        wait([fed])
+        smile.reset()
     fed.result()  # raises what the feeder raised
     keep()
     return frames.array(), np.array(starts_s)
+
+
+def _feeder(smile: OpenSMILE) -> ThreadPoolExecutor:
+    """The thread that writes sound to ``smile``, kept from clip to clip; a forked process starts its own.
+
+    Starting a thread while memory is exhausted can hang: Python waits for ever for one that died at birth.
+    """
+    process, feeder = _feeders.get(smile, (0, None))
+    if feeder is None or process != os.getpid():
+        feeder = ThreadPoolExecutor(1)
+        _feeders[smile] = os.getpid(), feeder
+    return feeder
+
+
+_feeders: weakref.WeakKeyDictionary[OpenSMILE, tuple[int, ThreadPoolExecutor]] = weakref.WeakKeyDictionary()
 
 
 def _feed(smile: OpenSMILE, signal: np.ndarray, stopped: threading.Event) -> None:
