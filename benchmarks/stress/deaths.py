@@ -8,6 +8,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.stress.tally import Tally
@@ -21,15 +22,15 @@ def send(number: signal.Signals) -> Way:
 
 
 def starve(process: Forked, generator: random.Random) -> None:
-    """Leave the process at most 2 MiB of address space beyond what it has."""
+    """Leave the process at most 2 MiB of address space beyond what it has, often much less."""
     pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + generator.randrange(2**21)
+    limit = pages * resource.getpagesize() + int(2 ** generator.uniform(0, 21))
     resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))
 
 
 def fill_disk(process: Forked, generator: random.Random) -> None:
-    """Let no file grow beyond a random size: writes fail as on a full disk."""
-    limit = int(2 ** generator.uniform(8, 17))
+    """Let no file grow beyond a random size, which the trace stays below: writes fail as on a full disk."""
+    limit = int(2 ** generator.uniform(12, 17))
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
 
 
@@ -40,6 +41,7 @@ WAYS: dict[str, Way] = {
     "disk full": fill_disk,
     "out of memory": starve,
 }
+PATIENCE_S = 60.0
 GENTLE = ("SIGTERM", "SIGINT")
 
 
@@ -62,17 +64,31 @@ def deaths(kills: int, generator: random.Random, tally: Tally) -> Iterator[str]:
             generator.shuffle(todo)
 
 
-def strike(process: Forked, how: str, ready: Callable[[], bool], generator: random.Random) -> bool:
-    """Kill the process in a way of `WAYS` once it is ``ready``; whether it died of it."""
+def strike(
+    process: Forked, how: str, ready: Callable[[], bool], generator: random.Random, tally: Tally
+) -> bool:
+    """Kill the process in a way of `WAYS` once it is ``ready``; whether it died of it.
+
+    One that neither ends nor dies within `PATIENCE_S` is counted as hung, and ends by SIGKILL.
+    """
     while process.poll() is None and not ready():
         time.sleep(0.003)
     time.sleep(generator.uniform(0, 0.05))
     if process.poll() is None:
-        try:
+        with suppress(ProcessLookupError):
             WAYS[how](process, generator)
-        except ProcessLookupError:
-            process.wait()
+    end = time.monotonic() + PATIENCE_S
+    while process.poll() is None and time.monotonic() < end:
+        time.sleep(0.003)
+    if process.poll() is None:
+        tally[f"hung, {how}"] += 1
+        process.send_signal(signal.SIGKILL)
     return process.wait() != 0
+
+
+def moment(how: str, generator: random.Random) -> float:
+    """When to strike, as a share of the process' work; one that lacks memory does so while it still takes more."""
+    return generator.uniform(0, 0.2 if how == "out of memory" else 1)
 
 
 def after(seconds: float) -> Callable[[], bool]:

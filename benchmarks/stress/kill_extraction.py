@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.stress.arena import Arena
 from benchmarks.stress.by_hand import ByHand
-from benchmarks.stress.deaths import GENTLE, deaths, strike
+from benchmarks.stress.deaths import GENTLE, deaths, moment, strike
 from benchmarks.stress.tally import Tally
 from pipeline.cache.shard import Shard
 from pipeline.cache.store import ShardStore
@@ -75,8 +75,8 @@ def kill_extraction(folder: Path, kills: int, generator: random.Random) -> Tally
     for how in deaths(kills, generator, tally):
         held = run.held("killed", tally)
         process = run.arena.start(*run.command("killed"))
-        moment = at_clip(run.arena, generator.randint(0, len(run.wanted) - len(held)))
-        died = strike(process, how, moment, generator)
+        clip = round(moment(how, generator) * (len(run.wanted) - len(held)))
+        died = strike(process, how, at_clip(run.arena, clip), generator, tally)
         begun = {line.split()[1] for line in run.arena.computed()}
         now = run.held("killed", tally)
         tally.expect(not begun & held, f"{how}: computed again: {sorted(begun & held)[:3]}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.stress.arena import TINY, Arena
 from benchmarks.stress.by_hand import ByHand
-from benchmarks.stress.deaths import after, deaths, strike
+from benchmarks.stress.deaths import after, deaths, moment, strike
 from benchmarks.stress.tally import Tally
 
 
@@ -42,7 +42,7 @@ def kill_report(folder: Path, kills: int, generator: random.Random) -> Tally:
             path.unlink()
         name = generator.choice(list(commands))
         process = arena.start(*commands[name])
-        tally[how] += strike(process, how, after(generator.uniform(0, lasts_s[name])), generator)
+        tally[how] += strike(process, how, after(moment(how, generator) * lasts_s[name]), generator, tally)
         for path, content in _written(run).items():
             tally.expect(content == expected.get(path), f"{how}: {path.name} is not whole")
         for command in commands.values():

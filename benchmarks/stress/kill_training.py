@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.stress.arena import TINY, Arena
 from benchmarks.stress.by_hand import ByHand
-from benchmarks.stress.deaths import after, deaths, strike
+from benchmarks.stress.deaths import after, deaths, moment, strike
 from benchmarks.stress.tally import Tally
 from pipeline.training.checkpoint import load_checkpoint
 
@@ -75,7 +75,7 @@ def kill_training(folder: Path, kills: int, generator: random.Random, epochs: in
     kept: list[dict[str, Any]] = []
     for how in deaths(kills, generator, tally):
         process = run.arena.start(*run.command("killed"))
-        died = strike(process, how, after(generator.uniform(0.1, 1) * run.lasts_s), generator)
+        died = strike(process, how, after(moment(how, generator) * run.lasts_s), generator, tally)
         tally[how] += died
         if died and not (folder / "killed" / COMPARED[0]).exists():
             now = run.kept("killed")
