@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipeline.aside import aside
 from pipeline.cache.keys import checked_id, shard_of
@@ -147,10 +147,8 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
-    schema = pa.schema([(field.name, kinds[str(field.type).split(" ")[0]]) for field in fields(Row)])
     with aside(path) as temporary:
-        pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), temporary)
+        pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema()), temporary)
 
 
 def read_table(path: Path) -> list[Row]:
@@ -160,12 +158,22 @@ def read_table(path: Path) -> list[Row]:
 
     try:
         table = pq.read_table(path)
-        rows = [Row(**row) for row in table.to_pylist()]
+        if not table.schema.equals(_schema()):
+            raise ValueError(f"columns {table.schema.to_string(show_schema_metadata=False)}")
+        rows = [Row(*values) for values in zip(*(c.to_pylist() for c in table.columns), strict=True)]
         for row in rows:
             _check(row)
     except (pa.ArrowException, TypeError, ValueError, OSError, AvemoError) as error:
         raise AvemoError(f"{path}: expected a clip table, found {error}; delete it and run again") from error
     return rows
+
+
+def _schema() -> Any:
+    """One column a field of `Row`."""
+    import pyarrow as pa
+
+    kinds = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
+    return pa.schema([(field.name, kinds[str(field.type).split(" ")[0]]) for field in fields(Row)])
 
 
 def _check(row: Row) -> None:
