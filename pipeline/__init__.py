@@ -20,6 +20,7 @@ Data flows one way, and so do imports (a package may import those before it):
     report       significance tests, tables, figures, the HTML page
     config, layout, study  the checked runs and where their files lie
     overview     what a run would do and has done
+    gpus         jobs that share this machine's GPUs
     doctor, cli  see everything
 """
 

@@ -7,6 +7,7 @@ runs; such a clip keeps its row, with status and reason.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -174,6 +175,25 @@ def _schema() -> Any:
 
     kinds = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
     return pa.schema([(field.name, kinds[str(field.type).split(" ")[0]]) for field in fields(Row)])
+
+
+def summarised(
+    summarise: Callable[[Iterable[Row], int], list[Any]], path: Path, shards: int, folder: Path, version: str
+) -> list[Any]:
+    """``summarise(rows, shards)`` of the table at ``path``, kept in ``folder`` while table and ``version`` stay.
+
+    For many processes that each want a little of a large table.
+    """
+    stat = path.stat()
+    of = [summarise.__name__, shards, str(path.resolve()), stat.st_mtime_ns, stat.st_size, version]
+    kept = folder / f"table-{digest(of)}.json"
+    if kept.is_file():
+        return json.loads(kept.read_text())
+    found = summarise(read_table(path), shards)
+    folder.mkdir(parents=True, exist_ok=True)
+    with aside(kept) as temporary:
+        temporary.write_text(json.dumps(found))
+    return found
 
 
 def _check(row: Row) -> None:

@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 from media_factory import write_video, write_wav
 
+from pipeline import clip_table
 from pipeline.cache.keys import shard_of
-from pipeline.clip_table import index_clips, read_table, shard_digests, shard_rows, write_table
+from pipeline.clip_table import (
+    index_clips,
+    read_table,
+    shard_digests,
+    shard_rows,
+    summarised,
+    write_table,
+)
 from pipeline.contracts import AvemoError, Clip, Status
 from pipeline.corpora.hashes import HashCache
 
@@ -119,3 +127,21 @@ def test_every_clip_is_in_one_shard_and_stays_there_when_clips_come(clips, tmp_p
     assert sorted(place) == ["a", "b"]
     fewer = {row.clip_id: s for s in range(7) for row in shard_rows(rows[1:], s, 7)}
     assert fewer == {"b": place["b"]}
+
+
+def test_a_summary_is_kept_until_the_table_or_the_code_changes(clips, tmp_path, monkeypatch):
+    table, rows = tmp_path / "index.parquet", index(clips, tmp_path)
+    write_table(table, rows)
+
+    def kept(version: str) -> list[str]:
+        return summarised(shard_digests, table, 2, tmp_path / "kept", version)
+
+    first = kept("1")
+    assert first == shard_digests(rows, 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(clip_table, "read_table", None)
+        assert kept("1") == first
+        with pytest.raises(TypeError):
+            kept("2")
+    write_table(table, [replace(rows[0], video_sha256="other"), rows[1]])
+    assert kept("1") != first

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pipeline.clip_table import read_table, shard_clips, shard_digests, shard_seconds
+from pipeline.clip_table import (
+    shard_clips,
+    shard_digests,
+    shard_seconds,
+    summarised,
+)
 from pipeline.config import (
     compared_systems,
     corpus_of,
@@ -20,20 +25,10 @@ from pipeline.config import (
 from pipeline.contracts import AvemoError
 from pipeline.corpora.hashes import HashCache
 from pipeline.layout import Layout
-from pipeline.study import STAGES, components_of, resolve_cached
-
-
-def listing(run):
-    """Changes with the corpus' files; one touched without change is read once and then known again."""
-    hashes = HashCache(Layout(run).hashes)
-    found = corpus_of(run).fingerprint(hashes)
-    hashes.save_if_changed()
-    return found
-
+from pipeline.study import STAGES, components_of, resolve_cached, source_digest
 
 try:
     STUDY = resolve_cached(config)
-    LISTINGS = {name: listing(run) for name, run in STUDY.corpora.items()}
 except AvemoError as error:
     raise WorkflowError(str(error))
 
@@ -114,8 +109,25 @@ def strict(wildcards):
 
 
 @lru_cache(maxsize=None)
+def listing(corpus):
+    """Changes with the corpus' files; one touched without change is read once and then known again.
+
+    Asked for by the index job alone: on a cluster every job parses this file, and each would look at every clip.
+    """
+    run = STUDY.corpora[corpus]
+    hashes = HashCache(Layout(run).hashes)
+    try:
+        found = corpus_of(run).fingerprint(hashes)
+    except AvemoError as error:
+        raise WorkflowError(str(error))
+    hashes.save_if_changed()
+    return found
+
+
+@lru_cache(maxsize=None)
 def by_shard(summarise, index, shards, mtime_ns):
-    return summarise(read_table(index), shards)
+    """Kept on disk too: on a cluster every job asks for it again."""
+    return summarised(summarise, index, shards, Path(".avemo"), source_digest())
 
 
 def of_shard(summarise, wildcards):

@@ -16,7 +16,7 @@ checkpoint index:
     threads: 2
     params:
         cfg=lambda wildcards: as_json(corpus_part(STUDY.corpora[wildcards.corpus])),
-        listing=lambda wildcards: LISTINGS[wildcards.corpus],
+        listing=lambda wildcards: listing(wildcards.corpus),
         hashes=str(ANY.hashes),
     message:
         "clip table of {wildcards.corpus}"
