@@ -22,6 +22,7 @@ BENCHMARKS = (
     "packing",
     "streaming",
     "storage",
+    "scaling",
 )
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,13 +129,13 @@ def measure(folder: Path, clips: int, shards: int) -> dict[str, Step]:
     return steps
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure every size and write the section of the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", help="ignored; for `python -m benchmarks`")
     parser.add_argument("--sizes", type=json.loads, default=SIZES, help='JSON: {"clips": shards}')
     parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "scaling.md")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     table = [["step", "clips", "shards", "seconds", "CPU seconds", "peak memory, MB"]]
     for clips, shards in asked.sizes.items():
         with tempfile.TemporaryDirectory(prefix="avemo-scaling-") as name:
