@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import DEFAULT_CONFIG, SNAKEFILE, ConfigFile, Run
+from pipeline.cli.options import DEFAULT_CONFIG, SNAKEFILE, ConfigFile, Run, write_aside
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from pipeline.overview.plan import Stage
 
+Picture = Annotated[Path | None, typer.Option("--svg", help="Also draw what is printed, as a picture.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 WATCH_S = 10.0
+PICTURE_WIDTH = 110
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +35,7 @@ def plan(
     profile: Annotated[str, typer.Option(help="A Snakemake profile.")] = "",
     snakefile: Annotated[Path, typer.Option(help="The workflow.")] = SNAKEFILE,
     as_json: Json = False,
+    svg: Picture = None,
 ) -> None:
     """Tell what a run would do: jobs, clips, estimated hours and disk, and why each stage would run.
 
@@ -47,12 +52,10 @@ def plan(
     if as_json:
         typer.echo(json.dumps({"open": is_open(jobs), "stages": [asdict(s) for s in stages]}, indent=1))
         return
-    if not stages:
-        typer.echo("nothing to do: everything is up to date")
-        return
-    _print_plan(stages)
-    if is_open(jobs):
-        typer.echo("A clip table is to be made first; what it changes is not in this plan.")
+    told = "\n".join(_plan_lines(stages, is_open(jobs)))
+    typer.echo(told)
+    if svg:
+        draw(svg, "avemo plan", told)
 
 
 def status(
@@ -60,6 +63,7 @@ def status(
     run: Run = "",
     watch: Annotated[bool, typer.Option("--watch", help="Again every 10 seconds, until Ctrl-C.")] = False,
     as_json: Json = False,
+    svg: Picture = None,
 ) -> None:
     """Tell how far a run is, from its files: per stage jobs, clips, rate, time left, cost, last lines of failures.
 
@@ -90,26 +94,46 @@ def status(
                     console.print(table(title, rows))
                 else:
                     typer.echo("\n".join([title, *lines(rows)]))
+        if svg:
+            draw(svg, "avemo status", *(table(name, rows) for name, rows in found.items()))
         if not watch:
             break
         time.sleep(WATCH_S)
     raise typer.Exit(int(any(row.failed for rows in found.values() for row in rows)))
 
 
-def _print_plan(stages: Sequence[Stage]) -> None:
+def _plan_lines(stages: Sequence[Stage], is_open: bool) -> Iterator[str]:
+    if not stages:
+        yield "nothing to do: everything is up to date"
+        return
     for stage in stages:
         parts = [f"{stage.jobs} job{'s' * (stage.jobs > 1)}", *_amounts(stage)]
         basis = f" ({stage.basis})" if stage.basis else ""
-        typer.echo(f"{stage.rule} {stage.of}: {', '.join(parts)}{basis}")
-        for reason in stage.why:
-            typer.echo(f"    {reason}")
+        yield f"{stage.rule} {stage.of}: {', '.join(parts)}{basis}"
+        yield from (f"    {reason}" for reason in stage.why)
     cpu, gpu = sum(stage.cpu_h or 0 for stage in stages), sum(stage.gpu_h or 0 for stage in stages)
     unknown = sum(stage.basis.startswith("no ") for stage in stages)
-    typer.echo(
+    yield (
         f"{sum(stage.jobs for stage in stages)} jobs, {cpu:.2f} CPU hours, {gpu:.2f} GPU hours, "
         f"{sum(stage.bytes or 0 for stage in stages) / 1e6:.1f} MB"
         + (f"; {unknown} stages have no record and are not in these sums" if unknown else "")
     )
+    if is_open:
+        yield "A clip table is to be made first; what it changes is not in this plan."
+
+
+def draw(path: Path, title: str, *shown: RenderableType) -> None:
+    """A terminal's picture (SVG), in whatever monospaced font its reader has: it fetches none."""
+    import io
+    import re
+
+    from rich.console import Console
+
+    console = Console(record=True, width=PICTURE_WIDTH, file=io.StringIO(), force_terminal=True)
+    for one in shown:
+        console.print(one, markup=False, highlight=False)
+    picture = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title=title), flags=re.DOTALL)
+    write_aside(path, lambda temporary: temporary.write_text(picture))
 
 
 def _amounts(stage: Stage) -> Iterator[str]:

@@ -62,9 +62,9 @@ def run(
         # No job is to blame, so Snakemake itself has something to say.
         for said in LOG.read_text(errors="replace").splitlines()[-LAST_LINES:]:
             typer.echo(said[:LINE_LENGTH], err=True)
-    for layout in study.layouts.values():
-        if code == 0 and layout.report.is_file():
-            typer.echo(f"report: {layout.report.resolve()}")
+    for page in [layout.report for layout in study.layouts.values()] + study.table_files[-1:]:
+        if code == 0 and page.is_file():
+            typer.echo(f"report: {page.resolve()}")
     raise typer.Exit(code)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
+from pipeline.cli.overview import draw
 from pipeline.overview.status import Progress
 from pipeline.overview.view import MOST_FAILURES, changed, eta_s, failures, lines, table
 
@@ -55,3 +57,12 @@ def test_plain_lines_say_the_same():
 def test_only_what_has_changed_is_told_again(before, found):
     assert changed([AUDIO], before) == found
     assert changed([Progress("train", "mult", 9, 0, 0, 0, {})], []) == []
+
+
+def test_a_picture_shows_the_view_and_fetches_nothing(tmp_path):
+    draw(tmp_path / "status.svg", "avemo status", table("demo", [AUDIO]), "a [plain] line")
+    picture = (tmp_path / "status.svg").read_text()
+    assert "40/100" in picture
+    assert "[plain]" in picture
+    assert "url(&#" not in picture
+    assert "http" not in re.sub(r'xmlns="[^"]*"|<!--.*?-->', "", picture)
