@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 WORKERS ?= 2
 
-.PHONY: help demo paper-mini test lint bench stress dag lock clean
+.PHONY: help demo paper-mini test lint bench stress cluster dag lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -33,6 +33,9 @@ bench: .venv/installed ## speed against what a user would run instead
 
 stress: .venv/installed ## kill, corrupt, race and fuzz the caches; writes docs/reliability.md
 	OMP_NUM_THREADS=1 python -m benchmarks.stress $(STRESS)
+
+cluster: .venv/installed ## a run and its failures on a real Slurm (root, slurm-wlm, munge); writes docs/cluster.md
+	AVEMO_SLURM_FAILURES=1 AVEMO_CLUSTER_PAGE=docs/cluster.md OMP_NUM_THREADS=1 pytest tests/slurm -rs --durations=10
 
 dag: .venv/installed ## draw docs/dag.svg again (needs graphviz)
 	snakemake --rulegraph 2>/dev/null | sed -n '/^digraph/,$$p' | tred \
