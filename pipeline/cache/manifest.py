@@ -112,6 +112,7 @@ class FeatureSet:
         self.paths = [self.path.parent / shard for shard in manifest.shards]
         self._fingerprints = dict(zip(self.paths, manifest.fingerprints, strict=True))
         self._shards: dict[Path, Shard] = {}
+        self._holders: dict[str, Shard] = {}
         self._process = os.getpid()
 
     def __enter__(self) -> FeatureSet:
@@ -129,6 +130,7 @@ class FeatureSet:
         for shard in self._shards.values():
             shard.close()
         self._shards.clear()
+        self._holders.clear()
 
     def entries(self) -> list[Entry]:
         """Every clip's row of its shard's index, sorted by id."""
@@ -185,6 +187,8 @@ class FeatureSet:
 
     def _holder(self, clip_id: str) -> Shard | None:
         """The shard that has the clip; the one its id belongs to is looked at first."""
+        if clip_id in self._holders and self._process == os.getpid():
+            return self._holders[clip_id]
         if not self.paths:
             return None
         likely = self.paths[shard_of(clip_id, len(self.paths))]
@@ -193,7 +197,7 @@ class FeatureSet:
 
     def _open(self, path: Path) -> Shard:
         if self._process != os.getpid():
-            self._shards, self._process = {}, os.getpid()
+            self._shards, self._holders, self._process = {}, {}, os.getpid()
         if path not in self._shards:
             shard = Shard(path)
             found, expected = fingerprint(shard.index.values()), self._fingerprints[path]
@@ -204,6 +208,7 @@ class FeatureSet:
                     "it has changed since, write the manifest again"
                 )
             self._shards[path] = shard
+            self._holders |= dict.fromkeys(shard.index, shard)
         return self._shards[path]
 
 

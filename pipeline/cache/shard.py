@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -83,17 +82,21 @@ class Shard:
     def _read_frames(self, name: str, entry: Entry, out: np.ndarray) -> None:
         """A clip's part of a dataset, from the page cache in one copy where it is not compressed."""
         begin = self._begins[name]
-        with explained(self.path):
-            if begin is None:
+        if begin is None:
+            with explained(self.path):
                 self._datasets[name].read_direct(out, np.s_[entry.offset : entry.offset + len(out)])
-                return
-            position = begin + entry.offset * out.itemsize * math.prod(out.shape[1:])
-            rest = memoryview(out.data).cast("B")
-            while rest:
+            return
+        rest = out.data.cast("B")
+        position = begin + entry.offset * (len(rest) // len(out)) if len(out) else begin
+        while rest:
+            try:
                 found = os.preadv(self._descriptor, [rest], position)
-                if found == 0:
+            except OSError:
+                found = 0
+            if found == 0:
+                with explained(self.path):
                     raise AvemoError(f"the file's end inside clip {entry.clip_id}")
-                rest, position = rest[found:], position + found
+            rest, position = rest[found:], position + found
 
     def item(self, clip_id: str) -> Item:
         """A clip's item, failed or not, as it was given to `write_shard`."""
