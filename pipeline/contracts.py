@@ -59,6 +59,10 @@ class ClipFailure(AvemoError):
         super().__init__(f"{clip}: {status}: {detail}; {REMEDIES[status]}")
 
 
+class MachineError(AvemoError):
+    """The machine or what is installed on it is at fault, not the clip at hand: stops the run, never recorded."""
+
+
 class ComponentConfig(BaseModel):
     """Base of every component's ``Config``: frozen, and an unknown key is an error."""
 

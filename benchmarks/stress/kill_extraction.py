@@ -58,10 +58,17 @@ class Extraction:
     def finish(self, name: str, tally: Tally) -> None:
         """Run to the end: the shard must have the bytes of one that nobody disturbed."""
         self.arena.avemo(*self.command(name))
-        tally.expect(self.output(name).read_bytes() == self.expected, "other items than undisturbed")
-        tally["shards finished and equal"] += 1
+        same = self.output(name).read_bytes() == self.expected
+        tally.expect(same, f"other items than undisturbed: {self.different(name)}")
+        tally["shards finished and equal"] += same
         self.arena.computed()
         shutil.rmtree(self.folder / name)
+
+    def different(self, name: str) -> list[str]:
+        """The first clips whose items are not those of the undisturbed shard."""
+        with Shard(self.output(name)) as found, Shard(self.output("undisturbed")) as expected:
+            pairs = [(found.entry(clip), expected.entry(clip)) for clip in expected.index]
+        return [f"{a.clip_id}: {a.status} {a.detail}" for a, b in pairs if a.checksum != b.checksum][:3]
 
 
 def at_clip(arena: Arena, number: int) -> Callable[[], bool]:

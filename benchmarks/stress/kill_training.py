@@ -77,12 +77,13 @@ def kill_training(folder: Path, kills: int, generator: random.Random, epochs: in
         process = run.arena.start(*run.command("killed"))
         died = strike(process, how, after(moment(how, generator) * run.lasts_s), generator, tally)
         tally[how] += died
-        if died and not (folder / "killed" / COMPARED[0]).exists():
+        done = (folder / "killed" / COMPARED[0]).exists()
+        if not done:
             now = run.kept("killed")
             tally.expect(now[: len(kept)] == kept, f"{how}: epochs lost or made again, {len(kept)} were kept")
             tally["epochs lost"] += max(0, len(kept) - len(now))
             kept = now
-        if not died or len(kept) == epochs or generator.random() < 0.25:
+        if done or generator.random() < 0.25:
             run.finish("killed", kept, tally)
             kept = []
     if kept:

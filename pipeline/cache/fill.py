@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.cache.items import Item, storable
 from pipeline.cache.store import ShardStore, Wanted
-from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, Status
+from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, MachineError, Status
 
 FLUSH_BYTES = 128 * 2**20
 """Frames held at most before they are kept."""
@@ -93,10 +93,10 @@ def _item(store: ShardStore, clip_id: str, key: str, compute: Callable[[str], Fe
 
 
 def _is_the_machines(error: BaseException) -> bool:
-    """Whether a failure comes from memory, file handles or disks that ran out, not from the clip."""
+    """Whether a failure comes from memory, file handles or disks that ran out, or from what is installed."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, MemoryError) or getattr(cause, "errno", None) in EXHAUSTED:
+        if isinstance(cause, MemoryError | MachineError) or getattr(cause, "errno", None) in EXHAUSTED:
             return True
         cause = cause.__cause__
     return False
@@ -124,7 +124,12 @@ def _pending(store: ShardStore, flush_s: float, flush_items: int) -> Iterator[Ca
         try:
             yield add
         finally:
-            flush()
+            try:
+                flush()
+            except (KeyboardInterrupt, SystemExit):
+                # What is done is kept first, if the signal came just then.
+                flush()
+                raise
 
 
 @contextmanager

@@ -9,20 +9,22 @@ time, since its licence does not let us ship a changed copy.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import threading
 import time
 import weakref
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pipeline.contracts import AvemoError, ComponentConfig, FeatureSequence
+from pipeline.contracts import AvemoError, ComponentConfig, FeatureSequence, MachineError
 from pipeline.features.base import AudioExtractor
 from pipeline.frames import FrameBuffer, blocks
 
@@ -100,12 +102,13 @@ class OpenSmileLLD(AudioExtractor):
 
         Samples become 16-bit integers, as everywhere in openSMILE's Python
         package, but saturate instead of wrapping round at +1. Raises
-        `AvemoError` for a signal shorter than one window or not finite.
+        `AvemoError` for a signal shorter than one window or not finite,
+        `MachineError` where openSMILE loses rows.
         """
         rows = self._expected_rows(signal)
         x, starts_s = run(self._smile, signal)
         if len(x) != rows + 1:
-            raise AvemoError(
+            raise MachineError(
                 f"openSMILE {_version()}: expected {rows + 1} rows for {len(signal)} samples, "
                 f"found {len(x)}; install opensmile 2.6"
             )
@@ -194,15 +197,33 @@ def run(smile: OpenSMILE, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     smile.external_sink_set_callback_ex(config.EXTERNAL_OUTPUT_COMPONENT, collect)
     stopped = threading.Event()
     fed = _feeder(smile).submit(_feed, smile, signal, stopped)
-    try:
-        smile.run()
-    finally:
-        stopped.set()
-        wait([fed])
-        smile.reset()
+    with _raising_what_callbacks_raise():
+        try:
+            smile.run()
+        finally:
+            stopped.set()
+            wait([fed])
+            smile.reset()
     fed.result()  # raises what the feeder raised
     keep()
     return frames.array(), np.array(starts_s)
+
+
+@contextmanager
+def _raising_what_callbacks_raise() -> Iterator[None]:
+    """Raise at the block's end what Python called from C has raised in it, which ctypes would print and forget.
+
+    Rows lost for want of memory would pass for a clip's own fault, and a Ctrl-C that strikes there be lost.
+    """
+    raised: list[BaseException] = []
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda found: raised.append(found.exc_value or found.exc_type())
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+    if raised:
+        raise raised[0]
 
 
 def _feeder(smile: OpenSMILE) -> ThreadPoolExecutor:

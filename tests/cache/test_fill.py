@@ -17,7 +17,7 @@ from cache_factory import INFO, frames_of, ids, items_in, wanted_of
 
 from pipeline.cache.fill import Progress, Summary, fill
 from pipeline.cache.store import ShardStore
-from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, Status
+from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, MachineError, Status
 
 CLIPS = ids(30)
 WANTED = wanted_of(CLIPS)
@@ -131,7 +131,9 @@ def test_an_error_for_people_is_recorded(tmp_path: Path) -> None:
     assert items_in(tmp_path / "0000.h5")[0].status is Status.unreadable
 
 
-@pytest.mark.parametrize("cause", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+@pytest.mark.parametrize(
+    "cause", [MemoryError(), OSError(errno.EMFILE, "Too many open files"), MachineError("rows are lost")]
+)
 def test_what_the_machine_lacks_is_not_recorded_as_the_clips_failure(
     cause: Exception, tmp_path: Path
 ) -> None:

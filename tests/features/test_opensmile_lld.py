@@ -1,5 +1,6 @@
 """ComParE descriptors against unmodified openSMILE, NumPy and tones of known pitch."""
 
+import os
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.contracts import AvemoError
 from pipeline.features import opensmile_lld
 from pipeline.features.opensmile_lld import CompareLLD, Framing, column_names, edit, open_smile, run, to_int16
+from pipeline.frames import FrameBuffer
 
 RATE_HZ = 16_000
 
@@ -184,3 +186,26 @@ def test_key_follows_the_reading_and_the_version(default, all32, monkeypatch):
     before = default.key_part()
     monkeypatch.setattr(opensmile_lld, "_version", lambda: "9.9")
     assert default.key_part() != before
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_what_strikes_while_opensmile_hands_over_a_row_is_raised(default, monkeypatch, error):
+    class Struck(FrameBuffer):
+        def append(self, rows):
+            raise error
+
+    whole = default.extract(noise(8_000)).x
+    monkeypatch.setattr(opensmile_lld, "ROWS_HELD", 1)
+    monkeypatch.setattr(opensmile_lld, "FrameBuffer", Struck)
+    with pytest.raises(error):
+        default.extract(noise(8_000))
+    monkeypatch.undo()
+    np.testing.assert_array_equal(default.extract(noise(8_000)).x, whole)
+
+
+def test_a_forked_process_feeds_for_itself(default):
+    whole = default.extract(noise(8_000)).x
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if np.array_equal(default.extract(noise(8_000)).x, whole) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
