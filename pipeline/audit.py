@@ -31,7 +31,7 @@ class Records:
     ``groups`` by clip; ``runs`` are the run records, ``models`` the models' meta and ``sha256``,
     ``histories`` a row an epoch; ``predictions`` and ``readings`` (one a model that was scored on
     test clips, in order of time) by system. ``features`` are the fingerprints of what lies in the cache now, and
-    ``statistics`` makes those of some clips again; None where the cache has others or none.
+    ``statistics`` makes those of some clips again; None where the cache is gone.
     """
 
     groups: Mapping[str, str]

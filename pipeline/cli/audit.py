@@ -66,6 +66,17 @@ def examine(config: dict[str, Any]) -> list[Finding]:
         return check(_records(config, layout, labels.groups, features, statistics))
 
 
+def audited(config: dict[str, Any]) -> list[Finding]:
+    """`examine` for a page: where records are missing, one finding that says which."""
+    from pipeline.audit import Finding
+    from pipeline.contracts import AvemoError
+
+    try:
+        return examine(config)
+    except AvemoError as error:
+        return [Finding("records", "The records are whole", "", [str(error)])]
+
+
 def _records(
     config: dict[str, Any], layout: Layout, groups: dict[str, str], features: dict[str, str], statistics: Any
 ) -> Records:

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.cli.audit import audited
 from pipeline.cli.options import write_aside, write_text
 from pipeline.cli.report import write_table
 from pipeline.cli.run_files import run_notes
@@ -39,7 +40,9 @@ def write_paper(folder: Path) -> None:
         if chart:
             save_svg(chart, folder / "figures" / f"{chart.name}.svg")
         parts.append((definition, table, tests, chart))
-    page = render_paper(published.paper, study.paper or "", parts, found.waiting, findings.notes)
+    open_runs = {run for run, _ in found.waiting}
+    audits = {run: audited(config) for run, config in study.runs.items() if run not in open_runs}
+    page = render_paper(published.paper, study.paper or "", parts, found.waiting, audits, findings.notes)
     write_aside(folder / "paper.html", partial(write_text, text=page))
     print(f"paper: {(folder / 'paper.html').resolve()}")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.audit import examine
+from pipeline.cli.audit import audited
 from pipeline.cli.error_cases import error_cases
 from pipeline.cli.options import Cfg, Out, as_mapping, write_aside, write_text
 from pipeline.cli.run_files import RunFiles
@@ -17,7 +17,6 @@ from pipeline.cli.run_files import RunFiles
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.audit import Finding
     from pipeline.report.figures import Chart
     from pipeline.report.writers import Table
 
@@ -95,7 +94,7 @@ def report(run: RunFolder, out: Out) -> None:
             tables=_tables(found),
             charts=charts,
             notes=found.notes,
-            audit=_audited(found.config),
+            audit=audited(found.config),
             contact_sheet=sheet.read_bytes() if sheet.is_file() else None,
             config_yaml=yaml.safe_dump(found.config, sort_keys=False, allow_unicode=True),
             versions=first["versions"],
@@ -106,17 +105,6 @@ def report(run: RunFolder, out: Out) -> None:
     )
     write_aside(out, partial(write_text, text=page))
     typer.echo(f"report: {out.resolve()}")
-
-
-def _audited(config: dict[str, Any]) -> list[Finding]:
-    """The audit, or one finding that says what it lacks."""
-    from pipeline.audit import Finding
-    from pipeline.contracts import AvemoError
-
-    try:
-        return examine(config)
-    except AvemoError as error:
-        return [Finding("records", "The records are whole", "", [str(error)])]
 
 
 def _tables(run: RunFiles) -> list[Table]:

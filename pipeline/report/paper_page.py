@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline import __version__
+from pipeline.audit import Finding
 from pipeline.report.definitions import TableDefinition
 from pipeline.report.figures import Chart
 from pipeline.report.page import chart_view
@@ -18,9 +19,14 @@ Part = tuple[TableDefinition, Table, Table | None, Chart | None]
 
 
 def render_paper(
-    title: str, name: str, parts: Sequence[Part], waiting: Mapping[tuple[str, str], str], notes: Notes = ()
+    title: str,
+    name: str,
+    parts: Sequence[Part],
+    waiting: Mapping[tuple[str, str], str],
+    audits: Mapping[str, Sequence[Finding]],
+    notes: Notes = (),
 ) -> str:
-    """The page as HTML; ``waiting`` says by (run, system) what is still to be done."""
+    """The page as HTML; ``waiting`` says by (run, system) what is still to be done, ``audits`` are of finished runs."""
     environment = Environment(
         loader=PackageLoader("pipeline.report"),
         autoescape=True,
@@ -49,4 +55,5 @@ def render_paper(
         note=note_label(notes),
         sections=sections,
         waiting=open_cells,
+        audits=audits,
     )

@@ -76,7 +76,8 @@ def to_html(table: Table) -> str:
     kinds = [_css(table.frame.iloc[:, i]) for i in range(table.frame.shape[1])]
     cells = _rows(table.frame)
     rows = [_html_row(row, kinds, table.ruled(i), _spanned(cells, i)) for i, row in enumerate(cells)]
-    marked = ' class="marked"' if any("<sup>" in row for row in rows) else ""
+    marks = max(map(len, re.findall("<sup>(.*?)</sup>", "".join(rows))), default=0)
+    marked = f' class="marked" style="--marks: {marks}"' if marks else ""
     return (
         f'<div class="scroll"><table id="table-{escape(table.name)}"{marked}>\n'
         f"<caption><strong>{escape(table.title)}.</strong> {caption}{note}</caption>\n"
