@@ -146,6 +146,7 @@ def _balance(run: RunFiles) -> pd.DataFrame:
 
 def _charts(run: RunFiles) -> list[Chart]:
     from pipeline.report import figures as draw
+    from pipeline.report.alignment import alignment_chart, represented
     from pipeline.report.breakdown import speakers_chart
     from pipeline.report.errors import errors_chart
     from pipeline.report.learning_curve import learning_curve_chart
@@ -158,6 +159,8 @@ def _charts(run: RunFiles) -> list[Chart]:
         draw.training_curves(run.history, run.order, task, run.notes),
         speakers_chart(run.by("speaker"), run.order, task, run.notes),
     ]
+    if represented(run.scores, run.order):
+        charts.append(alignment_chart(run.scores, run.order, run.notes))
     if cases := error_cases(run):
         charts.append(errors_chart(cases, run.order[0], run.notes))
     if len(run.curve):

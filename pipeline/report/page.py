@@ -61,7 +61,7 @@ class Section:
 SECTIONS = (
     Section("scores", "Scores", ("systems",), ("main",)),
     Section("significance", "Significance", ("paired_differences",), ("tests",)),
-    Section("modalities", "Missing modality", ("missing_modality",), ("missing_modality",)),
+    Section("modalities", "Missing modality", ("missing_modality", "alignment"), ("missing_modality",)),
     Section("classes", "Classes", ("confusion",), ("per_class",)),
     Section("speakers", "Speakers", ("speakers",), ("speakers", "intensity")),
     Section("errors", "Errors", ("errors",)),
