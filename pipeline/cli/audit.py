@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
-from pipeline.cli.options import write_aside, write_text
 
 if TYPE_CHECKING:
     from pipeline.audit import Finding, Records
@@ -24,9 +21,6 @@ def register(app: typer.Typer) -> None:
 def audit(
     run: Annotated[Path, typer.Option(help="A run's results folder, e.g. results/demo, or a paper's.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Write the JSON here instead; offences are then no failure.")
-    ] = None,
 ) -> None:
     """Check that no test clip leaked into a finished run: groups, statistics, selection, test, splits, features.
 
@@ -39,9 +33,6 @@ def audit(
     text = json.dumps(
         {"passed": passed, "runs": {n: [_shown(f) for f in fs] for n, fs in found.items()}}, indent=1
     )
-    if out:
-        write_aside(out, partial(write_text, text=text))
-        return
     typer.echo(text if as_json else "\n".join(line for name in found for line in _lines(name, found[name])))
     raise typer.Exit(0 if passed else 1)
 

@@ -119,7 +119,7 @@ def _tables(run: RunFiles) -> list[Table]:
         make.tests_table(run.tests, run.order, task, run.notes),
         make.missing_modality_table(run.scores, run.order, task, run.notes),
         make.per_class_table(run.predictions, run.scores, run.order, task, run.notes),
-        speakers_table(run.by("speaker"), run.order, task, run.notes),
+        speakers_table(run.speakers, run.order, task, run.notes),
         make.costs_table(run.costs, run.order, run.notes),
         make.clip_status_table(run.clips, run.notes),
         make.failed_clips_table(run.clips, run.notes),
@@ -130,7 +130,7 @@ def _tables(run: RunFiles) -> list[Table]:
             "splits_balance", "Splits", "Groups and clips of each side.", _balance(run), run.notes
         ),
     ]
-    levels = run.by("intensity")
+    levels = run.intensities
     return [
         *always,
         *([intensity_table(levels, run.order, task, run.notes)] if levels["intensity"].nunique() > 1 else []),
@@ -157,7 +157,7 @@ def _charts(run: RunFiles) -> list[Chart]:
         draw.paired_differences(run.scores, run.tests, run.order, task, run.notes),
         draw.missing_modality(run.scores, run.order, task, run.notes),
         draw.training_curves(run.history, run.order, task, run.notes),
-        speakers_chart(run.by("speaker"), run.order, task, run.notes),
+        speakers_chart(run.speakers, run.order, task, run.notes),
     ]
     if represented(run.scores, run.order):
         charts.append(alignment_chart(run.scores, run.order, run.notes))

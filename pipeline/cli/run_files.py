@@ -61,7 +61,7 @@ class RunFiles:
             if "curve" in section:
                 percent, of = round(100 * section["training"]["train_share"]), section["curve"]
                 parts.append(pd.read_csv(self.layout.scores(name)).assign(system=of, percent=percent))
-        whole = {part["system"].iloc[0] for part in parts}
+        whole = dict.fromkeys(part["system"].iloc[0] for part in parts)
         parts += [pd.read_csv(self.layout.scores(name)).assign(percent=100) for name in whole]
         return self._named(pd.concat(parts, ignore_index=True)) if parts else pd.DataFrame()
 
@@ -110,18 +110,25 @@ class RunFiles:
 
         return load_labels(self.layout.labels)
 
-    def by(self, column: str) -> pd.DataFrame:
-        """Scores by ``speaker``, or a row a split by ``intensity``; empty where the corpus does not say."""
+    @cached_property
+    def speakers(self) -> pd.DataFrame:
+        """Scores by speaker."""
+        from pipeline.report.breakdown import scores_by
+
+        return scores_by(self.predictions, "speaker", self.order, self.labels.task)
+
+    @cached_property
+    def intensities(self) -> pd.DataFrame:
+        """Scores by intensity, a row a split; empty where the corpus names no levels."""
         import pandas as pd
 
         from pipeline.report.breakdown import scores_by
 
-        found = self.predictions
-        if column == "intensity":
-            table = self.labels.table
-            levels = table.get("intensity", pd.Series("", index=table.index))
-            found = found.assign(intensity=found.clip_id.map(dict(zip(table.clip_id, levels, strict=True))))
-        return scores_by(found, column, self.order, self.labels.task, mean=column == "speaker")
+        table = self.labels.table
+        levels = table.get("intensity", pd.Series("", index=table.index))
+        level_of = dict(zip(table.clip_id, levels, strict=True))
+        found = self.predictions.assign(intensity=self.predictions.clip_id.map(level_of))
+        return scores_by(found, "intensity", self.order, self.labels.task, mean=False)
 
     @cached_property
     def costs(self) -> pd.DataFrame:
