@@ -45,7 +45,8 @@ class Step:
 
 def timed(folder: Path, *command: str) -> Step:
     """Run a command in ``folder``; raises `RuntimeError` with its output if it fails."""
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    # Jobs get the listing of the process that submits them.
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "AVEMO_LISTINGS": '{"table": "of the head"}'}
     with (folder / "printed.txt").open("w+") as output:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
@@ -124,7 +125,8 @@ def measure(folder: Path, clips: int, shards: int) -> dict[str, Step]:
         raise RuntimeError(f"expected {shards} jobs: {dry.printed[-3000:]}")
     job = f"audio_features:corpus=table,component={components[0]},shard=0000"
     steps["one shard's job, before it begins its work"] = snakemake(
-        *("--target-jobs", job, "--allowed-rules", "audio_features", "--force", "--nolock", "--no-hooks")
+        *("--target-jobs", job, "--allowed-rules", "audio_features", "--force", "--nolock", "--no-hooks"),
+        *("--mode", "remote"),
     )
     return steps
 

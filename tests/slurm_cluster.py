@@ -86,6 +86,10 @@ class Cluster:
     def start(self) -> None:
         """Write the configuration, start the daemons, wait until both nodes are idle."""
         fcntl.flock(self.turn, fcntl.LOCK_EX)
+        if CONFIG.exists():  # What a killed run has left.
+            found = re.search(r"^StateSaveLocation=(.+)/state$", CONFIG.read_text(), re.MULTILINE)
+            if found:
+                Cluster(Path(found[1]))._kill_daemons()
         for name in ("state", "spool", "dev"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         devices = [self.folder / "dev" / f"gpu{number}" for number in range(2)]
@@ -104,12 +108,14 @@ class Cluster:
     def stop(self) -> None:
         """Cancel what runs, stop the daemons, remove the configuration."""
         self.run("scancel", "--state=RUNNING", "--state=PENDING", check=False)
-        for node in PORTS:
-            self.kill(f"slurmd-{node}.pid")
-        self.kill("slurmctld.pid")
+        self._kill_daemons()
         CONFIG.unlink(missing_ok=True)
         CONFIG.with_name("gres.conf").unlink(missing_ok=True)
         self.turn.close()
+
+    def _kill_daemons(self) -> None:
+        for name in (*(f"slurmd-{node}.pid" for node in PORTS), "slurmctld.pid"):
+            self.kill(name)
 
     def start_controller(self) -> None:
         """Start slurmctld."""

@@ -293,10 +293,12 @@ ON_REQUEST = pytest.mark.skipif("AVEMO_SLURM_FAILURES" not in os.environ, reason
 
 
 @pytest.fixture(scope="module")
-def seen() -> Iterator[list[list[object]]]:
-    """What the failures did, one row each."""
-    rows: list[list[object]] = []
-    yield rows
+def seen() -> list[list[object]]:
+    """What the failures so far did, one row each."""
+    return []
+
+
+def tell_failures(rows: list[list[object]]) -> None:
     counts = {"clips of the shard": CLIPS, "begun when it happens": GATE, "in flight at most": FLUSH}
     columns = "what happens | how its jobs end | kept before | lost | computed again | time asked, min | memory asked, MB"
     tell("Failures", counts, columns, rows)
@@ -322,6 +324,7 @@ def test_nothing_is_lost(case, scene, seen):
     limits = [" → ".join(str(round(ask(job))) for job in (asked, *jobs[1:])) for ask in (minutes, megabytes)]
     told = case.fail.__doc__ or ""
     seen.append([told, " → ".join(ends), len(kept), len(kept - after), len(again), *limits])
+    tell_failures(seen)
     assert tuple(ends) == case.ends
     (shard,) = scene.layout.corpus.glob("compare_lld-*/0000.h5")
     with Shard(shard) as file:

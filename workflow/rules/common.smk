@@ -112,8 +112,11 @@ def strict(wildcards):
 def listing(corpus):
     """Changes with the corpus' files; one touched without change is read once and then known again.
 
-    Asked for by the index job alone: on a cluster every job parses this file, and each would look at every clip.
+    On a cluster every job parses this file; it takes the listing of the process that has submitted it.
     """
+    handed_on = json.loads(os.environ.get("AVEMO_LISTINGS", "{}"))
+    if corpus in handed_on and not workflow.is_main_process:
+        return handed_on[corpus]
     run = STUDY.corpora[corpus]
     hashes = HashCache(Layout(run).hashes)
     try:
@@ -121,6 +124,7 @@ def listing(corpus):
     except AvemoError as error:
         raise WorkflowError(str(error))
     hashes.save_if_changed()
+    os.environ["AVEMO_LISTINGS"] = json.dumps(handed_on | {corpus: found})
     return found
 
 
