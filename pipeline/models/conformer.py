@@ -76,7 +76,7 @@ class FrameEncoder(nn.Module):
 
     def forward(self, x_BTF: Tensor, mask_BT: Tensor) -> Tensor:
         """``(B, T, D)``."""
-        x_BTF = x_BTF * mask_BT[:, :, None]
+        x_BTF = x_BTF if bool(mask_BT.all()) else x_BTF * mask_BT[:, :, None]
         return self.conformer(self.embed(x_BTF.transpose(1, 2)).transpose(1, 2), mask_BT)
 
 
@@ -96,14 +96,18 @@ class Conformer(nn.Module):
         x_BTD = self.dropout(self.project(x_BTF))
         if self.across_batch:
             x_BTD, mask_BT = x_BTD.transpose(0, 1), torch.ones_like(mask_BT.T)
+        padded_BT = None if bool(mask_BT.all()) else mask_BT
         positions_RD = positions(x_BTD.shape[1], self.width, self.vendored, x_BTD.device).to(x_BTD.dtype)
         for block in self.blocks:
-            x_BTD = block(x_BTD, positions_RD, mask_BT)
+            x_BTD = block(x_BTD, positions_RD, padded_BT)
         return x_BTD.transpose(0, 1) if self.across_batch else x_BTD
 
 
 class ConformerBlock(nn.Module):
-    """x += FFN(x) / 2;  x += Attention(x);  x += Convolution(x);  LN(x + FFN(x) / 2)."""
+    """x += FFN(x) / 2;  x += Attention(x);  x += Convolution(x);  LN(x + FFN(x) / 2).
+
+    Its mask, like its parts', is None where every frame is real, which spares some passes over them.
+    """
 
     def __init__(self, config: ConformerConfig):
         super().__init__()
@@ -113,7 +117,7 @@ class ConformerBlock(nn.Module):
         self.ffn_after = FeedForward(config)
         self.norm = nn.LayerNorm(config.width)
 
-    def forward(self, x_BTD: Tensor, positions_RD: Tensor, mask_BT: Tensor) -> Tensor:
+    def forward(self, x_BTD: Tensor, positions_RD: Tensor, mask_BT: Tensor | None) -> Tensor:
         """``(B, T, D)``."""
         x_BTD = x_BTD + 0.5 * self.ffn_before(x_BTD)
         x_BTD = x_BTD + self.attention(x_BTD, positions_RD, mask_BT)
@@ -141,7 +145,7 @@ class RelativeAttention(nn.Module):
 
     def __init__(self, config: ConformerConfig):
         super().__init__()
-        self.heads, self.attention_dropout = config.heads, config.dropout
+        self.heads = config.heads
         self.scale = (config.width if config.vendored_attention else config.width // config.heads) ** -0.5
         self.norm = nn.LayerNorm(config.width)
         self.project_in = nn.Linear(config.width, 3 * config.width)
@@ -155,9 +159,10 @@ class RelativeAttention(nn.Module):
         nn.init.xavier_uniform_(self.content_bias)
         nn.init.xavier_uniform_(self.position_bias)
         self.project_out = xavier_linear(config.width, config.width)
+        self.weight_dropout = Dropout(config.dropout)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x_BTD: Tensor, positions_RD: Tensor, mask_BT: Tensor) -> Tensor:
+    def forward(self, x_BTD: Tensor, positions_RD: Tensor, mask_BT: Tensor | None) -> Tensor:
         """``(B, T, D)``; keys outside the mask are not seen."""
         query_BTD, key_BTD, value_BTD = self.project_in(self.norm(x_BTD)).chunk(3, dim=-1)
         query_BTHK = query_BTD.unflatten(-1, (self.heads, -1))
@@ -168,15 +173,33 @@ class RelativeAttention(nn.Module):
                 (position_RHK * self.scale).permute(1, 2, 0),
             )
         )
-        y_BHTK = F.scaled_dot_product_attention(
+        if mask_BT is not None:
+            bias_BHTT = bias_BHTT.masked_fill(~mask_BT[:, None, None], -torch.inf)
+        y_BHTK = self._attend(
             (query_BTHK + self.content_bias).transpose(1, 2),
             key_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2),
             value_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2),
-            attn_mask=bias_BHTT.masked_fill(~mask_BT[:, None, None], -torch.inf),
-            dropout_p=self.attention_dropout if self.training else 0.0,
-            scale=self.scale,
+            bias_BHTT,
         )
         return self.dropout(self.project_out(y_BHTK.transpose(1, 2).flatten(2)))
+
+    def _attend(self, query_BHTK: Tensor, key_BHTK: Tensor, value_BHTK: Tensor, bias_BHTT: Tensor) -> Tensor:
+        """Drop(softmax(scaled scores + bias)) V ``(B, H, T, K)``."""
+        dropout = self.weight_dropout.probability if self.training else 0.0
+        if not (dropout and query_BHTK.device.type == "cpu"):
+            return F.scaled_dot_product_attention(
+                *(query_BHTK, key_BHTK, value_BHTK),
+                attn_mask=bias_BHTT,
+                dropout_p=dropout,
+                scale=self.scale,
+            )
+        # PyTorch's attention has no fused gradient for a bias on a CPU, and its dropout is slow there.
+        keys_NKT = key_BHTK.flatten(0, 1).transpose(1, 2)
+        score_NTT = torch.baddbmm(
+            bias_BHTT.flatten(0, 1), query_BHTK.flatten(0, 1), keys_NKT, alpha=self.scale
+        )
+        weight_NTT = self.weight_dropout(score_NTT.softmax(-1))
+        return torch.bmm(weight_NTT, value_BHTK.flatten(0, 1)).view(query_BHTK.shape)
 
 
 class ConvolutionModule(nn.Module):
@@ -200,9 +223,11 @@ class ConvolutionModule(nn.Module):
         self.pointwise_out = nn.Linear(width, width)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    def forward(self, x_BTD: Tensor, mask_BT: Tensor | None) -> Tensor:
         """``(B, T, D)``."""
-        x_BTD = F.glu(self.pointwise_in(self.norm_in(x_BTD)), dim=-1) * mask_BT[:, :, None]
+        x_BTD = F.glu(self.pointwise_in(self.norm_in(x_BTD)), dim=-1)
+        if mask_BT is not None:
+            x_BTD = x_BTD * mask_BT[:, :, None]
         x_BTD = self.depthwise(x_BTD.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
         x_BTD = F.silu(self.norm(x_BTD, mask_BT))
         return self.dropout(self.pointwise_out(x_BTD))
@@ -214,9 +239,9 @@ class FrameBatchNorm(nn.BatchNorm1d):
     One real frame alone has no statistics, so it is normalised by the running ones.
     """
 
-    def forward(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x_BTD: Tensor, mask_BT: Tensor | None) -> Tensor:  # type: ignore[override]
         """``(B, T, D)``."""
-        x_ND = x_BTD[mask_BT]
+        x_ND = x_BTD.flatten(0, 1) if mask_BT is None else x_BTD[mask_BT]
         own_statistics = self.training and len(x_ND) > 1
         y_ND = F.batch_norm(
             x_ND,
@@ -228,6 +253,8 @@ class FrameBatchNorm(nn.BatchNorm1d):
             momentum=self.momentum or 0.1,
             eps=self.eps,
         )
+        if mask_BT is None:
+            return y_ND.view(x_BTD.shape)
         y_BTD = torch.zeros_like(x_BTD, dtype=y_ND.dtype)
         y_BTD[mask_BT] = y_ND
         return y_BTD

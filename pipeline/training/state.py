@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,9 +19,10 @@ from pipeline.training.seeding import Generators, rng_state, seed_global, set_rn
 SCHEDULER_NUMBERS = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")
 """What changes in a scheduler; the rest of it is config."""
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    # Fused: one pass over the weights instead of ten.
+    "adam": partial(torch.optim.Adam, fused=True),
+    "adamw": partial(torch.optim.AdamW, fused=True),
     "radam": torch.optim.RAdam,
 }
 
@@ -96,7 +99,7 @@ class RunState(Resumable):
         model.to(device)
         optimizer = OPTIMIZERS[config.optimizer](
             model.parameters(),
-            lr=config.lr,  # type: ignore[call-arg]
+            lr=config.lr,
             betas=config.betas,
             weight_decay=config.weight_decay,
         )
