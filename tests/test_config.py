@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.config import compared_systems, feature_part, read_config, report_part, resolve, train_part
 from pipeline.contracts import AvemoError
+from pipeline.models import MODELS
 
 
 @pytest.fixture
@@ -19,6 +20,11 @@ def test_the_default_config_resolves_with_defaults_filled_in(demo):
     assert resolved["corpus"]["synthetic"] is True
     assert resolved["systems"]["auxformer"]["training"]["lr"] == 7.25e-4
     assert resolved["features"]["audio"]["id"].startswith("compare_lld-")
+
+
+def test_the_config_of_every_system_has_every_model_and_resolves(repository):
+    resolved = resolve(read_config(repository / "config" / "every_system.yaml"))
+    assert {section["model"] for section in resolved["systems"].values()} == set(MODELS)
 
 
 @pytest.mark.parametrize(
