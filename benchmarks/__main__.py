@@ -23,6 +23,7 @@ BENCHMARKS = (
     "streaming",
     "storage",
     "scaling",
+    "scale",
 )
 
 

@@ -11,13 +11,14 @@ from pipeline.layout import Layout
 
 
 class ByHand:
-    """The one run of an arena of one shard; paths are relative to the arena's folder, as for Snakemake."""
+    """The one run of an arena; paths are relative to the arena's folder, as for Snakemake."""
 
     def __init__(self, arena: Arena):
         self.arena = arena
         self.run = json.loads((arena.folder / arena.part("all")).read_text())
         self.layout = Layout(self.run)
         self.component = self.run["features"]["audio"]["id"]
+        self.audio = arena.part("audio")
         self.splits = [f"split{number:02d}" for number in range(self.run["splits"]["n"])]
 
     @property
@@ -35,21 +36,24 @@ class ByHand:
         cfg, hashes = self.arena.part("corpus"), str(self.layout.hashes)
         self.arena.avemo("corpus", "index", "--cfg", cfg, "--hashes", hashes, "--out", str(self.layout.index))
 
-    def extract(self, out: Path | None = None, store: Path | None = None) -> list[str]:
-        """The command that fills the one shard, here or elsewhere."""
-        store = store or self.layout.store(self.component, 0)
-        out = out or self.layout.shard(self.component, 0)
-        options = ("--cfg", self.arena.part("audio"), "--index", str(self.layout.index))
-        place = ("--shard", "0", "--shards", "1", "--store", str(store), "--out", str(out))
-        return ["extract", *options, *place]
+    def extract(self, shard: int = 0, out: Path | None = None, store: Path | None = None) -> list[str]:
+        """The command that fills a shard, here or elsewhere."""
+        store = store or self.layout.store(self.component, shard)
+        out = out or self.layout.shard(self.component, shard)
+        options = ("--cfg", self.audio, "--index", str(self.layout.index))
+        which = ("--shard", str(shard), "--shards", str(self.run["corpus"]["shards"]))
+        return ["extract", *options, *which, "--store", str(store), "--out", str(out)]
 
     def prepare(self) -> None:
         """All that comes before training."""
         avemo, layout = self.arena.avemo, self.layout
         self.index()
-        avemo(*self.extract())
-        manifest, shard = str(layout.manifest(self.component)), str(layout.shard(self.component, 0))
-        avemo("cache", "manifest", "--component", self.component, "--out", manifest, shard)
+        shards = range(self.run["corpus"]["shards"])
+        for shard in shards:
+            avemo(*self.extract(shard))
+        files = [str(layout.shard(self.component, shard)) for shard in shards]
+        manifest = str(layout.manifest(self.component))
+        avemo("cache", "manifest", "--component", self.component, "--out", manifest, *files)
         labels = ("--cfg", self.arena.part("labels"), "--index", str(layout.index))
         avemo("corpus", "labels", *labels, "--out", str(layout.labels))
         cfg = json.dumps(self.run["splits"])

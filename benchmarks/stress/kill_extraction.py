@@ -43,7 +43,7 @@ class Extraction:
     def command(self, name: str) -> list[str]:
         """What extracts it."""
         store = self.folder / name / "table" / ".store" / self.hand.component / "0000"
-        return self.hand.extract(self.output(name), store)
+        return self.hand.extract(0, self.output(name), store)
 
     def held(self, name: str, tally: Tally) -> set[str]:
         """What a store holds after it was opened and every byte of it verified."""

@@ -47,7 +47,7 @@ def two_runs(folder: Path, rounds: int, generator: random.Random) -> Tally:
     hand.index()
     for number in range(rounds):
         place = folder / str(number)
-        command = hand.extract(place / "0000.h5", place / "store")
+        command = hand.extract(0, place / "0000.h5", place / "store")
         processes = [arena.start(*command)]
         time.sleep(generator.uniform(0, 0.2))
         processes.append(arena.start(*command, printed="second.txt"))
