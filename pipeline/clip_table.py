@@ -11,6 +11,8 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +22,8 @@ from pipeline.contracts import AvemoError, Clip, ClipFailure, Status, digest
 from pipeline.media import MediaInfo, check_file, check_length, probe
 
 UNKNOWN_S = 5.0
+PROBED = 1
+"""Raised whenever `probe` finds other numbers in the same file."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,9 @@ class Hashes(Protocol):
     def sha256(self, path: Path) -> str:
         """The hash of the file's bytes, hex."""
 
+    def fact(self, key: str, find: Callable[[], Any]) -> Any:
+        """What ``find`` gives, perhaps remembered from an earlier call with this key."""
+
 
 def index_clips(
     clips: Sequence[Clip], hashes: Hashes, progress: Callable[[int, int], None] | None = None
@@ -117,10 +124,21 @@ def _row(clip: Clip, hashes: Hashes) -> Row:
             problem = failure
     if problem is None:
         try:
-            info = probe(clip)
+            info = MediaInfo(**hashes.fact(_probe_key(clip, shas), lambda: asdict(probe(clip))))
         except ClipFailure as failure:
             problem = failure
     return _make_row(clip, shas, info, problem)
+
+
+def _probe_key(clip: Clip, shas: dict[str, str]) -> str:
+    """All that `probe` can depend on, so that thousands of files need not be opened for one that is new."""
+    suffixes = [path and path.suffix for path in (clip.audio_path, clip.video_path)]
+    return digest(["probe", PROBED, _av_version(), shas, suffixes, clip.start_s, clip.end_s])
+
+
+@cache
+def _av_version() -> str:
+    return metadata.version("av")
 
 
 def _make_row(clip: Clip, shas: dict[str, str], info: MediaInfo | None, problem: ClipFailure | None) -> Row:

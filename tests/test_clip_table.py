@@ -21,6 +21,7 @@ from pipeline.clip_table import (
 )
 from pipeline.contracts import AvemoError, Clip, Status
 from pipeline.corpora.hashes import HashCache
+from pipeline.media import probe
 
 TONE = 0.1 * np.sin(np.arange(8000) / 10)
 
@@ -45,6 +46,28 @@ def test_a_row_says_what_the_media_hold(clips, tmp_path):
     assert a.audio_sha256 is None
     assert (b.fps, b.video_sha256, b.audio_rate_hz) == (None, None, 16_000)
     assert b.duration_s == pytest.approx(0.4)
+
+
+def test_only_media_of_new_bytes_are_opened_again(clips, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(clip_table, "probe", lambda clip: (opened.append(clip.clip_id), probe(clip))[1])
+
+    def indexed():
+        opened.clear()
+        hashes = HashCache(tmp_path / "hashes.json")
+        rows = index_clips(clips, hashes)
+        hashes.save()
+        return rows
+
+    first = indexed()
+    assert opened == ["a", "b"]
+    assert indexed() == first
+    assert opened == []
+    write_wav(tmp_path / "b.wav", TONE[:6000])
+    assert indexed()[1].duration_s == pytest.approx(0.275)
+    assert opened == ["b"]
+    (tmp_path / "b.wav").write_bytes(b"RIFF no sound at all")
+    assert [row.status == "ok" for row in indexed() + indexed()] == [True, False] * 2
 
 
 def test_the_table_comes_back_as_written(clips, tmp_path):

@@ -1,4 +1,4 @@
-"""What files hold, remembered by size and time of change.
+"""What files hold, remembered by size and time of change; and what was found out of contents, by their hash.
 
 So new media are read once, a file touched without change counts as unchanged,
 and a listing of thousands of files costs one `os.stat` each.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pipeline.aside import aside
 
@@ -34,11 +36,26 @@ class HashCache:
         self.path = path
         self.known = _read(path)
         self.used: dict[str, Known] = {}
+        self.used_facts: dict[str, Any] = {}
         self.changed = False
 
     def sha256(self, path: Path) -> str:
         """The hash of the file's bytes, hex; from memory where size and time of change are as they were."""
         return self._look(str(path), path.stat()).sha256
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What is known of contents, by key; only those who ask read the file."""
+        return _read_facts(self.path)
+
+    def fact(self, key: str, find: Callable[[], Any]) -> Any:
+        """What ``find`` gave (JSON-able) when this key was first asked for.
+
+        Let the key hold the hashes of all files that ``find`` reads. What it raises is not remembered.
+        """
+        found = self.facts[key] if key in self.facts else find()
+        self.facts[key] = self.used_facts[key] = found
+        return found
 
     def listing(self, paths: Iterable[Path]) -> list[tuple[str, int, int]]:
         """``(path, bytes, since_ns)`` of each existing file, sorted; ``since_ns`` moves only with the bytes.
@@ -59,6 +76,9 @@ class HashCache:
         """Write what was asked for since the start, aside and renamed."""
         with aside(self.path) as temporary:
             temporary.write_text(json.dumps({name: astuple(known) for name, known in self.used.items()}))
+        if self.used_facts:
+            with aside(_facts_path(self.path)) as temporary:
+                temporary.write_text(json.dumps(self.used_facts))
 
     def save_if_changed(self) -> None:
         """`save` what had to be read again, so that it is read once; a cache of others is left alone."""
@@ -83,4 +103,16 @@ def _read(path: Path) -> dict[str, Known]:
     try:
         return {str(name): Known(*values) for name, values in json.loads(path.read_text()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _facts_path(path: Path) -> Path:
+    """A file of its own: those who only list files need not read it."""
+    return path.with_name(f"{path.stem}-facts.json")
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(_facts_path(path).read_text()))
+    except (OSError, ValueError, TypeError):
         return {}

@@ -17,6 +17,9 @@ class NoHashes:
     def sha256(self, path):
         return ""
 
+    def fact(self, key, find):
+        return find()
+
 
 def corpus_at(name, root, **labels):
     found = CORPORA.load(name)
