@@ -18,7 +18,7 @@ Data flows one way, and so do imports (a package may import those before it):
     prediction   class probabilities for one clip
     audit        whether a finished run kept its test clips to the end
     report       significance tests, tables, figures, the HTML page
-    config, layout, study  the checked runs and where their files lie
+    config, layout, listing, study  the checked runs, where their files lie, what their corpora hold
     overview     what a run would do and has done
     gpus         jobs that share this machine's GPUs
     doctor, cli  see everything

@@ -30,13 +30,21 @@ ORDER = [
     "report",
     "config",
     "layout",
+    "listing",
     "study",
     "overview",
     "gpus",
     "doctor",
     "cli",
 ]
-LIGHT = ("pipeline.config", "pipeline.layout", "pipeline.study", "pipeline.clip_table", "pipeline.cli.app")
+LIGHT = (
+    "pipeline.config",
+    "pipeline.layout",
+    "pipeline.listing",
+    "pipeline.study",
+    "pipeline.clip_table",
+    "pipeline.cli.app",
+)
 
 
 def room_of(module: str) -> str:

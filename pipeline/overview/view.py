@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.overview.status import Progress
 
@@ -25,12 +25,12 @@ def table(title: str, rows: Sequence[Progress]) -> RenderableType:
         shown.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         bar = ProgressBar(total=max(row.total, 1), completed=row.done, width=BAR_WIDTH)
-        failed = f"[red]{row.failed}[/red]" if row.failed else ""
+        failed: RenderableType = Text(str(row.failed or ""), style="red")
         clips = "" if row.clips is None else f"{row.clips_done}/{row.clips}"
         pace = "" if row.clips_a_s is None else f"{row.clips_a_s * max(row.running, 1):.1f}"
-        cells = [f"{row.done}/{row.total}", str(row.running or ""), failed, clips, pace]
+        cells: list[RenderableType] = [f"{row.done}/{row.total}", str(row.running or ""), failed, clips, pace]
         shown.add_row(_name(row), bar, *cells, span(eta_s(row)), span(row.cpu_s))
-    ends = "\n".join(escape(line) for line in failures(rows))
+    ends = Text("\n".join(failures(rows)))
     return Group(shown, *([ends] if ends else []))
 
 

@@ -19,8 +19,8 @@ def failed(n: int) -> Progress:
     return Progress("train", "mult", 9, 0, 0, n, {f"log{i}": ["CUDA [out] of memory"] for i in range(n)})
 
 
-def printed(rows) -> str:
-    console = Console(file=io.StringIO(), width=110, force_terminal=True, color_system=None)
+def printed(rows, **how) -> str:
+    console = Console(file=io.StringIO(), width=110, force_terminal=True, color_system=None, **how)
     console.print(table("demo", rows))
     return console.file.getvalue()
 
@@ -37,6 +37,12 @@ def test_the_end_of_a_failed_log_is_shown_as_it_is():
     text = printed([failed(1)])
     assert "failed: log0" in text
     assert "CUDA [out] of memory" in text
+
+
+@pytest.mark.parametrize("markup", [True, False])
+def test_failures_are_counted_in_their_column(markup):
+    (row,) = [line for line in printed([failed(2)], markup=markup).splitlines() if line.startswith("train")]
+    assert row.split()[-2:] == ["0/9", "2"]
 
 
 def test_many_failures_are_counted_not_listed():

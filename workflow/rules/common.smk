@@ -23,8 +23,8 @@ from pipeline.config import (
     train_part,
 )
 from pipeline.contracts import AvemoError
-from pipeline.corpora.hashes import HashCache
 from pipeline.layout import Layout
+from pipeline.listing import listing as find_listing
 from pipeline.study import STAGES, components_of, resolve_cached, source_digest
 
 try:
@@ -110,22 +110,11 @@ def strict(wildcards):
 
 @lru_cache(maxsize=None)
 def listing(corpus):
-    """Changes with the corpus' files; one touched without change is read once and then known again.
-
-    On a cluster every job parses this file; it takes the listing of the process that has submitted it.
-    """
-    handed_on = json.loads(os.environ.get("AVEMO_LISTINGS", "{}"))
-    if corpus in handed_on and not workflow.is_main_process:
-        return handed_on[corpus]
-    run = STUDY.corpora[corpus]
-    hashes = HashCache(Layout(run).hashes)
+    """What the corpus' files are; a rule that depends on it runs again when it changes."""
     try:
-        found = corpus_of(run).fingerprint(hashes)
+        return find_listing(corpus, STUDY.corpora[corpus], workflow.is_main_process)
     except AvemoError as error:
         raise WorkflowError(str(error))
-    hashes.save_if_changed()
-    os.environ["AVEMO_LISTINGS"] = json.dumps(handed_on | {corpus: found})
-    return found
 
 
 @lru_cache(maxsize=None)
