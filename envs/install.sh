@@ -13,5 +13,6 @@ installer=$(mktemp)
 trap 'rm -f "$installer"' EXIT
 awk '/^uv==/ {on = 1} on {print} on && !/\\$/ {exit}' envs/requirements.lock > "$installer"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$installer"
-.venv/bin/uv pip sync --quiet --system-certs --python .venv/bin/python --require-hashes envs/requirements.lock
+# Compiled at once: hundreds of short processes follow, and where PYTHONDONTWRITEBYTECODE is set none would keep its own.
+.venv/bin/uv pip sync --quiet --system-certs --compile-bytecode --python .venv/bin/python --require-hashes envs/requirements.lock
 .venv/bin/uv pip install --quiet --system-certs --python .venv/bin/python --no-deps --no-build-isolation --editable .
