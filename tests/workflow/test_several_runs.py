@@ -59,7 +59,7 @@ def test_a_run_of_sound_alone_tracks_no_faces(workflow):
 def test_one_run_can_be_asked_for(workflow):
     output = workflow.snakemake(two_runs(), "-n", "results/both/voted/report.html")
     assert "train intended" not in output
-    assert "train voted/mult on split01" in output
+    assert "train voted/mult --split split01" in output
 
 
 def test_a_path_of_no_run_is_refused(workflow):
