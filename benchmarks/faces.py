@@ -58,10 +58,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--clips", type=Path, default=CLIPS, help="folder of .mp4 clips")
     parser.add_argument("--frames", type=int, default=100, help="frames of each clip (default 100)")
     parser.add_argument("--key-every", type=int, default=default.key_every)
-    parser.add_argument("--side", type=int, default=default.detect_side_px)
     asked = parser.parse_args(arguments)
     names = list(decoded(asked.clips, 1))
-    config = FaceTracker.Config(device="cpu", key_every=asked.key_every, detect_side_px=asked.side)
+    config = FaceTracker.Config(device="cpu", key_every=asked.key_every)
     sides = {
         "ours": shards(ours, asked.clips, asked.frames, config),
         "theirs": Side(theirs, (asked.clips, asked.frames)),

@@ -1,9 +1,4 @@
-"""One face per clip: detect, link over time, choose, fill short gaps.
-
-Detection is MTCNN (Zhang et al. 2016, arXiv 1604.02878) with the weights of
-facenet-pytorch, on frames made small first: a face that fills an eighth of the
-picture needs no more pixels.
-"""
+"""One face per clip: detect (`pipeline.faces.cascade`), link over time, choose, fill short gaps."""
 
 from __future__ import annotations
 
@@ -13,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import groupby, pairwise
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -50,7 +45,7 @@ class FaceTracker:
     """The track of a clip's main face."""
 
     name: ClassVar[str] = "mtcnn"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     class Config(ComponentConfig):
         """Settings of detection, linking and filling."""
@@ -63,31 +58,25 @@ class FaceTracker:
         """Ratio of neighbouring scales of MTCNN's image pyramid."""
         score: float = Field(default=0.9, ge=0, le=1)
         """Final score from which a detection counts as a face."""
-        detect_side_px: int = Field(default=240, ge=32)
-        """Frames are shrunk for detection until their shorter side is at most this."""
-        key_every: int = Field(default=3, ge=1)
+        key_every: int = Field(default=1, ge=1)
         """Faces are detected in every so many frames (slow video: each 0.15 s), and interpolated between."""
         max_gap_s: float = Field(default=0.5, ge=0)
         """Longest time between two detections that is interpolated."""
-        batch_size: int = speed(32, ge=1)
+        batch_size: int = speed(8, ge=1)
         """Frames detected at once."""
         device: str = speed("auto")
         """Torch device; auto takes a GPU if there is one."""
 
     def __init__(self, config: Config | None = None):
         import torch
-        from facenet_pytorch import MTCNN
+
+        from pipeline.faces.cascade import Cascade
 
         self.config = config or self.Config()
         device = self.config.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._detector = MTCNN(
-            thresholds=list(self.config.thresholds),
-            factor=self.config.factor,
-            keep_all=True,
-            device=torch.device(device),
-        ).eval()
+        self._cascade = Cascade(self.config.thresholds, self.config.factor, torch.device(device))
 
     def key_part(self) -> str:
         """This tracker's part of an item's key (`pipeline.cache.keys`)."""
@@ -110,19 +99,22 @@ class FaceTracker:
 
     def _detect(self, frames: Iterable[tuple[float, np.ndarray]]) -> Seen:
         seen = Seen()
-        batch: list[tuple[int, np.ndarray, float]] = []
-        between: tuple[int, np.ndarray, float] | None = None
+        batch: list[tuple[int, np.ndarray]] = []
+        between: tuple[int, np.ndarray] | None = None
         key, key_s = -self.config.key_every, -np.inf
         for number, (time_s, frame) in enumerate(frames):
+            if frame.ndim != 3 or frame.shape[2] != 3:
+                raise AvemoError(
+                    f"expected frames (height, width, 3), found {frame.shape}; convert them to RGB"
+                )
             seen.times_s.append(time_s)
             seen.faces.append(None)
             seen.size = frame.shape[:2]
-            item = (number, *_shrunk(frame, self.config.detect_side_px))
             if number - key < self.config.key_every and time_s - key_s < KEY_S:
-                between = item
+                between = (number, frame)
                 continue
             between, key, key_s = None, number, time_s
-            batch.append(item)
+            batch.append((number, frame))
             if len(batch) == self.config.batch_size:
                 self._detect_batch(batch, seen)
                 batch = []
@@ -130,44 +122,19 @@ class FaceTracker:
         self._detect_batch(batch if between is None else [*batch, between], seen)
         return seen
 
-    def _detect_batch(self, batch: list[tuple[int, np.ndarray, float]], seen: Seen) -> None:
+    def _detect_batch(self, batch: list[tuple[int, np.ndarray]], seen: Seen) -> None:
         for shape, same in groupby(batch, key=lambda item: item[1].shape):
-            items = list(same)
-            self._detector.min_face_size = self.config.min_face * min(shape[:2])
-            found = self._detector.detect(np.stack([small for _, small, _ in items]), landmarks=True)
-            for (number, _, scale), boxes, scores, points in zip(items, *found, strict=True):
-                seen.faces[number] = self._accepted(boxes, scores, points, scale)
+            numbers, frames = zip(*same, strict=True)
+            found = self._cascade.detect(np.stack(frames), self.config.min_face * min(shape[:2]))
+            for number, faces in zip(numbers, found, strict=True):
+                seen.faces[number] = faces[faces[:, 4] >= self.config.score]
         _give_back_memory()
-
-    def _accepted(self, boxes: Any, scores: Any, points: Any, scale: float) -> np.ndarray:
-        """``(n, 15)``: the faces of one frame, in pixels of the frame as it was given."""
-        if boxes is None:
-            return np.zeros((0, 15), dtype=np.float32)
-        landmarks = np.asarray(points, dtype=np.float32).reshape(len(boxes), 10) * scale
-        box = np.asarray(boxes, dtype=np.float32) * scale
-        score = np.asarray(scores, dtype=np.float32)[:, None]
-        faces = np.concatenate([box, score, landmarks], axis=1)
-        return faces[faces[:, 4] >= self.config.score]
 
 
 def _give_back_memory() -> None:
     """Return freed memory to the system: candidates in ever new numbers fragment glibc's heap."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-def _shrunk(frame: np.ndarray, side_px: int) -> tuple[np.ndarray, float]:
-    """The frame with its shorter side at most ``side_px``, and the factor back to its own pixels."""
-    import cv2
-
-    if frame.ndim != 3 or frame.shape[2] != 3:
-        raise AvemoError(f"expected frames (height, width, 3), found {frame.shape}; convert them to RGB")
-    height, width = frame.shape[:2]
-    scale = min(height, width) / side_px
-    if scale <= 1:
-        return frame, 1.0
-    size = (round(width / scale), round(height / scale))
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA), scale
 
 
 def iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -208,8 +175,8 @@ def link(faces: list[np.ndarray | None]) -> list[Track]:
 def choose(tracks: list[Track], size: tuple[int, int]) -> tuple[Track, float]:
     """The track with the greatest length x size x centrality, and by how much; ``({}, 0)`` if there is none.
 
-    The margin is 1 minus the runner-up's weight over the chosen one's. Size is the box' height over the frame's ``size (height, width)``; centrality
-    falls from 1 in the middle of the picture to 0 in its corners.
+    The margin is 1 minus the runner-up's weight over the chosen one's. Size is
+    the box' height over the frame's ``size (height, width)``; centrality falls from 1 in the middle of the picture to 0 in its corners.
     """
     if not tracks:
         return {}, 0.0

@@ -6,10 +6,12 @@ from itertools import islice
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.contracts import TRACK_COLUMNS, AvemoError, Clip, TrackStatus
+from pipeline.faces.integral import Integral
 from pipeline.faces.track import FaceTracker, choose, fill, iou, link
 from pipeline.media import iter_frames
 
@@ -143,15 +145,43 @@ def test_real_clips_are_tracked(tracker, shared_data):
         assert (landmarks[:, :2, 1].mean(axis=1) < landmarks[:, 3:, 1].mean(axis=1)).all()
 
 
-def test_boxes_agree_with_the_library_called_per_frame(tracker, shared_data):
+def test_boxes_are_those_of_the_library_called_per_frame(tracker, shared_data):
     from facenet_pytorch import MTCNN
 
-    detector = MTCNN(keep_all=False)
-    clip = Clip("d20", "s", "g", video_path=shared_data / "clips" / "lp_d20.mp4")
-    frames = list(islice(iter_frames(clip), 24))
-    ours = tracker.track(frames).x[:, :4]
-    theirs = [np.asarray(detector.detect(frame)[0][0], np.float32) for _, frame in frames]
-    assert np.mean([iou(a, b[None])[0] for a, b in zip(ours, theirs, strict=True)]) > 0.9
+    detector = MTCNN(keep_all=True)
+    for path in sorted((shared_data / "clips").glob("*.mp4")):
+        frames = list(islice(iter_frames(Clip(path.stem, "s", "g", video_path=path)), 4))
+        found = detector.detect(np.stack([frame for _, frame in frames]), landmarks=True)
+        for row, *parts in zip(tracker.track(frames).x, *found, strict=True):
+            boxes, scores, points = (np.asarray(part, np.float32) for part in parts)
+            best = int(np.argmax(iou(row[:4], boxes)))
+            np.testing.assert_allclose(row[:4], boxes[best], atol=0.01)
+            np.testing.assert_allclose(row[4], scores[best], atol=1e-4)
+            np.testing.assert_allclose(row[5:15], points[best].ravel(), atol=0.01)
+
+
+def test_every_face_of_a_group_is_the_librarys(shared_data):
+    from facenet_pytorch import MTCNN
+
+    from pipeline.faces.cascade import Cascade
+
+    _, frame = picture(shared_data / "faces" / "multiface.jpg")[0]
+    boxes, _ = MTCNN(keep_all=True).detect(frame)
+    (found,) = Cascade((0.6, 0.7, 0.7), 0.709, torch.device("cpu")).detect(frame[None], min_face_px=20)
+    assert len(found) == len(boxes)
+    assert min(iou(box, found).max() for box in np.asarray(boxes, np.float32)) > 0.999
+
+
+def test_means_over_cells_are_those_of_area_interpolation():
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (2, 50, 70, 3), np.uint8)
+    rectangles = torch.tensor([[0, 0, 70, 50], [3, 7, 40, 22], [60, 40, 65, 48]])
+    frame = torch.tensor([1, 0, 1])
+    found = Integral(frames, torch.device("cpu")).shrunk(frame, rectangles, (9, 6))
+    for number, (x0, y0, x1, y1) in enumerate(rectangles.tolist()):
+        pixels = torch.from_numpy(frames[frame[number], y0:y1, x0:x1]).permute(2, 0, 1)[None].float()
+        expected = torch.nn.functional.interpolate(pixels, (9, 6), mode="area")[0]
+        torch.testing.assert_close(found[number], expected, rtol=1e-5, atol=1e-3)
 
 
 def test_speed_settings_leave_track_and_key_alone(tracker, shared_data):
@@ -192,14 +222,13 @@ def test_a_change_of_size_within_a_clip_is_followed(tracker, shared_data):
     frames = picture(shared_data / "faces" / "angelina_jolie.jpg")
     large = frames[0][1]
     small = np.ascontiguousarray(large[::2, ::2])
-    config = FaceTracker.Config(device="cpu", key_every=1)
-    x = FaceTracker(config).track([(0.0, large), (0.04, small)]).x
+    x = tracker.track([(0.0, large), (0.04, small)]).x
     assert x[:, N_FACES].tolist() == [1, 1]
 
 
-def test_slow_video_has_only_key_frames(shared_data, tracker):
+def test_slow_video_has_only_key_frames(shared_data):
     _, frame = picture(shared_data / "faces" / "angelina_jolie.jpg")[0]
-    x = tracker.track([(n / 3, frame) for n in range(4)]).x
+    x = FaceTracker(FaceTracker.Config(device="cpu", key_every=3)).track([(n / 3, frame) for n in range(4)]).x
     assert set(x[:, STATUS]) == {TrackStatus.detected}
 
 
