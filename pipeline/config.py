@@ -38,6 +38,15 @@ class CorpusSection(ComponentConfig):
     labels: dict[str, Any] = {}
 
 
+class CropsSection(ComponentConfig):
+    """Whether face crops are kept, so that further visual features of the same crops need no media."""
+
+    cache: Literal["none", "jpeg"] = "none"
+    """``none``: each visual feature decodes the media and cuts its crops. ``jpeg`` changes the features a little."""
+    quality: int = Field(default=95, ge=1, le=100)
+    """Of the JPEGs."""
+
+
 class FeatureSection(ComponentConfig):
     """Which extractor, its fields, and how its frames are stored."""
 
@@ -93,6 +102,7 @@ class RunConfig(ComponentConfig):
     results: str = "results"
     corpus: CorpusSection
     faces: dict[str, Any] = {}
+    crops: CropsSection = CropsSection()
     features: FeaturesSection
     splits: dict[str, Any] = {}
     training: dict[str, Any] = {}
@@ -185,8 +195,9 @@ def resolve(raw: dict[str, Any]) -> dict[str, Any]:
     faces = _fields(FaceTracker.Config, run.faces, "faces") | {"version": FaceTracker.version}
     resolved["faces"] = faces | {"id": _variant(FaceTracker.name, faces)}
     resolved["features"] = {name: feature for name, feature in resolved["features"].items() if feature}
+    del resolved["crops"]
     for modality, feature in resolved["features"].items():
-        _resolve_feature(modality, feature, resolved["faces"])
+        _resolve_feature(modality, feature, resolved, run.crops)
     resolved["splits"] = _fields(SplitConfig, run.splits, "splits")["config"]
     for name, system in resolved["systems"].items():
         _resolve_system(name, system, run.training)
@@ -196,7 +207,10 @@ def resolve(raw: dict[str, Any]) -> dict[str, Any]:
     return resolved
 
 
-def _resolve_feature(modality: str, feature: dict[str, Any], faces: dict[str, Any]) -> None:
+def _resolve_feature(
+    modality: str, feature: dict[str, Any], resolved: dict[str, Any], crops: CropsSection
+) -> None:
+    """Fill in a feature and, where they are kept, the crops it is made from."""
     extractor = EXTRACTORS.load(feature["extractor"])
     if extractor.modality != modality:
         raise AvemoError(
@@ -205,8 +219,23 @@ def _resolve_feature(modality: str, feature: dict[str, Any], faces: dict[str, An
         )
     feature |= _fields(extractor.Config, feature["config"], f"features.{modality}.config")
     feature["version"] = extractor.version
-    upstream = [faces["id"]] if modality == "visual" else []
+    upstream = []
+    if modality == "visual":
+        upstream = [resolved["faces"]["id"]]
+        if crops.cache == "jpeg":
+            resolved["crops"] = _resolve_crops(extractor, feature, crops.quality, *upstream)
+            upstream = [resolved["crops"]["id"]]
     feature["id"] = _variant(feature["extractor"], feature, *upstream, *weights_of(feature))
+
+
+def _resolve_crops(extractor: Any, feature: dict[str, Any], quality: int, faces: str) -> dict[str, Any]:
+    """Kept crops depend on how a feature wants them cut, not on the feature: two that agree share them."""
+    from pipeline.faces.jpeg import JpegCrops
+
+    policy = extractor.crop_policy(extractor.Config(**feature["config"], **feature.get("places", {})))
+    config = JpegCrops.Config(**policy.numbers(), quality=quality).numbers()
+    section = {"config": config, "speed": {}, "version": JpegCrops.version}
+    return section | {"id": _variant(JpegCrops.name, section, faces)}
 
 
 def _resolve_system(name: str, system: dict[str, Any], shared: dict[str, Any]) -> None:
@@ -268,15 +297,17 @@ def corpus_part(resolved: dict[str, Any], *, labels: bool = False) -> dict[str, 
 
 
 def feature_part(resolved: dict[str, Any], stage: str) -> dict[str, Any]:
-    """What the shards of ``faces``, ``audio`` or ``visual`` depend on; of weights what they are, not where."""
+    """What the shards of a component depend on, by its stage; of weights what they are, not where."""
     corpus = {"corpus": resolved["corpus"]["id"]}
-    if stage == "faces":
-        return corpus | {key: resolved["faces"][key] for key in ("id", "version", "config")}
+    faces = {"faces": resolved["faces"]["id"]}
+    if stage in ("faces", "crops"):
+        part = corpus | {key: resolved[stage][key] for key in ("id", "version", "config")}
+        return part | (faces if stage == "crops" else {})
     section = resolved["features"][stage]
     names = ("id", "extractor", "version", "config", "compression")
     part = corpus | {key: section[key] for key in names}
     if stage == "visual":
-        part["faces"] = resolved["faces"]["id"]
+        part |= {"crops": resolved["crops"]["id"]} if "crops" in resolved else faces
     return part | {"weights": weights_of(section)}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.contracts import TRACK_COLUMNS, Clip, ClipFailure, FeatureSequence, Status, TrackStatus
 from pipeline.faces.crop import CropPolicy, crops
+from pipeline.faces.jpeg import JpegCrops, decoded
 from pipeline.media import iter_frames, read_audio
 
 STATUS_COLUMN = TRACK_COLUMNS.index("status")
@@ -34,6 +35,16 @@ def extract_audio(extractor: Any, clip: Clip) -> FeatureSequence:
 def extract_visual(extractor: Any, clip: Clip, track: FeatureSequence) -> FeatureSequence:
     """The clip's visual features: one row a frame that has a face."""
     return extractor.extract(crops(iter_frames(clip), track, extractor.crop))
+
+
+def keep_crops(keeper: JpegCrops, clip: Clip, track: FeatureSequence) -> FeatureSequence:
+    """The clip's face crops, as `extract_kept` reads them."""
+    return keeper.encode(crops(iter_frames(clip), track, keeper.config))
+
+
+def extract_kept(extractor: Any, clip_id: str, kept: FeatureSequence) -> FeatureSequence:
+    """As `extract_visual`, from crops that were kept: no media are read."""
+    return extractor.extract(decoded(clip_id, kept, extractor.crop.size_px))
 
 
 def sample_crops(clip: Clip, track: FeatureSequence, count: int, policy: CropPolicy) -> list[np.ndarray]:

@@ -3,7 +3,7 @@
 ::
 
     cache/<corpus>/index.parquet             the clip table
-    cache/<corpus>/<component>/<shard>.h5    published shards: face tracks, features
+    cache/<corpus>/<component>/<shard>.h5    published shards: face tracks, kept crops, features
     cache/<corpus>/<component>/manifest.json their list and fingerprint
     cache/<corpus>/.store/<component>/<shard> what a shard job has computed so far
     cache/<corpus>/{logs,benchmarks}/...     of the jobs that fill the cache

@@ -14,7 +14,8 @@ from pipeline.dataset import TASKS
 from pipeline.dataset.loading import ClipData
 from pipeline.dataset.tasks import Task
 from pipeline.evaluation import load_system
-from pipeline.extraction import extract_audio, extract_visual, track_clip
+from pipeline.extraction import extract_audio, extract_kept, extract_visual, keep_crops, track_clip
+from pipeline.faces.jpeg import JpegCrops
 from pipeline.faces.track import FaceTracker
 from pipeline.features import EXTRACTORS
 
@@ -107,4 +108,8 @@ def _audio_features(clip: Clip, config: dict[str, Any], notes: list[str]) -> Fea
 def _visual_features(clip: Clip, config: dict[str, Any], notes: list[str]) -> FeatureSequence:
     tracker = FaceTracker(FaceTracker.Config(**config["faces"]["config"]))
     extractor = _extractor(config["features"]["visual"], notes)
-    return extract_visual(extractor, clip, track_clip(tracker, clip))
+    track = track_clip(tracker, clip)
+    if "crops" not in config:
+        return extract_visual(extractor, clip, track)
+    keeper = JpegCrops(JpegCrops.Config(**config["crops"]["config"]))
+    return extract_kept(extractor, clip.clip_id, keep_crops(keeper, clip, track))

@@ -44,7 +44,7 @@ from pipeline.layout import Layout
 from pipeline.registry import nearest
 from pipeline.report.definitions import read_paper
 
-STAGES = ("faces", "audio", "visual")
+STAGES = ("faces", "crops", "audio", "visual")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Study:
     @staticmethod
     def on_gpu(run: dict[str, Any], stage: str) -> bool:
         """Whether a component is a network, whose settings name a device."""
-        section = run["faces"] if stage == "faces" else run["features"][stage]
+        section = run["features"].get(stage) or run[stage]
         return "device" in section["speed"]
 
     def strict(self, corpus: str) -> bool:
@@ -148,9 +148,11 @@ class Study:
 
 
 def components_of(run: dict[str, Any]) -> dict[str, str]:
-    """Ids of a resolved run's components by stage; faces are tracked for visual features alone."""
-    features = {stage: section["id"] for stage, section in run["features"].items()}
-    return ({"faces": run["faces"]["id"]} if "visual" in features else {}) | features
+    """Ids of a resolved run's components by stage; faces are tracked, and crops kept, for visual features alone."""
+    features = run["features"]
+    given = features | ({"faces": run["faces"]} if "visual" in features else {})
+    given |= {"crops": run["crops"]} if "crops" in run else {}
+    return {stage: given[stage]["id"] for stage in STAGES if stage in given}
 
 
 def read_study(path: Path) -> Study:

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def show(
     config: ConfigFile = Path("config/config.yaml"),
     part: Annotated[
-        str, typer.Option(help="all, corpus, labels, faces, audio, visual, or a system's name.")
+        str, typer.Option(help="all, corpus, labels, faces, crops, audio, visual, or a system's name.")
     ] = "all",
     run: Run = "",
 ) -> None:
@@ -33,7 +33,7 @@ def show(
     from pipeline.config import corpus_part, feature_part, train_part
     from pipeline.contracts import AvemoError
     from pipeline.registry import nearest
-    from pipeline.study import read_study
+    from pipeline.study import components_of, read_study
 
     study = read_study(config)
     if part == "all" and not run and study.paper:
@@ -44,11 +44,11 @@ def show(
         "all": resolved,
         "corpus": corpus_part(resolved),
         "labels": corpus_part(resolved, labels=True),
+        **{stage: feature_part(resolved, stage) for stage in components_of(resolved)},
         **{
             stage: feature_part(resolved, stage) | {"places": resolved["features"][stage].get("places", {})}
             for stage in resolved["features"]
         },
-        **({"faces": feature_part(resolved, "faces")} if "visual" in resolved["features"] else {}),
         **{system: train_part(resolved, system) for system in resolved["systems"]},
     }
     if part not in parts:

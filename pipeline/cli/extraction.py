@@ -1,4 +1,4 @@
-"""Shard commands: face tracks and features, and a contact sheet of them."""
+"""Shard commands: face tracks, kept crops and features, and a contact sheet of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.clip_table import Row
     from pipeline.contracts import FeatureSequence
 
-faces_app = typer.Typer(help="Face tracks.", no_args_is_help=True)
+faces_app = typer.Typer(help="Face tracks and crops.", no_args_is_help=True)
 
 POLL_S = 5.0
 
@@ -83,6 +83,39 @@ def track(
     _fill(held, wanted, rows, lambda row: track_clip(tracker, row.clip), out, strict, wait)
 
 
+@faces_app.command()
+def crops(
+    cfg: Cfg,
+    index: Index,
+    shard: Shard,
+    shards: Shards,
+    store: Store,
+    out: Out,
+    faces: Annotated[Path, typer.Option(help="The shard's face tracks.")],
+    threads: Threads = 1,
+    wait: Wait = 0,
+    strict: Strict = False,
+) -> None:
+    """Cut and keep the face crops of the shard's clips that have none yet.
+
+    Example: avemo faces crops --cfg crops.json --index index.parquet --shard 0 --shards 4
+    --faces faces/0000.h5 --store .store/crops/0000 --out 0000.h5
+    """
+    use_threads(threads)
+    from pipeline.cache.store import ShardStore
+    from pipeline.extraction import keep_crops
+    from pipeline.faces.jpeg import JpegCrops
+
+    part = as_mapping(cfg)
+    keeper = JpegCrops(JpegCrops.Config(**part["config"]))
+    rows = _rows(index, shard, shards)
+    wanted, compute = _face_work(
+        keeper.key_part(), rows, faces, part, lambda row, track: keep_crops(keeper, row.clip, track)
+    )
+    held = partial(ShardStore, store, _info(part, shards), "uint8")
+    _fill(held, wanted, rows, compute, out, strict, wait)
+
+
 def extract(
     cfg: Cfg,
     index: Index,
@@ -90,7 +123,9 @@ def extract(
     shards: Shards,
     store: Store,
     out: Out,
-    faces: Annotated[Path | None, typer.Option(help="The shard's face tracks; for visual features.")] = None,
+    faces: Annotated[
+        Path | None, typer.Option(help="For visual features: the shard's face tracks, or its crops if kept.")
+    ] = None,
     speed: Speed = "{}",
     threads: Threads = 1,
     gpu_mb: GpuMb = 0,
@@ -114,7 +149,7 @@ def extract(
     extractor = extractor_class(extractor_class.Config(**part["config"], **(part.get("places", {}) | fast)))
     rows = _rows(index, shard, shards)
     wanted, compute = (
-        _visual_work(extractor, rows, faces)
+        _visual_work(extractor, rows, faces, part)
         if extractor.modality == "visual"
         else _audio_work(extractor, rows)
     )
@@ -140,35 +175,61 @@ def _audio_work(extractor: Any, rows: Mapping[str, Row]) -> Work:
     return wanted, lambda row: extract_audio(extractor, row.clip)
 
 
-def _visual_work(extractor: Any, rows: Mapping[str, Row], faces: Path | None) -> Work:
-    """As `_audio_work`; an item also depends on its clip's face track, and fails where that failed."""
+def _visual_work(
+    extractor: Any, rows: Mapping[str, Row], faces: Path | None, part: Mapping[str, Any]
+) -> Work:
+    """As `_audio_work`, from crops if the config's part names them, else from face tracks and the media."""
+    from pipeline.contracts import AvemoError
+    from pipeline.extraction import extract_kept, extract_visual
+
+    if faces is None:
+        raise AvemoError(f"{extractor.name}: visual features need face tracks, or kept crops; give --faces")
+
+    def compute(row: Row, before: FeatureSequence) -> FeatureSequence:
+        if "crops" in part:
+            return extract_kept(extractor, row.clip_id, before)
+        return extract_visual(extractor, row.clip, before)
+
+    return _face_work(extractor.key_part(), rows, faces, part, compute)
+
+
+def _face_work(
+    key_part: str,
+    rows: Mapping[str, Row],
+    path: Path,
+    part: Mapping[str, Any],
+    compute: Callable[[Row, FeatureSequence], FeatureSequence],
+) -> Work:
+    """As `_audio_work`; an item also depends on its clip's in ``path``, of the component that ``part`` names, and
+    fails where that failed."""
     from pipeline.cache.keys import item_key
     from pipeline.cache.shard import Shard as ShardFile
     from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, Status
-    from pipeline.extraction import extract_visual
 
-    if faces is None:
-        raise AvemoError(f"{extractor.name}: visual features need face tracks; give --faces")
-    with ShardFile(faces) as tracks:
-        damaged = tracks.verify()
+    what, component = ("face crops", part["crops"]) if "crops" in part else ("face tracking", part["faces"])
+    with ShardFile(path) as before:
+        if before.info.get("component") != component:
+            raise AvemoError(
+                f"{path}: expected a shard of {component}, found {before.info.get('component')}; correct --faces"
+            )
+        damaged = before.verify()
         if damaged:
             raise AvemoError(
-                f"{faces}: expected the bytes that were written, found others in {', '.join(damaged)}; "
+                f"{path}: expected the bytes that were written, found others in {', '.join(damaged)}; "
                 "run avemo cache verify, then the workflow again"
             )
-        items = {name: tracks.item(name) for name in rows}
-    component = extractor.key_part()
+        items = {name: before.item(name) for name in rows}
     wanted = {
-        name: item_key(row.media_key("visual"), component, [items[name].key]) for name, row in rows.items()
+        name: item_key(row.media_key("visual"), key_part, [items[name].key]) for name, row in rows.items()
     }
 
-    def compute(row: Row) -> FeatureSequence:
+    def compute_from(row: Row) -> FeatureSequence:
         item = items[row.clip_id]
         if item.x is None or item.times_s is None:
-            raise ClipFailure(Status(item.status), row.clip_id, f"face tracking failed: {item.detail}")
-        return extract_visual(extractor, row.clip, FeatureSequence(item.x, item.times_s))
+            raise ClipFailure(Status(item.status), row.clip_id, f"{what} failed: {item.detail}")
+        return compute(row, FeatureSequence(item.x, item.times_s))
 
-    return wanted, compute
+    return wanted, compute_from
 
 
 def _rows(index: Path, shard: int, shards: int) -> dict[str, Row]:
@@ -242,7 +303,7 @@ def sheet(
 
     from pipeline.cache.manifest import FeatureSet
     from pipeline.clip_table import read_table
-    from pipeline.contracts import AvemoError
+    from pipeline.contracts import AvemoError, ClipFailure
     from pipeline.extraction import has_face, sample_crops
     from pipeline.faces.crop import CropPolicy
     from pipeline.faces.sheet import contact_sheet
@@ -254,7 +315,13 @@ def sheet(
         for name in worst[:clips]:
             track = tracks.read(name)
             label = f"{name}\n{has_face(track).mean():.0%} of {len(track.x)} frames"
-            cells.append((label, sample_crops(rows[name].clip, track, columns, CropPolicy(size_px=96))))
+            try:
+                pictures = sample_crops(rows[name].clip, track, columns, CropPolicy(size_px=96))
+            except ClipFailure as failure:
+                # The media may lie elsewhere by now; a track or kept crops need them no more.
+                print(f"not drawn: {failure}", file=sys.stderr)
+                pictures = []
+            cells.append((label, pictures))
     encoded, png = cv2.imencode(".png", cv2.cvtColor(contact_sheet(cells), cv2.COLOR_RGB2BGR))
     if not encoded:
         raise AvemoError(f"{out}: the contact sheet could not be encoded as PNG")

@@ -66,7 +66,15 @@ class VisualExtractor(Extractor):
     """Reads face crops, made as its ``crop`` policy asks."""
 
     modality = "visual"
-    crop: CropPolicy
+
+    def __init__(self, config: ComponentConfig):
+        super().__init__(config)
+        self.crop = self.crop_policy(config)
+
+    @classmethod
+    @abstractmethod
+    def crop_policy(cls, config: Any) -> CropPolicy:
+        """How crops are cut for an extractor of this ``Config``; cheap, as the workflow asks for it too."""
 
     @abstractmethod
     def extract(self, crops: Iterable[tuple[float, np.ndarray]]) -> FeatureSequence:

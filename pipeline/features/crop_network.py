@@ -10,7 +10,6 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.contracts import AvemoError, ComponentConfig, FeatureSequence, located, speed
-from pipeline.faces.crop import CropPolicy
 from pipeline.features.base import VisualExtractor, batched
 from pipeline.features.weights import Weights, find
 from pipeline.frames import FrameBuffer
@@ -50,7 +49,6 @@ class CropNetwork(VisualExtractor):
         super().__init__(config)
         import torch
 
-        self.crop = self.crop_policy()
         name = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
         self._device = torch.device(name)
         self._batch_size = config.batch_size or (self.cpu_batch if self._device.type == "cpu" else 64)
@@ -60,10 +58,6 @@ class CropNetwork(VisualExtractor):
         self._model = model.to(self._device, self._precision).eval()
         self._mean = torch.tensor(self.mean, device=self._device).view(3, 1, 1)
         self._std = torch.tensor(self.std, device=self._device).view(3, 1, 1)
-
-    @abstractmethod
-    def crop_policy(self) -> CropPolicy:
-        """How this network's crops are cut."""
 
     @abstractmethod
     def network(self, weights: Weights) -> nn.Module:

@@ -44,9 +44,10 @@ class EfficientNetB2(CropNetwork):
 
     config: Config
 
-    def crop_policy(self) -> CropPolicy:
+    @classmethod
+    def crop_policy(cls, config: Config) -> CropPolicy:
         """The box with its margin."""
-        return CropPolicy(size_px=self.config.input_px, margin=self.config.margin)
+        return CropPolicy(size_px=config.input_px, margin=config.margin)
 
     def network(self, weights: Weights) -> nn.Module:
         """timm's network without classifier, batch norms folded."""

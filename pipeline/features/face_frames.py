@@ -35,9 +35,10 @@ class FaceFrames(VisualExtractor):
 
     config: Config
 
-    def __init__(self, config: Config):
-        super().__init__(config)
-        self.crop = CropPolicy(size_px=SIZE_PX, margin=config.margin, fps=config.fps)
+    @classmethod
+    def crop_policy(cls, config: Config) -> CropPolicy:
+        """The box with its margin, a few times a second."""
+        return CropPolicy(size_px=SIZE_PX, margin=config.margin, fps=config.fps)
 
     @property
     def dtype(self) -> str:

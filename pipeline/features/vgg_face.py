@@ -50,9 +50,10 @@ class VGGFaceFC6(CropNetwork):
         )
         super().__init__(config)
 
-    def crop_policy(self) -> CropPolicy:
+    @classmethod
+    def crop_policy(cls, config: Config) -> CropPolicy:
         """The box with its margin, background kept."""
-        return CropPolicy(size_px=224 if self.shape is None else self.shape.px, margin=self.config.margin)
+        return CropPolicy(size_px=224 if cls.shape is None else cls.shape.px, margin=config.margin)
 
     def network(self, weights: Weights) -> nn.Module:
         """The convolutions and ``fc6``."""
@@ -84,10 +85,11 @@ class VGGFaceAffectNet(CropNetwork):
 
     config: Config
 
-    def crop_policy(self) -> CropPolicy:
+    @classmethod
+    def crop_policy(cls, config: Config) -> CropPolicy:
         """The masked box."""
-        size_px = 224 if self.shape is None else self.shape.px
-        return CropPolicy(size_px=size_px, margin=self.config.margin, background=self.config.background)
+        size_px = 224 if cls.shape is None else cls.shape.px
+        return CropPolicy(size_px=size_px, margin=config.margin, background=config.background)
 
     def network(self, weights: Weights) -> nn.Module:
         """The tuned convolutions and ``fc1``."""

@@ -192,10 +192,10 @@ def stage_options(wildcards, *stages):
 
 
 def face_shard(wildcards):
-    """The face tracks of the shard's clips."""
+    """The face tracks of the shard's clips, or the crops that were kept of them."""
     corpus = STUDY.corpora[wildcards.corpus]
-    faces = json.loads(component_cfg(wildcards))["faces"]
-    return Layout(corpus).shard(faces, wildcards.shard)
+    part = json.loads(component_cfg(wildcards))
+    return Layout(corpus).shard(part.get("crops") or part["faces"], wildcards.shard)
 
 
 def component_shards(wildcards):

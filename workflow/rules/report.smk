@@ -33,7 +33,7 @@ rule tests:
 rule quality:
     input:
         index=lambda wildcards: LAYOUTS[wildcards.run].index,
-        stages=lambda wildcards: manifests(wildcards.run, *STAGES),
+        stages=lambda wildcards: manifests(wildcards.run, "faces", "audio", "visual"),
     output:
         ANY.quality,
     log:
@@ -41,7 +41,7 @@ rule quality:
     conda:
         ENVIRONMENT
     params:
-        stages=lambda wildcards: stage_options(wildcards, *STAGES),
+        stages=lambda wildcards: stage_options(wildcards, "faces", "audio", "visual"),
     message:
         "quality of the clips of {wildcards.run}"
     shell:

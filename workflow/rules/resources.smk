@@ -5,7 +5,13 @@ from math import ceil
 # Minutes for start-up and reading; then seconds of work for each second of media on one CPU thread,
 # two to four times what `make bench` measures. A job that runs out of time keeps what it has done.
 START_MIN = 15
-PER_SECOND = {"faces": 1.0, "audio": 0.5, "audio network": 2.0, "visual": 4.0}
+PER_SECOND = {
+    "faces": 1.0,
+    "crops": 0.5,
+    "audio": 0.5,
+    "audio network": 2.0,
+    "visual": 4.0,
+}
 TRAINING_S = 0.1  # for each clip and epoch, on one CPU thread
 
 

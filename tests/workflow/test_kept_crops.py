@@ -1,0 +1,81 @@
+"""Kept face crops: made once, and all that another visual extractor needs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from media_factory import write_video
+from workflow_runner import Workflow
+
+from pipeline.cache.manifest import FeatureSet
+from pipeline.corpora.demo.actors import make_actor
+from pipeline.corpora.demo.face import draw_face
+from pipeline.corpora.demo.motion import FACE_AXES, Pose
+
+NAMES = ("anna", "ben")
+
+
+def config(architecture: str = "tf_efficientnet_b2", **crops) -> dict:
+    network = {"weights": "random-seed-0", "architecture": architecture}
+    return {
+        "run": "kept",
+        "corpus": {"name": "table", "shards": 1, "config": {"csv": "clips.csv"}},
+        "crops": {"cache": "jpeg"} | crops,
+        "features": {"visual": {"extractor": "efficientnet_b2", "config": network}},
+        "systems": {"mult": {"model": "mult"}},
+    }
+
+
+@pytest.fixture(scope="module")
+def kept(repository, tmp_path_factory) -> Workflow:
+    """Features of two clips of drawn faces; after that, another network's without the media."""
+    folder = tmp_path_factory.mktemp("kept")
+    (folder / "media").mkdir()
+    pose = Pose(dict.fromkeys(FACE_AXES, 0.0), jaw=0.2, lids=1, yaw=0, gaze_x=0, gaze_y=0, x=0, y=0)
+    for number, name in enumerate(NAMES):
+        look = make_actor(number, 0).look
+        frames = [draw_face(look, pose, 160, np.random.default_rng(n)) for n in range(3)]
+        write_video(folder / "media" / f"{name}.mp4", np.stack(frames), fps=10)
+    rows = [f"{name},media/{name}.mp4,{name}" for name in NAMES]
+    (folder / "clips.csv").write_text("\n".join(["clip_id,path,speaker", *rows]))
+    workflow = Workflow(repository, folder)
+    workflow.snakemake(config(), "features", "--until", "manifest")
+    crops = {path: path.stat().st_mtime_ns for path in files(workflow, "crops")}
+    (folder / "media").rename(folder / "away")
+    workflow.snakemake(config("efficientnet_b2"), "features", "--rerun-triggers", "mtime")
+    (folder / "away").rename(folder / "media")
+    assert crops == {path: path.stat().st_mtime_ns for path in files(workflow, "crops")}
+    return workflow
+
+
+def files(workflow: Workflow, component: str) -> list:
+    return sorted(workflow.folder.glob(f"cache/table/**/{component}-*/**/*.*"))
+
+
+def test_another_extractor_reads_the_crops_alone(kept):
+    logs = [path.read_text() for path in files(kept, "efficientnet_b2") if path.suffix == ".log"]
+    assert sum("2 computed, 0 reused, 0 failed" in log for log in logs) == 2
+    manifests = [path for path in files(kept, "efficientnet_b2") if path.name == "manifest.json"]
+    first, second = (FeatureSet(path) for path in manifests)
+    for name in NAMES:
+        assert first.read(name).x.shape == second.read(name).x.shape == (3, 1408)
+        np.testing.assert_array_equal(first.read(name).times_s, second.read(name).times_s)
+
+
+def test_the_crops_are_listed_checked_and_told_of_like_any_component(kept):
+    assert "table/crops-" in kept.avemo("cache", "ls", "cache", "--json")
+    assert "no problems" in kept.avemo("cache", "verify", "cache")
+    assert "crops crops-" in kept.avemo("status", "--configfile", "config.yaml")
+    assert "cache/table/crops-" not in kept.avemo("cache", "gc", "--config", "config.yaml")
+
+
+def test_another_quality_cuts_and_extracts_again_and_none_cuts_for_itself(kept):
+    assert not {"faces", "crops", "visual_features"} & set(kept.planned(config()))
+    worse = kept.planned(config(quality=80))
+    assert (worse["crops"], worse["visual_features"]) == (1, 1)
+    assert "faces" not in worse
+    plan = kept.avemo("plan", "--configfile", "config.yaml")
+    assert "config.quality: 95 → 80" in plan
+    recomputed = kept.planned(config(cache="none"))
+    assert recomputed["visual_features"] == 1
+    assert not {"faces", "crops"} & set(recomputed)
