@@ -1,11 +1,13 @@
 """The run's configuration: checked whole, before anything starts."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from pipeline.config import compared_systems, feature_part, read_config, report_part, resolve, train_part
 from pipeline.contracts import AvemoError
+from pipeline.faces.crop import CropPolicy
 from pipeline.models import MODELS
 
 
@@ -36,6 +38,7 @@ def test_the_config_of_every_system_has_every_model_and_resolves(repository):
         (("corpus", "labels"), "rules", r"unknown key 'corpus.labels.rules'; did you mean 'rule'\?"),
         (("features", "audio"), "extracter", r"'features.audio.extracter'; did you mean 'extractor'\?"),
         (("systems", "mult", "config"), "widht", r"'systems.mult.config.widht'; did you mean 'width'\?"),
+        (("crops",), "cached", r"unknown key 'crops.cached'; did you mean 'cache'\?"),
         (("training",), "epoch", r"unknown key 'training.epoch'; did you mean 'epochs'\?"),
         (("splits",), "sead", r"'splits.sead'; did you mean 'seed'\?"),
     ],
@@ -86,6 +89,34 @@ def test_a_number_of_the_faces_moves_the_visual_features_but_not_the_audio(demo)
     after = resolve(demo)
     assert before["features"]["visual"]["id"] != after["features"]["visual"]["id"]
     assert before["features"]["audio"]["id"] == after["features"]["audio"]["id"]
+
+
+def test_without_kept_crops_every_key_is_as_it_was_before_there_were_any(demo):
+    resolved = resolve(demo)
+    assert resolved == resolve(demo | {"crops": {"cache": "none", "quality": 50}})
+    assert "crops" not in json.dumps(report_part(resolved))
+    visual = feature_part(resolved, "visual")
+    assert (visual["id"], visual["faces"]) == ("efficientnet_b2-0bbb56d1", "mtcnn-685795f1")
+
+
+def test_kept_crops_belong_to_a_way_of_cutting_and_their_features_to_them(demo):
+    demo["crops"] = {"cache": "jpeg"}
+    kept = resolve(demo)
+    visual, crops = feature_part(kept, "visual"), feature_part(kept, "crops")
+    assert (visual["crops"], crops["faces"]) == (crops["id"], kept["faces"]["id"])
+    assert crops["config"] == CropPolicy().numbers() | {"quality": 95}
+    config = demo["features"]["visual"]["config"]
+    for change, crops_move in (({"architecture": "efficientnet_b2"}, False), ({"margin": 0.3}, True)):
+        demo["features"]["visual"]["config"] = config | change
+        other = resolve(demo)
+        assert (other["crops"]["id"] != crops["id"]) is crops_move
+        assert other["features"]["visual"]["id"] != visual["id"]
+    demo["crops"]["quality"] = 80
+    assert resolve(demo)["features"]["visual"]["id"] not in (visual["id"], other["features"]["visual"]["id"])
+    demo["faces"] = {"score": 0.5}
+    assert resolve(demo)["crops"]["id"] != other["crops"]["id"]
+    del demo["features"]["visual"]
+    assert "crops" not in resolve(demo)
 
 
 def test_weights_that_move_change_nothing_that_triggers_and_new_ones_do(demo, tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from pipeline.corpora.demo.actors import make_actor
 from pipeline.corpora.demo.face import draw_face
 from pipeline.corpora.demo.motion import FACE_AXES, Pose
 from pipeline.extraction import keep_crops
-from pipeline.faces.crop import CropPolicy, crops
+from pipeline.faces.crop import CropPolicy, crops, cut
 from pipeline.faces.jpeg import ROW_BYTES, JpegCrops, decoded
 from pipeline.media import iter_frames
 
@@ -70,6 +72,17 @@ def test_the_crops_of_a_clip_are_those_that_a_feature_would_be_given(tmp_path):
     found = list(decoded("a", keep_crops(keeper(**policy.numbers()), clip, track), 64))
     assert [time_s for time_s, _ in found] == [time_s for time_s, _ in expected] == [0.0]
     assert error(found, expected) < ERROR_95
+
+
+def test_a_real_face_comes_back_within_one_of_255(shared_data):
+    clip = Clip("a", "s", "s", video_path=shared_data / "clips" / "lp_d20.mp4")
+    frames = list(islice(iter_frames(clip), 10))
+    height, width = frames[0][1].shape[:2]
+    box = np.array([width * 0.3, height * 0.1, width * 0.7, height * 0.8])
+    expected = [(time_s, cut(frame, box, CropPolicy())) for time_s, frame in frames]
+    kept = keeper(size_px=224).encode(expected)
+    assert error(list(decoded("a", kept, 224)), expected) < 1
+    assert kept.x.nbytes < 20_000 * len(frames)
 
 
 def test_the_key_holds_policy_quality_and_encoder(monkeypatch):
