@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import compared_systems, feature_part, read_config, report_part, resolve, train_part
-from pipeline.contracts import AvemoError
+from pipeline.contracts import AvemoError, digest
 from pipeline.faces.crop import CropPolicy
 from pipeline.models import MODELS
 
@@ -96,7 +96,12 @@ def test_without_kept_crops_every_key_is_as_it_was_before_there_were_any(demo):
     assert resolved == resolve(demo | {"crops": {"cache": "none", "quality": 50}})
     assert "crops" not in json.dumps(report_part(resolved))
     visual = feature_part(resolved, "visual")
-    assert (visual["id"], visual["faces"]) == ("efficientnet_b2-0bbb56d1", "mtcnn-685795f1")
+    upstream = (visual["faces"], *visual["weights"])
+    assert visual["id"] == f"efficientnet_b2-{digest([visual['version'], visual['config'], *upstream])[:8]}"
+    assert set(visual) == {
+        *("corpus", "id", "extractor", "version", "config"),
+        *("compression", "faces", "weights"),
+    }
 
 
 def test_kept_crops_belong_to_a_way_of_cutting_and_their_features_to_them(demo):
