@@ -26,7 +26,7 @@ STAGES: dict[str, Stage] = {
     "kills of extraction": lambda folder, g, size: kill_extraction(folder, round(45 * size), g),
     "kills of training": lambda folder, g, size: kill_training(folder, round(30 * size), g),
     "kills of the report": lambda folder, g, size: kill_report(folder, round(20 * size), g),
-    "kills of the workflow": lambda folder, g, size: kill_workflow(folder, round(5 * size), g),
+    "kills of the workflow": lambda folder, g, size: kill_workflow(folder, round(8 * size), g),
     "corruptions": lambda folder, g, size: rot.corrupt(folder, round(6 * size), g),
     "two writers": lambda folder, g, size: races.two_runs(folder, round(10 * size), g),
     "readers during writing": lambda folder, _, size: races.readers(folder, 20 * size),
