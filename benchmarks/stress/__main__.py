@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -47,6 +48,8 @@ def main() -> int:
     if asked.size >= 1 and list(asked.stages) == list(STAGES):
         asked.out.unlink(missing_ok=True)
     violated = 0
+    # A shell lets its background jobs ignore Ctrl-C, and with them all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _keep_bytecode()
     for name in asked.stages:
         begin = time.monotonic()
