@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Batches are large buffers; without this glibc gives each back to the kernel (the workflow sets it too).
 THRESHOLDS = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "1000000000"}
 DIM, BATCH, SHARDS = 1408, 32, 4
+POOL = 8
+"""Batches whose clips are sorted by length together."""
 
 
 def make(folder: Path, clips: int) -> Path:
@@ -68,16 +70,35 @@ def plain_copy(paths: list[Path], piece: int) -> None:
     del in_use
 
 
-def stored_batches(features: FeatureSet, names: Sequence[str]) -> Iterator[np.ndarray]:
-    """Padded ``(B, T, D)`` of the features as stored."""
-    for begin in range(0, len(names), BATCH):
-        chosen = names[begin : begin + BATCH]
+def stored_batches(features: FeatureSet, batches: Sequence[Sequence[str]]) -> Iterator[np.ndarray]:
+    """Padded ``(B, T, D)`` of the features as stored, of the clips that each batch names."""
+    for chosen in batches:
         lengths = [features.length(name) for name in chosen]
         batch = np.empty((len(chosen), max(lengths), DIM), np.float32)
         for row, (name, length) in enumerate(zip(chosen, lengths, strict=True)):
             features.read_into(name, batch[row, :length])
             batch[row, length:] = 0
         yield batch
+
+
+def shuffled(features: FeatureSet, names: Sequence[str], bucketing: int) -> list[list[str]]:
+    """The clips in batches, as training draws them."""
+    import torch
+
+    from pipeline.dataset.ordering import batch_order
+
+    lengths = [features.length(name) for name in names]
+    order = batch_order(lengths, BATCH, torch.Generator().manual_seed(1), bucketing)
+    return [[names[i] for i in positions] for positions in order]
+
+
+def check(features: FeatureSet, batches: Sequence[Sequence[str]]) -> None:
+    """Raise unless every batch holds its clips' frames, and zeros behind them."""
+    for chosen, batch in zip(batches, stored_batches(features, batches), strict=True):
+        for name, row in zip(chosen, batch, strict=True):
+            x = features.read(name).x
+            if not np.array_equal(row[: len(x)], x) or row[len(x) :].any():
+                raise RuntimeError(f"{name}: expected its frames as stored, found others in the batch")
 
 
 def drain(batches: Iterator[object]) -> None:
@@ -94,17 +115,19 @@ def measure(folder: Path, clips: int, rounds: int) -> list[tuple[str, float, flo
 
     torch.set_num_threads(1)
     manifest = make(folder, clips)
-    order = np.random.default_rng(1).permutation(clips)
     with FeatureSet(manifest) as features:
         names = features.clip_ids
         total = sum(features.length(name) for name in names) * DIM * 4
         data = ClipData(None, features, dict.fromkeys(names, 0), memory_bytes=0)
         data.fit(names)
-        shuffled = [names[i] for i in order]
+        batches, alike = shuffled(features, names, 1), shuffled(features, names, POOL)
+        check(features, batches)
+        generator = torch.Generator()
         ways: dict[str, Callable[[], object]] = {
             "plain copy": lambda: plain_copy(features.paths, BATCH * 80 * DIM * 4),
-            "padded batches, as stored": lambda: drain(stored_batches(features, shuffled)),
-            "padded batches, normalised": lambda: drain(data.batches(shuffled, BATCH)),
+            "padded batches, as stored": lambda: drain(stored_batches(features, batches)),
+            f"of like lengths (bucketing {POOL})": lambda: drain(stored_batches(features, alike)),
+            "padded batches, normalised": lambda: drain(data.batches(names, BATCH, generator)),
         }
         seconds = {name: best_s(act, rounds) for name, act in ways.items()}
     plain_s = seconds["plain copy"]
@@ -116,14 +139,13 @@ def workers(folder: Path, clips: int, count: int) -> float:
     from pipeline.cache.manifest import FeatureSet
 
     features = FeatureSet(folder / "manifest.json")
-    known = features.clip_ids
-    names = [known[i] for i in np.random.default_rng(1).permutation(clips)]
+    batches = shuffled(features, features.clip_ids, 1)
     begin = time.perf_counter()
     children = []
     for number in range(count):
         child = os.fork()
         if child == 0:
-            drain(stored_batches(features, names[number::count]))
+            drain(stored_batches(features, batches[number::count]))
             os._exit(0)
         children.append(child)
     for child in children:
