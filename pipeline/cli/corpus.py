@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from mimetypes import guess_type
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,7 +31,8 @@ def index(
     """
     from pipeline.clip_table import index_clips, write_table
     from pipeline.config import corpus_of
-    from pipeline.corpora.hashes import HashCache
+    from pipeline.contracts import AvemoError, Status
+    from pipeline.corpora.hashes import HashCache, is_media
 
     part = as_mapping(cfg)
     corpus = corpus_of(part | {"speed": as_mapping(speed).get(part["id"], {})})
@@ -40,10 +40,14 @@ def index(
     corpus.prepare(Counter("prepared clips"))
     known = HashCache(hashes)
     rows = index_clips(corpus.clips(), known, Counter("indexed clips"))
+    if rows and all(row.status == Status.missing_file for row in rows):
+        # Such a table would take from the caches all that was computed.
+        raise AvemoError(f"{rows[0].problem}; all {len(rows)} clips of {part['id']} lack theirs: mount them")
     for path in corpus.all_files():
         # The corpus' tables; media that no clip uses are not worth reading.
-        if path.is_file() and not (guess_type(path)[0] or "").startswith(("audio/", "video/")):
+        if path.is_file() and not is_media(path):
             known.sha256(path)
+    known.keep_listing(corpus.fingerprint(known))
     known.save()
     write_table(out, rows)
     typer.echo(f"{len(rows)} clips: {_statuses(rows)}")

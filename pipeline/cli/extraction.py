@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -249,13 +249,21 @@ def _fill(
 ) -> None:
     """Compute what is missing, publish the shard, say what was done."""
     from pipeline.cache.fill import fill
-    from pipeline.contracts import AvemoError, ClipFailure, Status
+    from pipeline.contracts import AvemoError, ClipFailure, MachineError, Status
 
     def compute_clip(clip_id: str) -> FeatureSequence:
         row = rows[clip_id]
         if row.status == Status.duplicate_id:
             raise ClipFailure(Status.duplicate_id, clip_id, row.detail)
-        return compute(row)
+        try:
+            return compute(row)
+        except ClipFailure as failure:
+            if failure.status == Status.missing_file and _media_are_away(rows.values()):
+                # Recorded, it would count as the clip's failure once the media are back.
+                raise MachineError(
+                    f"{failure}; the shard's other media are gone too: mount them"
+                ) from failure
+            raise
 
     with _waited_for(store, wait_s) as held:
         counter = Counter(held.info["component"])
@@ -268,6 +276,12 @@ def _fill(
         out.parent.mkdir(parents=True, exist_ok=True)
         held.publish(wanted, out)
     print(f"{summary.computed} computed, {summary.reused} reused, {len(summary.failed)} failed")
+
+
+def _media_are_away(rows: Iterable[Row]) -> bool:
+    """Whether no file is there of all that the clip table has seen."""
+    paths = [path for row in rows if not row.problem for path in (row.audio_path, row.video_path) if path]
+    return bool(paths) and not any(Path(path).is_file() for path in paths)
 
 
 def _waited_for(store: Callable[[], ShardStore], wait_s: float) -> ShardStore:

@@ -13,10 +13,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import cached_property
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
 from pipeline.aside import aside
+
+LISTING = "listing"
+"""The fact that holds what the corpus was when its clip table was made."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,16 @@ class HashCache:
             found.append((path, stat.st_size, since_ns))
         return sorted(found)
 
+    def keep_listing(self, fingerprint: str) -> None:
+        """Remember what the corpus was when these files were hashed."""
+        self.used_facts[LISTING] = fingerprint
+
+    def listing_of_media_away(self) -> str | None:
+        """What was kept, if none of the hashed media is there any more: their storage is away, not changed."""
+        media = [path for path in self.known if is_media(path)]
+        away = bool(media) and not any(map(os.path.exists, media))
+        return self.facts.get(LISTING) if away else None
+
     def save(self) -> None:
         """Write what was asked for since the start, aside and renamed."""
         with aside(self.path) as temporary:
@@ -97,6 +111,11 @@ class HashCache:
             self.changed = True
         self.used[path] = known
         return known
+
+
+def is_media(path: str | Path) -> bool:
+    """Whether a file's name says that it is sound or video."""
+    return (guess_type(path)[0] or "").startswith(("audio/", "video/"))
 
 
 def _read(path: Path) -> dict[str, Known]:

@@ -79,6 +79,21 @@ def test_bytes_that_come_back_are_what_the_index_has_last_seen(file, memory):
     assert HashCache(memory).listing([file]) == before
 
 
+def test_where_all_media_are_gone_the_corpus_is_what_was_kept(file, memory, tmp_path):
+    table, second = tmp_path / "clips.csv", tmp_path / "b.wav"
+    for path in (table, second):
+        path.write_bytes(b"other")
+    hashes = HashCache(memory)
+    for path in (file, second, table):
+        hashes.sha256(path)
+    hashes.keep_listing("kept")
+    hashes.save()
+    file.unlink()
+    assert HashCache(memory).listing_of_media_away() is None
+    second.unlink()
+    assert HashCache(memory).listing_of_media_away() == "kept"
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 3}', '{"a": [1]}', '{"a": {"b": 1}}'])
 def test_a_damaged_memory_knows_nothing(text, file, memory):
     memory.write_text(text)

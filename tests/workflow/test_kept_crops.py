@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import yaml
@@ -43,7 +45,8 @@ def kept(repository, tmp_path_factory) -> Workflow:
     workflow.snakemake(config(), "features", "--until", "manifest")
     crops = {path: path.stat().st_mtime_ns for path in files(workflow, "crops")}
     (folder / "media").rename(folder / "away")
-    workflow.snakemake(config("efficientnet_b2"), "features", "--rerun-triggers", "mtime")
+    told = workflow.snakemake(config("efficientnet_b2"), "features")
+    assert "table: none of its media is there; its clip table stays as it is" in told
     (folder / "away").rename(folder / "media")
     assert crops == {path: path.stat().st_mtime_ns for path in files(workflow, "crops")}
     return workflow
@@ -61,6 +64,22 @@ def test_another_extractor_reads_the_crops_alone(kept):
     for name in NAMES:
         assert first.read(name).x.shape == second.read(name).x.shape == (3, 1408)
         np.testing.assert_array_equal(first.read(name).times_s, second.read(name).times_s)
+
+
+def test_media_that_are_away_stop_a_job_that_needs_them_and_no_clip_is_to_blame(kept):
+    cfg = kept.avemo("config", "show", "--config", "config.yaml", "--part", "crops")
+    (tracks,) = kept.folder.glob("cache/table/mtcnn-*/0000.h5")
+    arguments = ["--cfg", cfg, "--index", "cache/table/index.parquet", "--shard", "0", "--shards", "1"]
+    arguments += ["--faces", str(tracks), "--store", "store", "--out", "crops.h5"]
+    (kept.folder / "media").rename(kept.folder / "away")
+    told = kept.avemo("faces", "crops", *arguments, succeeds=False)
+    index = ["--cfg", json.dumps({"id": "table", "name": "table", "config": {"csv": "clips.csv"}})]
+    listed = kept.avemo("corpus", "index", *index, "--hashes", "h.json", "--out", "i.parquet", succeeds=False)
+    (kept.folder / "away").rename(kept.folder / "media")
+    assert "anna: missing_file: expected a media file, found none at media/anna.mp4" in told
+    assert "the shard's other media are gone too: mount them" in told
+    assert "all 2 clips of table lack theirs: mount them" in listed
+    assert "2 computed, 0 reused, 0 failed" in kept.avemo("faces", "crops", *arguments)
 
 
 def test_the_crops_are_listed_checked_and_told_of_like_any_component(kept):
