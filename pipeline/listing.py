@@ -8,7 +8,9 @@ import sys
 from typing import Any
 
 from pipeline.config import corpus_of
-from pipeline.corpora.hashes import HashCache
+from pipeline.contracts import AvemoError
+from pipeline.corpora.base import Corpus
+from pipeline.corpora.hashes import HashCache, is_media
 from pipeline.layout import Layout
 
 HANDED_ON = "AVEMO_LISTINGS"
@@ -28,11 +30,23 @@ def listing(corpus: str, run: dict[str, Any], submits: bool) -> str:
     if corpus in handed_on and not submits:
         return str(handed_on[corpus])
     hashes = HashCache(Layout(run).hashes)
-    found = hashes.listing_of_media_away()
-    if found is None:
+    away = _is_away(corpus_of(run), hashes)
+    if away and hashes.kept_listing:
+        found = hashes.kept_listing
+        print(f"{corpus}: none of its media is there; its clip table stays as it is", file=sys.stderr)
+    else:
         found = corpus_of(run).fingerprint(hashes)
         hashes.save_if_changed()
-    else:
-        print(f"{corpus}: none of its media is there; its clip table stays as it is", file=sys.stderr)
     os.environ[HANDED_ON] = json.dumps(handed_on | {corpus: found})
     return found
+
+
+def _is_away(corpus: Corpus, hashes: HashCache) -> bool:
+    """Whether neither the media that the clip table has seen are there nor others in their place."""
+    if not hashes.media_are_gone():
+        return False
+    try:
+        return not any(is_media(path) and path.is_file() for path in corpus.all_files())
+    except AvemoError:
+        # There is no such folder.
+        return True

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,6 @@ import typer
 
 from pipeline.cli.options import (
     Cfg,
-    Counter,
     GpuMb,
     Index,
     Out,
@@ -23,15 +21,13 @@ from pipeline.cli.options import (
     use_threads,
     write_aside,
 )
+from pipeline.cli.shard_work import fill_shard, rows_of
 
 if TYPE_CHECKING:
-    from pipeline.cache.store import ShardStore
     from pipeline.clip_table import Row
     from pipeline.contracts import FeatureSequence
 
 faces_app = typer.Typer(help="Face tracks and crops.", no_args_is_help=True)
-
-POLL_S = 5.0
 
 Shard = Annotated[int, typer.Option(min=0, help="Which shard.")]
 Shards = Annotated[int, typer.Option(min=1, help="Into how many shards the corpus is cut.")]
@@ -77,10 +73,10 @@ def track(
     fast = as_mapping(speed).get(part["id"], {})
     use_gpu(gpu_mb, fast.get("device", "auto"))
     tracker = FaceTracker(FaceTracker.Config(**part["config"], **fast))
-    rows = _rows(index, shard, shards)
+    rows = rows_of(index, shard, shards)
     wanted = {name: item_key(row.media_key("visual"), tracker.key_part()) for name, row in rows.items()}
     held = partial(ShardStore, store, _info(part, shards))
-    _fill(held, wanted, rows, lambda row: track_clip(tracker, row.clip), out, strict, wait)
+    fill_shard(held, wanted, rows, lambda row: track_clip(tracker, row.clip), out, strict, wait)
 
 
 @faces_app.command()
@@ -108,12 +104,12 @@ def crops(
 
     part = as_mapping(cfg)
     keeper = JpegCrops(JpegCrops.Config(**part["config"]))
-    rows = _rows(index, shard, shards)
+    rows = rows_of(index, shard, shards)
     wanted, compute = _face_work(
         keeper.key_part(), rows, faces, part, lambda row, track: keep_crops(keeper, row.clip, track)
     )
     held = partial(ShardStore, store, _info(part, shards), "uint8")
-    _fill(held, wanted, rows, compute, out, strict, wait)
+    fill_shard(held, wanted, rows, compute, out, strict, wait)
 
 
 def extract(
@@ -147,7 +143,7 @@ def extract(
     fast = as_mapping(speed).get(part["id"], {})
     use_gpu(gpu_mb, fast.get("device", "auto"))
     extractor = extractor_class(extractor_class.Config(**part["config"], **(part.get("places", {}) | fast)))
-    rows = _rows(index, shard, shards)
+    rows = rows_of(index, shard, shards)
     wanted, compute = (
         _visual_work(extractor, rows, faces, part)
         if extractor.modality == "visual"
@@ -155,7 +151,7 @@ def extract(
     )
     info = _info(part, shards) | {"provenance": extractor.provenance()}
     held = partial(ShardStore, store, info, extractor.dtype, part["compression"])
-    _fill(held, wanted, rows, compute, out, strict, wait)
+    fill_shard(held, wanted, rows, compute, out, strict, wait)
 
 
 def _info(part: Mapping[str, Any], shards: int) -> dict[str, Any]:
@@ -230,73 +226,6 @@ def _face_work(
         return compute(row, FeatureSequence(item.x, item.times_s))
 
     return wanted, compute_from
-
-
-def _rows(index: Path, shard: int, shards: int) -> dict[str, Row]:
-    from pipeline.clip_table import read_table, shard_rows
-
-    return {row.clip_id: row for row in shard_rows(read_table(index), shard, shards)}
-
-
-def _fill(
-    store: Callable[[], ShardStore],
-    wanted: Mapping[str, str],
-    rows: Mapping[str, Row],
-    compute: Callable[[Row], FeatureSequence],
-    out: Path,
-    strict: bool,
-    wait_s: float,
-) -> None:
-    """Compute what is missing, publish the shard, say what was done."""
-    from pipeline.cache.fill import fill
-    from pipeline.contracts import AvemoError, ClipFailure, MachineError, Status
-
-    def compute_clip(clip_id: str) -> FeatureSequence:
-        row = rows[clip_id]
-        if row.status == Status.duplicate_id:
-            raise ClipFailure(Status.duplicate_id, clip_id, row.detail)
-        try:
-            return compute(row)
-        except ClipFailure as failure:
-            if failure.status == Status.missing_file and _media_are_away(rows.values()):
-                # Recorded, it would count as the clip's failure once the media are back.
-                raise MachineError(
-                    f"{failure}; the shard's other media are gone too: mount them"
-                ) from failure
-            raise
-
-    with _waited_for(store, wait_s) as held:
-        counter = Counter(held.info["component"])
-        summary = fill(held, wanted, compute_clip, progress=lambda p: counter(p.done, p.total))
-        for clip_id, reason in summary.failed.items():
-            status, _, detail = reason.partition(": ")
-            print(f"failed: {ClipFailure(Status(status), clip_id, detail)}", file=sys.stderr)
-        if strict and summary.failed:
-            raise AvemoError(f"{len(summary.failed)} clips failed (listed above) and strict is true")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        held.publish(wanted, out)
-    print(f"{summary.computed} computed, {summary.reused} reused, {len(summary.failed)} failed")
-
-
-def _media_are_away(rows: Iterable[Row]) -> bool:
-    """Whether no file is there of all that the clip table has seen."""
-    paths = [path for row in rows if not row.problem for path in (row.audio_path, row.video_path) if path]
-    return bool(paths) and not any(Path(path).is_file() for path in paths)
-
-
-def _waited_for(store: Callable[[], ShardStore], wait_s: float) -> ShardStore:
-    """The store, when its present owner lets go: what that run computes need not be computed again."""
-    from pipeline.cache.lock import Held
-
-    until = time.monotonic() + wait_s
-    while True:
-        try:
-            return store()
-        except Held as busy:
-            if time.monotonic() >= until:
-                raise
-            print(f"waiting: {busy}", file=sys.stderr, flush=True)
-            time.sleep(min(POLL_S, max(0.0, until - time.monotonic())))
 
 
 @faces_app.command()

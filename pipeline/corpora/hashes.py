@@ -80,11 +80,15 @@ class HashCache:
         """Remember what the corpus was when these files were hashed."""
         self.used_facts[LISTING] = fingerprint
 
-    def listing_of_media_away(self) -> str | None:
-        """What was kept, if none of the hashed media is there any more: their storage is away, not changed."""
-        media = [path for path in self.known if is_media(path)]
-        away = bool(media) and not any(map(os.path.exists, media))
-        return self.facts.get(LISTING) if away else None
+    @property
+    def kept_listing(self) -> str | None:
+        """What `keep_listing` was last given."""
+        return self.facts.get(LISTING)
+
+    def media_are_gone(self) -> bool:
+        """Whether media were hashed, and none of them is there any more. Looks no further than to the first."""
+        there = (os.path.exists(path) for path in self.known if is_media(path))
+        return not next(there, True) and not any(there)
 
     def save(self) -> None:
         """Write what was asked for since the start, aside and renamed."""

@@ -79,7 +79,7 @@ def test_bytes_that_come_back_are_what_the_index_has_last_seen(file, memory):
     assert HashCache(memory).listing([file]) == before
 
 
-def test_where_all_media_are_gone_the_corpus_is_what_was_kept(file, memory, tmp_path):
+def test_media_are_gone_when_none_is_left_whatever_else_there_is(file, memory, tmp_path):
     table, second = tmp_path / "clips.csv", tmp_path / "b.wav"
     for path in (table, second):
         path.write_bytes(b"other")
@@ -89,9 +89,11 @@ def test_where_all_media_are_gone_the_corpus_is_what_was_kept(file, memory, tmp_
     hashes.keep_listing("kept")
     hashes.save()
     file.unlink()
-    assert HashCache(memory).listing_of_media_away() is None
+    assert not HashCache(memory).media_are_gone()
     second.unlink()
-    assert HashCache(memory).listing_of_media_away() == "kept"
+    assert HashCache(memory).media_are_gone()
+    assert HashCache(memory).kept_listing == "kept"
+    assert not HashCache(tmp_path / "nothing.json").media_are_gone()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 3}', '{"a": [1]}', '{"a": {"b": 1}}'])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,9 +13,12 @@ from media_factory import write_video
 from workflow_runner import Workflow
 
 from pipeline.cache.manifest import FeatureSet
+from pipeline.config import resolve
+from pipeline.contracts import Clip
 from pipeline.corpora.demo.actors import make_actor
 from pipeline.corpora.demo.face import draw_face
 from pipeline.corpora.demo.motion import FACE_AXES, Pose
+from pipeline.prediction import _visual_features
 
 NAMES = ("anna", "ben")
 
@@ -66,6 +71,20 @@ def test_another_extractor_reads_the_crops_alone(kept):
         np.testing.assert_array_equal(first.read(name).times_s, second.read(name).times_s)
 
 
+def test_prediction_sees_what_was_trained_on(kept):
+    resolved = resolve(config())
+    clip = Clip("anna", "s", "s", video_path=kept.folder / "media" / "anna.mp4")
+    with FeatureSet(
+        kept.folder / "cache/table" / resolved["features"]["visual"]["id"] / "manifest.json"
+    ) as held:
+        expected = held.read("anna")
+    assert_close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4 * np.abs(expected.x).max())
+    assert_close(_visual_features(clip, resolved, []).x, expected.x)
+    del resolved["crops"]
+    with pytest.raises(AssertionError):
+        assert_close(_visual_features(clip, resolved, []).x, expected.x)
+
+
 def test_media_that_are_away_stop_a_job_that_needs_them_and_no_clip_is_to_blame(kept):
     cfg = kept.avemo("config", "show", "--config", "config.yaml", "--part", "crops")
     (tracks,) = kept.folder.glob("cache/table/mtcnn-*/0000.h5")
@@ -80,6 +99,9 @@ def test_media_that_are_away_stop_a_job_that_needs_them_and_no_clip_is_to_blame(
     assert "the shard's other media are gone too: mount them" in told
     assert "all 2 clips of table lack theirs: mount them" in listed
     assert "2 computed, 0 reused, 0 failed" in kept.avemo("faces", "crops", *arguments)
+    arguments[arguments.index("--faces") + 1] = "crops.h5"
+    told = kept.avemo("faces", "crops", *arguments, succeeds=False)
+    assert re.search("crops.h5: expected a shard of mtcnn-.*, found crops-.*; correct --faces", told)
 
 
 def test_the_crops_are_listed_checked_and_told_of_like_any_component(kept):
