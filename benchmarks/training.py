@@ -3,34 +3,38 @@
 Released way: time before batch; attention by hand (bmm, softmax, dropout, bmm, and the mean of the
 weights over heads, which nobody reads); keys and values embedded, normalised and projected apart in
 every cross layer; PyTorch's dropout. Both sides use the parameters of one model, so that in
-evaluation mode they must give the same logits.
+evaluation mode they must give the same logits. Our side runs as the workflow runs it, with its settings
+of the C library's memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import time
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
+from benchmarks.results import publish
+from benchmarks.sides import WORKFLOW, Side, Work
+from benchmarks.steps import CLASSES, CLIPS, Forward, compare, fresh_run, random_batch, steps
 from pipeline.dataset.batch import Batch
 from pipeline.models.attention import Attention, Block, Encoder, sinusoid
 from pipeline.models.auxformer import AuxFormer
+from pipeline.training.steps import joint
 
-CLIPS, AUDIO_FRAMES, VISUAL_FRAMES, CLASSES = 32, 150, 75, 6
-
+FRAMES = 150, 75
+RELEASED, DEFAULT = "width 50, auxiliary x3", "width 130 (default)"
 SETTINGS = {
-    "width 50, auxiliary x3": (AuxFormer.Config(width=50, aux_repeats=3), 50, 4096),
-    "width 130 (default)": (AuxFormer.Config(), 130, 4096),
+    RELEASED: (AuxFormer.Config(width=50, aux_repeats=3), (50, 4096)),
+    DEFAULT: (AuxFormer.Config(), (130, 4096)),
 }
 """Config and widths of both inputs: the code as released in 2022, the paper's sizes."""
 
-Forward = Callable[[Batch], dict[str, Tensor]]
+TOLERANCE = 1e-4
+BAR = 2.5
 
 
 def released(model: AuxFormer, batch: Batch) -> dict[str, Tensor]:
@@ -105,17 +109,6 @@ def attend(attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> t
     return attention.project_out(out_TBD), weights.view(clips, heads, steps, -1).sum(dim=1) / heads
 
 
-def random_batch(audio_dim: int, visual_dim: int) -> Batch:
-    """Clips of full length."""
-    return Batch(
-        torch.randn(CLIPS, AUDIO_FRAMES, audio_dim),
-        torch.randn(CLIPS, VISUAL_FRAMES, visual_dim),
-        torch.ones(CLIPS, AUDIO_FRAMES, dtype=torch.bool),
-        torch.ones(CLIPS, VISUAL_FRAMES, dtype=torch.bool),
-        torch.randint(CLASSES, (CLIPS,)),
-    )
-
-
 def update(model: AuxFormer, optimizer: torch.optim.Optimizer, forward: Forward, batch: Batch) -> None:
     """One step as released: three cross-entropies, clipped gradients, Adam."""
     optimizer.zero_grad()
@@ -125,44 +118,58 @@ def update(model: AuxFormer, optimizer: torch.optim.Optimizer, forward: Forward,
     optimizer.step()
 
 
-def compare(config: AuxFormer.Config, audio_dim: int, visual_dim: int, rounds: int) -> dict[str, float]:
-    """Best wall and CPU seconds a step of both, taken in turn; largest difference of logits."""
-    model = AuxFormer(config, audio_dim=audio_dim, visual_dim=visual_dim, outputs=CLASSES)
+def theirs(setting: str) -> Work:
+    """Steps the released way."""
+    model, batch = start(setting)
     optimizer = torch.optim.Adam(model.parameters(), lr=7.25e-4)
-    batch = random_batch(audio_dim, visual_dim)
-    sides: dict[str, Forward] = {"ours": lambda b: model(b).logits, "theirs": lambda b: released(model, b)}
-    model.eval()
-    with torch.no_grad():
-        ours, theirs = (forward(batch) for forward in sides.values())
-    row = {"max_diff": max(float((ours[name] - theirs[name]).abs().max()) for name in ours)}
-    model.train()
-    wall, cpu = dict.fromkeys(sides, math.inf), dict.fromkeys(sides, math.inf)
-    for _ in range(rounds + 1):  # the first is slow, so it is never the best
-        for side, forward in sides.items():
-            begin, begin_cpu = time.perf_counter(), time.process_time()
-            update(model, optimizer, forward, batch)
-            wall[side] = min(wall[side], time.perf_counter() - begin)
-            cpu[side] = min(cpu[side], time.process_time() - begin_cpu)
-    for name, times in (("wall", wall), ("cpu", cpu)):
-        row |= {f"{name}_ours_s": times["ours"], f"{name}_theirs_s": times["theirs"]}
-        row[f"{name}_ratio"] = times["theirs"] / times["ours"]
-    return row
+    return steps(
+        f"{setting}, released way",
+        model,
+        lambda b: released(model, b),
+        lambda b: update(model, optimizer, lambda b: released(model, b), b),
+        batch,
+    )
+
+
+def ours(setting: str) -> Work:
+    """Steps of this pipeline."""
+    model, batch = start(setting)
+    run = fresh_run(model)
+    return steps(
+        f"{setting}, ours", model, lambda b: model(b).logits, lambda b: joint(run, b, "benchmark"), batch
+    )
+
+
+def start(setting: str) -> tuple[AuxFormer, Batch]:
+    """Model and batch, the same in every process."""
+    torch.manual_seed(0)
+    config, dims = SETTINGS[setting]
+    model = AuxFormer(config, audio_dim=dims[0], visual_dim=dims[1], outputs=CLASSES)
+    return model, random_batch(FRAMES, dims)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print one line a setting."""
+    """Race both sides in each setting; add their rows to the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", help="not used; every benchmark is given it")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
-    parser.add_argument("--rounds", type=int, default=3, help="timed steps of each side (default 3)")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    rows = {name: compare(*setting, options.rounds) for name, setting in SETTINGS.items()}
-    columns = list(next(iter(rows.values())))
-    print(f"{CLIPS} clips, {AUDIO_FRAMES} x {VISUAL_FRAMES} frames, float32, {options.threads} threads")
-    print(f"{'AuxFormer':<24}" + "".join(f"{column:>15}" for column in columns))
-    for name, row in rows.items():
-        print(f"{name:<24}" + "".join(f"{row[column]:>15.3g}" for column in columns))
+    parser.add_argument("--rounds", type=int, default=5, help="timed steps of each side (default 5)")
+    asked = parser.parse_args(arguments)
+    rows = []
+    for name in SETTINGS:
+        sides = {
+            "released way": Side(theirs, (name,), threads=asked.threads),
+            "ours": Side(ours, (name,), threads=asked.threads, environment=tuple(WORKFLOW.items())),
+        }
+        rows += compare(name, sides, {"ours": TOLERANCE}, asked.rounds)
+    against = "An AuxFormer training step, against one written as its code is released"
+    shape = f"{CLIPS} clips, {FRAMES[0]} x {FRAMES[1]} frames, float32, {asked.threads} threads, dropout on"
+    bars = {
+        f"{against}, {row['model']}": (row["ratio"], BAR)
+        for row in rows
+        if (row["model"], row["way"]) == (RELEASED, "ours")
+    }
+    publish("training", f"{against}: {shape}. max_diff is of logits, in evaluation mode.", rows, bars)
 
 
 if __name__ == "__main__":

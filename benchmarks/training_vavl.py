@@ -4,22 +4,23 @@ Released way: frames as (time, batch, dim) into blocks that read (batch, time, d
 positions repeated for every row; pointwise and depthwise convolutions channels first; Swish and GLU from
 their formulas; PyTorch's dropout; gradients of the audio-visual loss taken through the whole network
 although only its head is updated; an Adam a module. Both sides use the parameters of one model, so that
-in evaluation mode they must give the same logits. CPU time: other work on the machine changes little.
+in evaluation mode they must give the same logits. Our side runs as the workflow runs it, with its
+settings of the C library's memory.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
-import time
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.results import publish
+from benchmarks.sides import WORKFLOW, Side, Work
+from benchmarks.steps import CLASSES, CLIPS, compare, fresh_run, random_batch, steps
 from pipeline.dataset.batch import Batch
-from pipeline.dataset.tasks import Classes
 from pipeline.models.conformer import (
     Conformer,
     ConformerBlock,
@@ -29,18 +30,19 @@ from pipeline.models.conformer import (
     positions,
 )
 from pipeline.models.vavl import VAVL
-from pipeline.training.config import TrainingConfig
-from pipeline.training.state import RunState
 from pipeline.training.steps import alternating
 
-CLIPS, AUDIO_FRAMES, VISUAL_FRAMES, CLASSES = 32, 125, 75, 6
-AUDIO_DIM, VISUAL_DIM = 1024, 1408
+FRAMES, DIMS = (125, 75), (1024, 1408)
 
 SETTINGS = {
     "as released": VAVL.Config(as_published_code=True),
     "time attends to time": VAVL.Config(),
 }
 """The released mathematics, clips mixed; the default, with the blocks given (batch, time, dim)."""
+
+TOLERANCES = {"float32": 1e-4, "bfloat16": 0.1}
+BARS = {"float32": 2.0, "bfloat16": 3.5}
+"""By the precision of our side."""
 
 
 def represent(model: VAVL, modality: str, x_BTF: Tensor) -> Tensor:
@@ -175,77 +177,65 @@ def released_step(model: VAVL) -> Callable[[Batch], None]:
     return step
 
 
-def our_step(model: VAVL, *, bfloat16: bool = False) -> Callable[[Batch], None]:
+def theirs(setting: str) -> Work:
+    """Steps the released way."""
+    model, batch = start(setting)
+    outputs, step = released_outputs, released_step(model)
+    return steps(f"{setting}, released way", model, lambda b: outputs(model, b), step, batch)
+
+
+def ours(setting: str, precision: str) -> Work:
     """The same three updates by this pipeline."""
-    config = TrainingConfig(
-        procedure="alternating", lr=5e-5, weight_decay=5e-7, betas=(0.95, 0.999), clip_norm=None, device="cpu"
+    model, batch = start(setting)
+    run = fresh_run(
+        model,
+        **{"procedure": "alternating", "lr": 5e-5, "weight_decay": 5e-7, "betas": (0.95, 0.999)},
+        clip_norm=None,
+        precision=precision,
     )
-    task = Classes([str(number) for number in range(CLASSES)])
-    run = RunState.fresh(model, task, config, "split00", torch.device("cpu"))
 
-    def step(batch: Batch) -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            alternating(run, batch, "benchmark")
+    def forward(batch: Batch) -> dict[str, Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            return model(batch).logits
 
-    return step
-
-
-def random_batch() -> Batch:
-    """Clips of full length."""
-    return Batch(
-        torch.randn(CLIPS, AUDIO_FRAMES, AUDIO_DIM),
-        torch.randn(CLIPS, VISUAL_FRAMES, VISUAL_DIM),
-        torch.ones(CLIPS, AUDIO_FRAMES, dtype=torch.bool),
-        torch.ones(CLIPS, VISUAL_FRAMES, dtype=torch.bool),
-        torch.randint(CLASSES, (CLIPS,)),
+    return steps(
+        f"{setting}, ours, {precision}", model, forward, lambda b: alternating(run, b, "benchmark"), batch
     )
 
 
-@torch.no_grad()
-def difference(model: VAVL, batch: Batch) -> float:
-    """Largest difference of the logits of both sides, in evaluation mode."""
-    model.eval()
-    theirs, ours = released_outputs(model, batch), model(batch).logits
-    return max(float((ours[name] - theirs[name]).abs().max()) for name in theirs)
-
-
-def compare(config: VAVL.Config, rounds: int) -> dict[str, float]:
-    """Best CPU seconds a step of each side, taken in turn, and ratios to the released way."""
-    model = VAVL(config, audio_dim=AUDIO_DIM, visual_dim=VISUAL_DIM, outputs=CLASSES)
-    batch = random_batch()
-    row = {"max_diff": difference(model, batch)}
-    sides = {
-        "released": released_step(model),
-        "ours": our_step(model),
-        "bfloat16": our_step(model, bfloat16=True),
-    }
-    cpu = dict.fromkeys(sides, math.inf)
-    for _ in range(rounds + 1):  # the first round warms up; a best time is never among its
-        for name, step in sides.items():
-            begin = time.process_time()
-            step(batch)
-            cpu[name] = min(cpu[name], time.process_time() - begin)
-    row |= {f"{name}_s": seconds for name, seconds in cpu.items()}
-    return row | {
-        "ratio": cpu["released"] / cpu["ours"],
-        "bfloat16_ratio": cpu["released"] / cpu["bfloat16"],
-    }
+def start(setting: str) -> tuple[VAVL, Batch]:
+    """Model and batch, the same in every process."""
+    torch.manual_seed(0)
+    model = VAVL(SETTINGS[setting], audio_dim=DIMS[0], visual_dim=DIMS[1], outputs=CLASSES)
+    return model, random_batch(FRAMES, DIMS)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print one line a setting."""
+    """Race all sides in each setting; add their rows to the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", help="not used; every benchmark is given it")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
-    parser.add_argument("--rounds", type=int, default=3, help="timed steps of each side (default 3)")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    rows = {name: compare(config, options.rounds) for name, config in SETTINGS.items()}
-    columns = list(next(iter(rows.values())))
-    print(f"{CLIPS} clips, {AUDIO_FRAMES} x {VISUAL_FRAMES} frames, {options.threads} threads")
-    print(f"{'VAVL':<24}" + "".join(f"{column:>15}" for column in columns))
-    for name, row in rows.items():
-        print(f"{name:<24}" + "".join(f"{row[column]:>15.3g}" for column in columns))
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
+    parser.add_argument("--rounds", type=int, default=2, help="timed steps of each side (default 2)")
+    asked = parser.parse_args(arguments)
+    rows = []
+    for name in SETTINGS:
+        sides = {"released way": Side(theirs, (name,), threads=asked.threads)} | {
+            precision: Side(
+                ours, (name, precision), threads=asked.threads, environment=tuple(WORKFLOW.items())
+            )
+            for precision in BARS
+        }
+        rows += compare(name, sides, TOLERANCES, asked.rounds)
+    against = (
+        "A VAVL training step (all three updates), against one written as its code is released in float32"
+    )
+    shape = f"{CLIPS} clips, {FRAMES[0]} x {FRAMES[1]} frames, {asked.threads} threads, dropout on"
+    bars = {
+        f"{against}: {row['model']}, {row['way']}": (row["ratio"], BARS[row["way"]])
+        for row in rows
+        if row["way"] in BARS
+    }
+    publish("training_vavl", f"{against}: {shape}. max_diff is of logits, in evaluation mode.", rows, bars)
 
 
 if __name__ == "__main__":

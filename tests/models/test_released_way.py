@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from benchmarks.training import random_batch, released, update
+from benchmarks.steps import random_batch
+from benchmarks.training import released, update
 from pipeline.models.auxformer import AuxFormer
 
 NO_DROPOUT = {
@@ -16,7 +17,7 @@ NO_DROPOUT = {
 def test_equal_logits_and_gradients(config):
     torch.manual_seed(0)
     config = AuxFormer.Config(width=8, heads=2, layers=2, **NO_DROPOUT, **config)
-    model, batch = AuxFormer(config, audio_dim=8, visual_dim=10, outputs=6), random_batch(8, 10)
+    model, batch = AuxFormer(config, audio_dim=8, visual_dim=10, outputs=6), random_batch((150, 75), (8, 10))
     still = torch.optim.SGD(model.parameters(), lr=0.0)
     gradients = []
     for forward in (lambda b: model(b).logits, lambda b: released(model, b)):
