@@ -165,9 +165,9 @@ def projection(features: int, width: int) -> nn.Module:
     return nn.Identity() if features == width else nn.Linear(features, width, bias=False)
 
 
-def xavier_linear(features: int, outputs: int) -> nn.Linear:
+def xavier_linear(features: int, outputs: int, kind: type[nn.Linear] = nn.Linear) -> nn.Linear:
     """A linear layer as MulT starts it: Xavier-uniform weights, zero bias."""
-    layer = nn.Linear(features, outputs)
+    layer = kind(features, outputs)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

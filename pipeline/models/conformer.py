@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from pipeline.models.attention import xavier_linear
 from pipeline.models.base import SystemConfig, heads_divide_width
 from pipeline.models.dropout import Dropout
+from pipeline.models.linear import Linear
 
 
 class ConformerConfig(SystemConfig):
@@ -87,7 +88,7 @@ class Conformer(nn.Module):
         super().__init__()
         self.width, self.vendored = config.width, config.vendored_attention
         self.across_batch = config.batch_axis_attention
-        self.project = xavier_linear(features, config.width)
+        self.project = xavier_linear(features, config.width, Linear)
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(ConformerBlock(config) for _ in range(layers))
 
@@ -132,10 +133,10 @@ class FeedForward(nn.Sequential):
         hidden = config.ffn_ratio * config.width
         super().__init__(
             nn.LayerNorm(config.width),
-            xavier_linear(config.width, hidden),
+            xavier_linear(config.width, hidden, Linear),
             nn.SiLU(),
             Dropout(config.dropout),
-            xavier_linear(hidden, config.width),
+            xavier_linear(hidden, config.width, Linear),
             Dropout(config.dropout),
         )
 
@@ -148,17 +149,17 @@ class RelativeAttention(nn.Module):
         self.heads = config.heads
         self.scale = (config.width if config.vendored_attention else config.width // config.heads) ** -0.5
         self.norm = nn.LayerNorm(config.width)
-        self.project_in = nn.Linear(config.width, 3 * config.width)
+        self.project_in = Linear(config.width, 3 * config.width)
         for part in self.project_in.weight.chunk(3):
             nn.init.xavier_uniform_(part)
         nn.init.zeros_(self.project_in.bias)
-        self.project_position = nn.Linear(config.width, config.width, bias=False)
+        self.project_position = Linear(config.width, config.width, bias=False)
         nn.init.xavier_uniform_(self.project_position.weight)
         self.content_bias = nn.Parameter(torch.empty(config.heads, config.width // config.heads))
         self.position_bias = nn.Parameter(torch.empty(config.heads, config.width // config.heads))
         nn.init.xavier_uniform_(self.content_bias)
         nn.init.xavier_uniform_(self.position_bias)
-        self.project_out = xavier_linear(config.width, config.width)
+        self.project_out = xavier_linear(config.width, config.width, Linear)
         self.weight_dropout = Dropout(config.dropout)
         self.dropout = Dropout(config.dropout)
 
@@ -215,12 +216,12 @@ class ConvolutionModule(nn.Module):
         super().__init__()
         width, kernel = config.width, config.depthwise_kernel
         self.norm_in = nn.LayerNorm(width)
-        self.pointwise_in = nn.Linear(width, 2 * width)
+        self.pointwise_in = Linear(width, 2 * width)
         self.depthwise = nn.Conv2d(
             width, width, (1, kernel), padding=(0, kernel // 2), groups=width, bias=False
         )
         self.norm = FrameBatchNorm(width)
-        self.pointwise_out = nn.Linear(width, width)
+        self.pointwise_out = Linear(width, width)
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x_BTD: Tensor, mask_BT: Tensor | None) -> Tensor:
