@@ -1,17 +1,20 @@
 """What the systems are held to: parameters of every variant, checks passed by each system, parity.
 
 Runs the tests of `tests/models` and `tests/training` in this process and counts those of each system.
+One thread a process, as `make test` has: their tensors are small, and threads would mostly wait for each other.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pipeline.models import MODELS
 
@@ -56,6 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", default="", help="run tests that match, as pytest's -k does")
     options = parser.parse_args(arguments)
     sys.path.insert(0, str(TESTS))
+    os.environ["OMP_NUM_THREADS"] = "1"  # of processes that tests start
+    torch.set_num_threads(1)
     right = print_counts()
     print_parity()
     tally = Tally()
