@@ -40,6 +40,7 @@ from pipeline.config import (
     weights_named,
 )
 from pipeline.contracts import AvemoError, digest
+from pipeline.corpora.hashes import HashCache
 from pipeline.layout import Layout
 from pipeline.registry import nearest
 from pipeline.report.definitions import read_paper
@@ -304,9 +305,10 @@ def resolve_cached(raw: dict[str, Any], folder: Path = Path(".avemo")) -> Study:
 
 
 def _marked(study: Study) -> Study:
-    """Whether each corpus is generated is asked of its folder, which may have come after the config."""
+    """Whether each corpus is generated is asked of its folder, which may have come after the config, or be away."""
     for run in study.runs.values():
-        run["corpus"]["synthetic"] = corpus_of(run).synthetic
+        kept = HashCache(Layout(run).hashes)
+        run["corpus"]["synthetic"] = corpus_of(run).synthetic or kept.synthetic_and_gone
     return study
 
 

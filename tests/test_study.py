@@ -7,6 +7,8 @@ import pytest
 
 from pipeline.config import read_config, resolve
 from pipeline.contracts import AvemoError
+from pipeline.corpora.base import MARKER
+from pipeline.corpora.hashes import HashCache
 from pipeline.report.definitions import papers, read_paper
 from pipeline.study import Study, expand, overlaid, resolve_cached, resolve_study
 
@@ -146,6 +148,25 @@ def test_the_cached_resolution_is_the_same_and_is_made_once(demo, tmp_path):
     cached.write_text('{"runs": {}, "paper": "from the cache"}')
     assert resolve_cached(demo, tmp_path) == Study({}, "from the cache")
     assert resolve_cached(demo | {"run": "other"}, tmp_path).run()["run"] == "other"
+
+
+def test_a_generated_corpus_whose_folder_is_away_still_counts_as_generated(demo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    demo["corpus"] = {"name": "crema_d", "config": {"root": "clips"}}
+    film = Path("clips/VideoFlash/1001_DFA_ANG_XX.flv")
+    film.parent.mkdir(parents=True)
+    film.write_bytes(b"film")
+    assert not resolve_cached(demo, tmp_path / "known").run()["corpus"]["synthetic"]
+    Path("clips", MARKER).touch()
+    study = resolve_cached(demo, tmp_path / "known")
+    assert study.run()["corpus"]["synthetic"]
+    hashes = HashCache(study.layouts["demo"].hashes)
+    hashes.sha256(film)
+    hashes.keep_listing("kept", synthetic=True)
+    hashes.path.parent.mkdir(parents=True)
+    hashes.save()
+    Path("clips").rename("away")
+    assert resolve_cached(demo, tmp_path / "known").run()["corpus"]["synthetic"]
 
 
 @pytest.mark.parametrize("several", [False, True])

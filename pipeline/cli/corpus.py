@@ -47,7 +47,7 @@ def index(
         # The corpus' tables; media that no clip uses are not worth reading.
         if path.is_file() and not is_media(path):
             known.sha256(path)
-    known.keep_listing(corpus.fingerprint(known))
+    known.keep_listing(corpus.fingerprint(known), corpus.synthetic)
     known.save()
     write_table(out, rows)
     typer.echo(f"{len(rows)} clips: {_statuses(rows)}")

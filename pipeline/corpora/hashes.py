@@ -19,8 +19,8 @@ from typing import Any
 
 from pipeline.aside import aside
 
-LISTING = "listing"
-"""The fact that holds what the corpus was when its clip table was made."""
+LISTING, SYNTHETIC = "listing", "synthetic"
+"""The facts that hold what the corpus was when its clip table was made, and whether it said to be generated."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,6 @@ class HashCache:
 
     def __init__(self, path: Path):
         self.path = path
-        self.known = _read(path)
         self.used: dict[str, Known] = {}
         self.used_facts: dict[str, Any] = {}
         self.changed = False
@@ -46,6 +45,11 @@ class HashCache:
     def sha256(self, path: Path) -> str:
         """The hash of the file's bytes, hex; from memory where size and time of change are as they were."""
         return self._look(str(path), path.stat()).sha256
+
+    @cached_property
+    def known(self) -> dict[str, Known]:
+        """Files by path, as last seen."""
+        return _read(self.path)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -76,14 +80,19 @@ class HashCache:
             found.append((path, stat.st_size, since_ns))
         return sorted(found)
 
-    def keep_listing(self, fingerprint: str) -> None:
+    def keep_listing(self, fingerprint: str, synthetic: bool = False) -> None:
         """Remember what the corpus was when these files were hashed."""
-        self.used_facts[LISTING] = fingerprint
+        self.used_facts |= {LISTING: fingerprint, SYNTHETIC: synthetic}
 
     @property
     def kept_listing(self) -> str | None:
         """What `keep_listing` was last given."""
         return self.facts.get(LISTING)
+
+    @property
+    def synthetic_and_gone(self) -> bool:
+        """Whether the corpus said to be generated, and its media are not there to say so again."""
+        return bool(self.facts.get(SYNTHETIC)) and self.media_are_gone()
 
     def media_are_gone(self) -> bool:
         """Whether media were hashed, and none of them is there any more. Looks no further than to the first."""
@@ -95,8 +104,9 @@ class HashCache:
         with aside(self.path) as temporary:
             temporary.write_text(json.dumps({name: astuple(known) for name, known in self.used.items()}))
         if self.used_facts:
+            kept = {key: self.facts[key] for key in (LISTING, SYNTHETIC) if key in self.facts}
             with aside(_facts_path(self.path)) as temporary:
-                temporary.write_text(json.dumps(self.used_facts))
+                temporary.write_text(json.dumps(kept | self.used_facts))
 
     def save_if_changed(self) -> None:
         """`save` what had to be read again, so that it is read once; a cache of others is left alone."""

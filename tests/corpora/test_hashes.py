@@ -96,6 +96,21 @@ def test_media_are_gone_when_none_is_left_whatever_else_there_is(file, memory, t
     assert not HashCache(tmp_path / "nothing.json").media_are_gone()
 
 
+def test_what_a_corpus_said_of_itself_holds_while_its_media_are_away(file, memory):
+    hashes = HashCache(memory)
+    hashes.sha256(file)
+    hashes.keep_listing("kept", synthetic=True)
+    hashes.save()
+    other = HashCache(memory)
+    other.fact("table", lambda: 1)
+    other.sha256(file)
+    other.save()
+    assert HashCache(memory).kept_listing == "kept"
+    assert not HashCache(memory).synthetic_and_gone
+    file.unlink()
+    assert HashCache(memory).synthetic_and_gone
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 3}', '{"a": [1]}', '{"a": {"b": 1}}'])
 def test_a_damaged_memory_knows_nothing(text, file, memory):
     memory.write_text(text)
