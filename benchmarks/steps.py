@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.sides import Side, Work, race
+from benchmarks.sides import CORES, Side, Work, race
 from pipeline.dataset.batch import Batch
 from pipeline.dataset.tasks import Classes
 from pipeline.models.base import System
@@ -62,21 +62,31 @@ def compare(
 ) -> list[dict[str, Any]]:
     """A row a side: best wall seconds a step, by turns after a step that warms up; the first side is the reference.
 
+    A round is a step for each core: as many processes with one each (`shards`), or one process with all.
+
     Raises `SystemExit` if the logits of a side differ from the reference's by more than its
     ``tolerances``, or are not finite.
     """
-    found = race(sides, items=1, rounds=rounds)
+    found = race(sides, items=CORES, rounds=rounds)
     reference, *_ = found.values()
     rows = []
     for way, timing in found.items():
-        (ours,), (theirs,) = timing.outputs, reference.outputs
-        difference = max(float(np.abs(ours[head] - theirs[head]).max()) for head in theirs)
+        pairs = zip(timing.outputs, reference.outputs, strict=True)
+        difference = max(
+            float(np.abs(ours[head] - theirs[head]).max()) for ours, theirs in pairs for head in theirs
+        )
         if not difference <= tolerances.get(way, math.inf):
             raise SystemExit(
                 f"{shape}, {way}: expected logits within {tolerances[way]:g}, found {difference:g}"
             )
         ratio = reference.seconds / timing.seconds
         rows.append(
-            {"model": shape, "way": way, "step_s": timing.seconds, "ratio": ratio, "max_diff": difference}
+            {
+                "model": shape,
+                "way": way,
+                "step_s": timing.seconds / CORES,
+                "ratio": ratio,
+                "max_diff": difference,
+            }
         )
     return rows
