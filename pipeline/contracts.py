@@ -155,6 +155,6 @@ as a fraction of its own (1: there was no other)."""
 
 
 class TrackStatus:
-    """Values of a track's ``status`` column."""
+    """Values of a track's ``status`` column: no face, one of a key frame, one near that in size, one on a line over a gap."""
 
     missing, detected, tracked, interpolated = 0.0, 1.0, 2.0, 3.0

@@ -1,4 +1,4 @@
-"""One face per clip: detect (`pipeline.faces.cascade`), link over time, choose, fill short gaps."""
+"""One face per clip: detect (`pipeline.faces.cascade`) and track, link over time, choose, fill short gaps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -28,16 +28,19 @@ FACE = slice(0, 15)
 STATUS, N_FACES, MARGIN = (TRACK_COLUMNS.index(name) for name in ("status", "n_faces", "margin"))
 # Boxes of one face in consecutive key frames overlap by more than this.
 LINK_IOU = 0.3
-# A head may turn within this, so that no two key frames of slow video lie farther apart than need be.
-KEY_S = 0.15
+# Faces come and go within this, so that no two key frames of slow video lie farther apart than need be.
+KEY_S = 0.3
+NEAR = 0.4
+"""Between key frames faces are looked for from this share of the smallest one's size."""
 
 
 @dataclass
 class Seen:
-    """What detection left of a clip; ``faces[i]`` is ``(n, 15)``, None if frame ``i`` is no key frame."""
+    """What detection left of a clip, frame by frame; ``faces[i]`` is ``(n, 15)``."""
 
     times_s: list[float] = field(default_factory=list)
-    faces: list[np.ndarray | None] = field(default_factory=list)
+    faces: list[np.ndarray] = field(default_factory=list)
+    is_key: list[bool] = field(default_factory=list)
     size: tuple[int, int] = (1, 1)
 
 
@@ -45,7 +48,7 @@ class FaceTracker:
     """The track of a clip's main face."""
 
     name: ClassVar[str] = "mtcnn"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     class Config(ComponentConfig):
         """Settings of detection, linking and filling."""
@@ -58,12 +61,11 @@ class FaceTracker:
         """Ratio of neighbouring scales of MTCNN's image pyramid."""
         score: float = Field(default=0.9, ge=0, le=1)
         """Final score from which a detection counts as a face."""
-        key_every: int = Field(default=1, ge=1)
-        """Faces are detected in every so many frames (slow video: each 0.15 s), and interpolated between."""
+        key_every: int = Field(default=8, ge=1)
+        """In every so many frames (slow video: each 0.3 s) faces of any size are looked for; in those between,
+        faces of about the size that was found."""
         max_gap_s: float = Field(default=0.5, ge=0)
         """Longest time between two detections that is interpolated."""
-        batch_size: int = speed(8, ge=1)
-        """Frames detected at once."""
         device: str = speed("auto")
         """Torch device; auto takes a GPU if there is one."""
 
@@ -87,48 +89,50 @@ class FaceTracker:
         """``(time_s, frame (height, width, 3) uint8 RGB)`` to ``x (frames, 18)``, see `TRACK_COLUMNS`.
 
         Rows without a face hold zeros, status `TrackStatus.missing` and the
-        number of faces seen. A frame between key frames takes ``n_faces`` from
-        the key frame before it. Frames stream; none is kept.
+        number of faces seen. Frames stream; those up to the next key frame are kept.
         """
         seen = self._detect(frames)
         times_s = np.asarray(seen.times_s, dtype=np.float64)
         chosen, margin = choose(link(seen.faces), seen.size)
-        x = fill(chosen, seen.faces, times_s, self.config.max_gap_s)
+        x = fill(chosen, seen.is_key, times_s, self.config.max_gap_s)
+        x[:, N_FACES] = [len(found) for found in seen.faces]
         x[:, MARGIN] = margin
         return FeatureSequence(x, times_s)
 
     def _detect(self, frames: Iterable[tuple[float, np.ndarray]]) -> Seen:
         seen = Seen()
-        batch: list[tuple[int, np.ndarray]] = []
-        between: tuple[int, np.ndarray] | None = None
-        key, key_s = -self.config.key_every, -np.inf
-        for number, (time_s, frame) in enumerate(frames):
+        group: list[np.ndarray] = []
+        key_s = -np.inf
+        for time_s, frame in frames:
             if frame.ndim != 3 or frame.shape[2] != 3:
                 raise AvemoError(
                     f"expected frames (height, width, 3), found {frame.shape}; convert them to RGB"
                 )
+            full = len(group) == self.config.key_every or time_s - key_s >= KEY_S
+            if not group or full or frame.shape != group[0].shape:
+                self._detect_group(group, seen)
+                group, key_s = [], time_s
+            group.append(frame)
             seen.times_s.append(time_s)
-            seen.faces.append(None)
-            seen.size = frame.shape[:2]
-            if number - key < self.config.key_every and time_s - key_s < KEY_S:
-                between = (number, frame)
-                continue
-            between, key, key_s = None, number, time_s
-            batch.append((number, frame))
-            if len(batch) == self.config.batch_size:
-                self._detect_batch(batch, seen)
-                batch = []
-        # The last frame is always a key frame: nothing follows it to interpolate to.
-        self._detect_batch(batch if between is None else [*batch, between], seen)
+        self._detect_group(group, seen)
         return seen
 
-    def _detect_batch(self, batch: list[tuple[int, np.ndarray]], seen: Seen) -> None:
-        for shape, same in groupby(batch, key=lambda item: item[1].shape):
-            numbers, frames = zip(*same, strict=True)
-            found = self._cascade.detect(np.stack(frames), self.config.min_face * min(shape[:2]))
-            for number, faces in zip(numbers, found, strict=True):
-                seen.faces[number] = faces[faces[:, 4] >= self.config.score]
+    def _detect_group(self, group: list[np.ndarray], seen: Seen) -> None:
+        """Find the faces of a key frame, and of the frames up to the next."""
+        if not group:
+            return
+        seen.size = group[0].shape[:2]
+        least_px = self.config.min_face * min(seen.size)
+        (key,) = self._found(group[:1], least_px)
+        if len(key):
+            least_px = max(least_px, NEAR * float((key[:, 2:4] - key[:, :2]).min()))
+        seen.faces += [key, *(self._found(group[1:], least_px) if group[1:] else [])]
+        seen.is_key += [True, *(False for _ in group[1:])]
         _give_back_memory()
+
+    def _found(self, frames: list[np.ndarray], least_px: float) -> list[np.ndarray]:
+        found = self._cascade.detect(np.stack(frames), least_px)
+        return [faces[faces[:, 4] >= self.config.score] for faces in found]
 
 
 def _give_back_memory() -> None:
@@ -149,7 +153,7 @@ Track = dict[int, np.ndarray]
 """A face over time: frame number to the 15 columns of `FACE`."""
 
 
-def link(faces: list[np.ndarray | None]) -> list[Track]:
+def link(faces: list[np.ndarray]) -> list[Track]:
     """Join each frame's faces to the tracks whose last box they overlap most, best pairs first.
 
     A track stays open however long its face is away, so that a face that was
@@ -157,8 +161,6 @@ def link(faces: list[np.ndarray | None]) -> list[Track]:
     """
     tracks: list[Track] = []
     for number, found in enumerate(faces):
-        if found is None or len(found) == 0:
-            continue
         free = set(range(len(found)))
         overlaps = [iou(next(reversed(track.values()))[:4], found[:, :4]) for track in tracks]
         pairs = [(row[i], t, i) for t, row in enumerate(overlaps) for i in free if row[i] > LINK_IOU]
@@ -194,32 +196,22 @@ def choose(tracks: list[Track], size: tuple[int, int]) -> tuple[Track, float]:
     return tracks[best], 1 - second / weights[best] if weights[best] > 0 else 0.0
 
 
-def fill(track: Track, faces: list[np.ndarray | None], times_s: np.ndarray, max_gap_s: float) -> np.ndarray:
-    """``x (frames, 18)``: detections in place, and straight lines over gaps of at most ``max_gap_s``.
+def fill(track: Track, is_key: list[bool], times_s: np.ndarray, max_gap_s: float) -> np.ndarray:
+    """``x (frames, 18)``: found faces in place, and straight lines over gaps of at most ``max_gap_s``.
 
-    Frames between neighbouring key frames are `TrackStatus.tracked`; where a
-    key frame lacks the face, the whole gap is `TrackStatus.interpolated`.
+    A face is `TrackStatus.detected` in a key frame, `TrackStatus.tracked` in others, and
+    `TrackStatus.interpolated` in a gap.
     """
     x = np.zeros((len(times_s), len(TRACK_COLUMNS)), dtype=np.float32)
-    x[:, N_FACES] = _carried(faces)
     for number, row in track.items():
-        x[number, FACE], x[number, STATUS] = row, TrackStatus.detected
-    numbers = sorted(track)
-    for first, last in pairwise(numbers):
+        x[number, FACE] = row
+        x[number, STATUS] = TrackStatus.detected if is_key[number] else TrackStatus.tracked
+    for first, last in pairwise(sorted(track)):
         inside = np.arange(first + 1, last)
         gap_s = times_s[last] - times_s[first]
         if len(inside) == 0 or gap_s > max_gap_s:
             continue
         part = ((times_s[inside] - times_s[first]) / gap_s)[:, None] if gap_s > 0 else 0.5
         x[inside, FACE] = (1 - part) * track[first] + part * track[last]
-        lost = any(faces[number] is not None for number in inside)
-        x[inside, STATUS] = TrackStatus.interpolated if lost else TrackStatus.tracked
+        x[inside, STATUS] = TrackStatus.interpolated
     return x
-
-
-def _carried(faces: list[np.ndarray | None]) -> list[int]:
-    """Number of faces per frame, kept from the last key frame."""
-    counts: list[int] = []
-    for found in faces:
-        counts.append(counts[-1] if found is None else len(found))
-    return counts

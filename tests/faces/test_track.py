@@ -106,24 +106,21 @@ def test_the_margin_is_how_far_the_runner_up_lies_behind():
 # -- filling -------------------------------------------------------------------
 
 
-def test_frames_between_key_frames_lie_on_a_line():
-    faces = [found(face(0, 0)), None, None, found(face(30, 60))]
-    x = fill({0: face(0, 0), 3: face(30, 60)}, faces, np.array([0, 0.04, 0.08, 0.12]), 0.5)
-    np.testing.assert_allclose(x[1, :4], [10, 20, 110, 120], rtol=1e-6)
+def test_found_faces_stay_as_they_are_and_tell_key_frames():
+    track = {n: face(n, 2 * n) for n in range(4)}
+    x = fill(track, [True, False, False, True], np.array([0, 0.04, 0.08, 0.12]), 0.5)
+    np.testing.assert_array_equal(x[:, :15], np.stack(list(track.values())))
     assert x[:, STATUS].tolist() == [TrackStatus.detected, *[TrackStatus.tracked] * 2, TrackStatus.detected]
-    assert x[:, N_FACES].tolist() == [1, 1, 1, 1]
 
 
-def test_lines_follow_time_not_frame_numbers():
-    faces = [found(face(0, 0)), None, found(face(100, 0))]
-    x = fill({0: face(0, 0), 2: face(100, 0)}, faces, np.array([0, 0.01, 0.1]), 0.5)
+def test_gaps_are_filled_by_lines_that_follow_time_not_frame_numbers():
+    x = fill({0: face(0, 0), 2: face(100, 0)}, [True] * 3, np.array([0, 0.01, 0.1]), 0.5)
     assert x[1, 0] == pytest.approx(10)
+    assert x[1, STATUS] == TrackStatus.interpolated
 
 
 def test_short_gaps_are_interpolated_and_long_ones_missing():
-    numbers = [0, 5, 30]
-    faces = [found(face(0, 0)) if n in numbers else found() for n in range(31)]
-    x = fill({n: face(0, 0) for n in numbers}, faces, np.arange(31) / 25, max_gap_s=0.5)
+    x = fill({n: face(0, 0) for n in (0, 5, 30)}, [True] * 31, np.arange(31) / 25, max_gap_s=0.5)
     assert set(x[1:5, STATUS]) == {TrackStatus.interpolated}
     assert set(x[6:30, STATUS]) == {TrackStatus.missing}
     assert not x[6:30, :15].any()
@@ -150,7 +147,7 @@ def test_boxes_are_those_of_the_library_called_per_frame(tracker, shared_data):
 
     detector = MTCNN(keep_all=True)
     for path in sorted((shared_data / "clips").glob("*.mp4")):
-        frames = list(islice(iter_frames(Clip(path.stem, "s", "g", video_path=path)), 4))
+        frames = list(islice(iter_frames(Clip(path.stem, "s", "g", video_path=path)), 10))
         found = detector.detect(np.stack([frame for _, frame in frames]), landmarks=True)
         for row, *parts in zip(tracker.track(frames).x, *found, strict=True):
             boxes, scores, points = (np.asarray(part, np.float32) for part in parts)
@@ -184,14 +181,20 @@ def test_means_over_cells_are_those_of_area_interpolation():
         torch.testing.assert_close(found[number], expected, rtol=1e-5, atol=1e-3)
 
 
-def test_speed_settings_leave_track_and_key_alone(tracker, shared_data):
-    clip = Clip("d18", "s", "g", video_path=shared_data / "clips" / "lp_d18.mp4")
-    frames = list(islice(iter_frames(clip), 20))
-    other = FaceTracker(FaceTracker.Config(device="cpu", batch_size=3))
-    np.testing.assert_allclose(other.track(frames).x, tracker.track(frames).x, atol=0.05)
-    assert other.key_part() == tracker.key_part()
+def test_the_key_follows_numbers_and_not_speed(tracker):
+    assert FaceTracker(FaceTracker.Config(device="auto")).key_part() == tracker.key_part()
     changed = FaceTracker(FaceTracker.Config(device="cpu", min_face=0.2))
     assert changed.key_part() != tracker.key_part()
+
+
+def test_a_face_much_smaller_than_the_first_is_found_by_the_next_key_frame(shared_data):
+    ((_, large),) = picture(shared_data / "faces" / "angelina_jolie.jpg")
+    shrunk = large[::10, ::10]
+    small = np.zeros_like(large)
+    small[: len(shrunk), : shrunk.shape[1]] = shrunk
+    tracker = FaceTracker(FaceTracker.Config(device="cpu", min_face=0.04, key_every=2))
+    x = tracker.track([(0.0, large), (0.04, small), (0.08, small)]).x
+    assert x[:, N_FACES].tolist() == [1, 0, 1]
 
 
 def test_a_group_has_several_faces_and_one_is_chosen(tracker, shared_data):
@@ -226,10 +229,12 @@ def test_a_change_of_size_within_a_clip_is_followed(tracker, shared_data):
     assert x[:, N_FACES].tolist() == [1, 1]
 
 
-def test_slow_video_has_only_key_frames(shared_data):
+def test_slow_video_has_only_key_frames(shared_data, tracker):
     _, frame = picture(shared_data / "faces" / "angelina_jolie.jpg")[0]
-    x = FaceTracker(FaceTracker.Config(device="cpu", key_every=3)).track([(n / 3, frame) for n in range(4)]).x
+    x = tracker.track([(n / 3, frame) for n in range(4)]).x
     assert set(x[:, STATUS]) == {TrackStatus.detected}
+    x = tracker.track([(n / 30, frame) for n in range(10)]).x
+    assert [n for n in range(10) if x[n, STATUS] == TrackStatus.detected] == [0, 8]
 
 
 def test_grey_frames_are_an_error(tracker):
