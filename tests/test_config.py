@@ -75,12 +75,12 @@ def test_one_systems_hyper_parameter_changes_that_system_alone(demo):
 def test_speed_settings_change_no_part_that_triggers(demo):
     before = resolve(demo)
     demo["training"]["device"] = "cpu"
-    demo["faces"] = {"batch_size": 3}
+    demo["faces"] = {"device": "cpu"}
     after = resolve(demo)
     assert report_part(before) == report_part(after)
     assert before["faces"]["id"] == after["faces"]["id"]
     assert after["systems"]["mult"]["speed"]["device"] == "cpu"
-    assert after["faces"]["speed"]["batch_size"] == 3
+    assert after["faces"]["speed"]["device"] == "cpu"
 
 
 def test_a_number_of_the_faces_moves_the_visual_features_but_not_the_audio(demo):

@@ -109,11 +109,11 @@ def test_a_component_that_no_run_uses_is_named(paper):
 
 
 def test_speed_settings_are_found_by_what_a_job_works_on(paper):
-    paper["faces"] = {"batch_size": 3}
+    paper["faces"] = {"device": "cpu"}
     paper["runs"]["intended"]["training"] = {"device": "cpu"}
     study = resolve_study(paper)
     speed = study.speed()
-    assert speed[study.runs["intended"]["faces"]["id"]]["batch_size"] == 3
+    assert speed[study.runs["intended"]["faces"]["id"]]["device"] == "cpu"
     assert speed["intended/mult"]["device"] == "cpu"
     assert speed["plurality/mult"]["device"] == "auto"
     assert "jobs" in speed["demo"]

@@ -30,6 +30,8 @@ STATUS, N_FACES, MARGIN = (TRACK_COLUMNS.index(name) for name in ("status", "n_f
 LINK_IOU = 0.3
 # Faces come and go within this, so that no two key frames of slow video lie farther apart than need be.
 KEY_S = 0.3
+# Frames; giving back takes as long as detection in a few.
+GIVE_BACK_EVERY = 256
 NEAR = 0.4
 """Between key frames faces are looked for from this share of the smallest one's size."""
 
@@ -92,6 +94,7 @@ class FaceTracker:
         number of faces seen. Frames stream; those up to the next key frame are kept.
         """
         seen = self._detect(frames)
+        _give_back_memory()
         times_s = np.asarray(seen.times_s, dtype=np.float64)
         chosen, margin = choose(link(seen.faces), seen.size)
         x = fill(chosen, seen.is_key, times_s, self.config.max_gap_s)
@@ -128,7 +131,8 @@ class FaceTracker:
             least_px = max(least_px, NEAR * float((key[:, 2:4] - key[:, :2]).min()))
         seen.faces += [key, *(self._found(group[1:], least_px) if group[1:] else [])]
         seen.is_key += [True, *(False for _ in group[1:])]
-        _give_back_memory()
+        if len(seen.faces) // GIVE_BACK_EVERY > (len(seen.faces) - len(group)) // GIVE_BACK_EVERY:
+            _give_back_memory()
 
     def _found(self, frames: list[np.ndarray], least_px: float) -> list[np.ndarray]:
         found = self._cascade.detect(np.stack(frames), least_px)
