@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
                 try:
                     write_shard(path, items, {}, dtype, compression=compression)
                 except AvemoError as error:
-                    table.append([dtype, compression, "refused", str(error)[:80], "", ""])
+                    table.append([dtype, compression, "refused", str(error).partition(";")[0], "", ""])
                     continue
                 size, seconds = path.stat().st_size, read_s(path)
                 first = first or (size, seconds)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Batches are large buffers; without this glibc gives each back to the kernel (the workflow sets it too).
 THRESHOLDS = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "1000000000"}
 DIM, BATCH, SHARDS = 1408, 32, 4
+EPOCHS = 20
 POOL = 8
 """Batches whose clips are sorted by length together."""
 
@@ -59,7 +60,10 @@ def best_s(act: Callable[[], object], rounds: int) -> float:
 
 
 def plain_copy(paths: list[Path], piece: int) -> None:
-    """Read the files' bytes into new buffers of a batch's size; as in training, one is in use while the next fills."""
+    """Read the files' bytes into new buffers of a padded batch's size.
+
+    As in training, one is in use while the next fills.
+    """
     for path in paths:
         with path.open("rb", buffering=0) as file:
             found = piece
@@ -122,9 +126,10 @@ def measure(folder: Path, clips: int, rounds: int) -> list[tuple[str, float, flo
         data.fit(names)
         batches, alike = shuffled(features, names, 1), shuffled(features, names, POOL)
         check(features, batches)
+        piece = sum(batch.nbytes for batch in stored_batches(features, batches)) // len(batches)
         generator = torch.Generator()
         ways: dict[str, Callable[[], object]] = {
-            "plain copy": lambda: plain_copy(features.paths, BATCH * 80 * DIM * 4),
+            "plain copy": lambda: plain_copy(features.paths, piece),
             "padded batches, as stored": lambda: drain(stored_batches(features, batches)),
             f"of like lengths (bucketing {POOL})": lambda: drain(stored_batches(features, alike)),
             "padded batches, normalised": lambda: drain(data.batches(names, BATCH, generator)),
@@ -135,7 +140,7 @@ def measure(folder: Path, clips: int, rounds: int) -> list[tuple[str, float, flo
 
 
 def workers(folder: Path, clips: int, count: int) -> float:
-    """Wall seconds for ``count`` processes that share the clips."""
+    """Wall seconds for ``count`` processes that share the clips, `EPOCHS` times over."""
     from pipeline.cache.manifest import FeatureSet
 
     features = FeatureSet(folder / "manifest.json")
@@ -145,7 +150,8 @@ def workers(folder: Path, clips: int, count: int) -> float:
     for number in range(count):
         child = os.fork()
         if child == 0:
-            drain(stored_batches(features, batches[number::count]))
+            for _ in range(EPOCHS):
+                drain(stored_batches(features, batches[number::count]))
             os._exit(0)
         children.append(child)
     for child in children:
