@@ -4,8 +4,8 @@ Released way: frames as (time, batch, dim) into blocks that read (batch, time, d
 positions repeated for every row; pointwise and depthwise convolutions channels first; Swish and GLU from
 their formulas; PyTorch's dropout; gradients of the audio-visual loss taken through the whole network
 although only its head is updated; an Adam a module. Both sides use the parameters of one model, so that
-in evaluation mode they must give the same logits. Our side runs as the workflow runs it, with its
-settings of the C library's memory.
+in evaluation mode they must give the same logits. Our side runs as the workflow runs it: a split
+a core.
 """
 
 from __future__ import annotations

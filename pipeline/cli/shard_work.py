@@ -44,6 +44,7 @@ def fill_shard(
     from pipeline.contracts import AvemoError, ClipFailure, MachineError, Status
 
     def compute_clip(clip_id: str) -> FeatureSequence:
+        """One clip's item; raises `ClipFailure` for what is the clip's fault, `MachineError` for media away."""
         row = rows[clip_id]
         if row.status == Status.duplicate_id:
             raise ClipFailure(Status.duplicate_id, clip_id, row.detail)

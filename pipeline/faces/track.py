@@ -26,7 +26,7 @@ from pipeline.contracts import (
 FACE = slice(0, 15)
 """The columns of a track that a detection fills: box, score, five landmarks."""
 STATUS, N_FACES, MARGIN = (TRACK_COLUMNS.index(name) for name in ("status", "n_faces", "margin"))
-# Boxes of one face in consecutive key frames overlap by more than this.
+# Boxes of one face in consecutive frames overlap by more than this.
 LINK_IOU = 0.3
 # Faces come and go within this, so that no two key frames of slow video lie farther apart than need be.
 KEY_S = 0.3
@@ -91,7 +91,8 @@ class FaceTracker:
         """``(time_s, frame (height, width, 3) uint8 RGB)`` to ``x (frames, 18)``, see `TRACK_COLUMNS`.
 
         Rows without a face hold zeros, status `TrackStatus.missing` and the
-        number of faces seen. Frames stream; those up to the next key frame are kept.
+        number of faces seen, which between key frames leaves out much smaller
+        ones. Frames stream; those up to the next key frame are kept.
         """
         seen = self._detect(frames)
         _give_back_memory()

@@ -117,7 +117,7 @@ def test_a_failed_job_shows_the_end_of_its_log(study):
 def test_on_a_cluster_the_schedulers_log_stands_beside_the_jobs(study, tmp_path):
     log = failed_training(study.layouts["r"], datetime.fromtimestamp(time.time() - 90))
     said = tmp_path / ".snakemake/log/1.snakemake.log"
-    said.write_text(said.read_text().replace(f"log: {log}", f"log: {log}, /work/.snakemake/slurm_logs/1.log"))
+    said.write_text(said.read_text().replace(f"log: {log}", f"log: {log}, elsewhere/slurm_logs/1.log"))
     assert row_of(study, "train").failures.keys() == {str(log)}
 
 
