@@ -1,4 +1,8 @@
-"""Frame features against the same network called once per frame in float32, in the order pixels are stored (NCHW)."""
+"""Frame features against the same network called once per frame in float32, in the order pixels are stored (NCHW).
+
+A large matrix product beside them says how many operations a second the machine has in it: no network outruns that
+unless it does with fewer operations.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.clips import CLIPS, decoded
+from benchmarks.product import TITLE, largest
 from benchmarks.results import publish
 from benchmarks.sides import Side, Work, race, shards
 from pipeline.faces.crop import cut
@@ -68,6 +73,17 @@ def per_frame(name: str, clips: Path, count: int) -> Work:
     return lambda items: [features(item % len(crops)) for item in items]
 
 
+def operations(name: str) -> float:
+    """Floating-point operations that a network asks for a frame, in units of 1e9."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    side = extractor(name, "float32").crop.size_px
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        SUBJECTS[name][1]()(torch.zeros(1, 3, side, side))
+    return counter.get_total_flops() / 1e9
+
+
 def nearness(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
     """The lowest cosine of two features of one frame."""
     a, b = np.concatenate(ours), np.concatenate(theirs)
@@ -88,6 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
         sides |= {p: shards(batched, name, p, asked.clips, asked.frames) for p in PRECISIONS}
         found = race(sides, items)
         theirs, frames = found["per frame"], sum(map(len, found["per frame"].outputs))
+        a_frame = operations(name)
         for side, timing in found.items():
             ratio = theirs.seconds / timing.seconds
             rows.append(
@@ -97,12 +114,19 @@ def main(arguments: list[str] | None = None) -> None:
                     "frames a second": frames / timing.seconds,
                     "ratio": ratio,
                     "lowest cosine": nearness(timing.outputs, theirs.outputs),
+                    "GFLOP/s": a_frame * frames / timing.seconds,
                 }
             )
             if side in PRECISIONS:
                 bars[f"{name} in {side}, against one frame at a time in float32"] = (ratio, SUBJECTS[name][2])
+    none = dict.fromkeys(("frames a second", "ratio", "lowest cosine"), "")
+    rows += [{"network": TITLE, "way": p} | none | {"GFLOP/s": largest(p)} for p in PRECISIONS]
     publish(
-        "embedding", "Networks over face crops, against the same network called once per frame.", rows, bars
+        "embedding",
+        "Networks over face crops, against the same network called once per frame; and the operations a second that "
+        "this machine reaches in a large matrix product, which bound both.",
+        rows,
+        bars,
     )
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from itertools import chain, islice, repeat
+from itertools import chain, islice, product, repeat
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,14 @@ from benchmarks.results import publish
 from pipeline.cli.options import use_threads
 
 FRAMES = (250, 1000, 4000)
+SIZES = ((1920, 1080), (3840, 2160))
+"""Larger pictures, at the first two lengths."""
 HOURS = (0.25, 1, 2)
 FPS, RATE_HZ = 25, 16_000
 
 
-def write_video(source: Path, path: Path, frames: int) -> None:
-    """Repeat a clip's picture until it has so many frames."""
+def write_video(source: Path, path: Path, frames: int, size: tuple[int, int] | None = None) -> str:
+    """Repeat a clip's pictures until there are so many frames, scaled if ``size`` (width, height) is given; name it."""
     import av
 
     from pipeline.contracts import Clip
@@ -36,9 +38,11 @@ def write_video(source: Path, path: Path, frames: int) -> None:
         pictures = chain.from_iterable(iter_frames(clip) for _ in repeat(None))
         for _, picture in islice(pictures, frames):
             if not stream.codec_context.is_open:
-                stream.height, stream.width = picture.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+                stream.width, stream.height = size or (picture.shape[1], picture.shape[0])
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            container.mux(stream.encode(frame.reformat(stream.width, stream.height)))
         container.mux(stream.encode(None))
+    return f"{stream.width} x {stream.height}"
 
 
 def write_sound(path: Path, hours: float) -> None:
@@ -117,7 +121,7 @@ def measure(work: str, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         frames = WORK[work](path, Path(folder))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"work": work, "frames": frames, "peak MB": round(peak)}))
+    print(json.dumps({"frames": frames, "peak MB": round(peak)}))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -133,17 +137,18 @@ def main(arguments: list[str] | None = None) -> None:
         return
     rows = []
 
-    def child(work: str, path: Path) -> None:
+    def child(work: str, path: Path, of: str = "") -> None:
         command = [sys.executable, "-m", "benchmarks.memory", "--measure", work, str(path)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        rows.append(json.loads(done.stdout.splitlines()[-1]))
+        rows.append({"work": f"{work} {of}".strip()} | json.loads(done.stdout.splitlines()[-1]))
         print(rows[-1], flush=True)
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for frames in FRAMES:
-            write_video(paths(asked.clips)[0], folder / "clip.mp4", frames)
-            child("video", folder / "clip.mp4")
+        lengths = [(None, frames) for frames in FRAMES]
+        for size, frames in [*lengths, *product(SIZES, FRAMES[:2])]:
+            of = write_video(paths(asked.clips)[0], folder / "clip.mp4", frames, size)
+            child("video", folder / "clip.mp4", of)
         for hours in HOURS:
             child("embeddings", folder / str(round(hours * 3600 * FPS)))
         for hours in HOURS:

@@ -24,17 +24,18 @@ Forward = Callable[[Batch], dict[str, Tensor]]
 """Logits by head."""
 
 
-def random_batch(frames: tuple[int, int], dims: tuple[int, int]) -> Batch:
+def random_batch(frames: tuple[int, int], dims: tuple[int, int], clips: int = CLIPS) -> Batch:
     """Clips of full length; audio first."""
-    masks = [torch.ones(CLIPS, length, dtype=torch.bool) for length in frames]
-    x = [torch.randn(CLIPS, length, dim) for length, dim in zip(frames, dims, strict=True)]
-    return Batch(*x, *masks, torch.randint(CLASSES, (CLIPS,)))
+    masks = [torch.ones(clips, length, dtype=torch.bool) for length in frames]
+    x = [torch.randn(clips, length, dim) for length, dim in zip(frames, dims, strict=True)]
+    return Batch(*x, *masks, torch.randint(CLASSES, (clips,)))
 
 
-def fresh_run(model: System, **config: Any) -> RunState:
-    """A run of this pipeline on a CPU, for classes."""
+def fresh_run(model: System, *, device: str = "cpu", **config: Any) -> RunState:
+    """A run of this pipeline, for classes."""
     task = Classes([str(number) for number in range(CLASSES)])
-    return RunState.fresh(model, task, TrainingConfig(**config), "split00", torch.device("cpu"))
+    schedule = TrainingConfig(**config, device=device)
+    return RunState.fresh(model.to(device), task, schedule, "split00", torch.device(device))
 
 
 def steps(
