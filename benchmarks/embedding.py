@@ -1,7 +1,6 @@
 """Frame features against the same network called once per frame in float32, in the order pixels are stored (NCHW).
 
-A large matrix product beside them says how many operations a second the machine has in it: no network outruns that
-unless it does with fewer operations.
+What a large product or convolution reaches alone stands beside them: no network goes much faster.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.clips import CLIPS, decoded
-from benchmarks.product import TITLE, largest
+from benchmarks.peak import TITLE, peak
 from benchmarks.results import publish
 from benchmarks.sides import Side, Work, race, shards
 from pipeline.faces.crop import cut
@@ -78,9 +77,9 @@ def operations(name: str) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    side = extractor(name, "float32").crop.size_px
+    side, model = extractor(name, "float32").crop.size_px, SUBJECTS[name][1]()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        SUBJECTS[name][1]()(torch.zeros(1, 3, side, side))
+        model(torch.zeros(1, 3, side, side))
     return counter.get_total_flops() / 1e9
 
 
@@ -94,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Race both networks in both precisions; add their rows to the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=Path, default=CLIPS, help="folder of .mp4 clips")
-    parser.add_argument("--frames", type=int, default=24, help="frames of each clip (default 24)")
+    parser.add_argument("--frames", type=int, default=12, help="frames of each clip (default 12)")
     parser.add_argument("--extractor", choices=SUBJECTS, nargs="+", default=list(SUBJECTS))
     asked = parser.parse_args(arguments)
     items = 2 * len(decoded(asked.clips, 1))  # an even number, which two processes share equally
@@ -120,11 +119,11 @@ def main(arguments: list[str] | None = None) -> None:
             if side in PRECISIONS:
                 bars[f"{name} in {side}, against one frame at a time in float32"] = (ratio, SUBJECTS[name][2])
     none = dict.fromkeys(("frames a second", "ratio", "lowest cosine"), "")
-    rows += [{"network": TITLE, "way": p} | none | {"GFLOP/s": largest(p)} for p in PRECISIONS]
+    rows += [{"network": TITLE, "way": p} | none | {"GFLOP/s": peak(p)} for p in PRECISIONS]
     publish(
         "embedding",
-        "Networks over face crops, against the same network called once per frame; and the operations a second that "
-        "this machine reaches in a large matrix product, which bound both.",
+        "Networks over face crops, against the same network called once per frame; and what a large product or "
+        "convolution alone reaches on this machine.",
         rows,
         bars,
     )

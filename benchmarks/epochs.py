@@ -1,4 +1,4 @@
-"""How long the systems of a paper train at CREMA-D's shape, and what share of the machine's products that is.
+"""How long the systems of a paper train at CREMA-D's shape, and what share of the machine's peak that is.
 
 Random features of CREMA-D's longest clips, made in place. A step is all that training does to one mini-batch; on a
 GPU, where there is one, also with many splits at once, each a process as the workflow starts them.
@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from benchmarks.product import largest
+from benchmarks.peak import peak
 from benchmarks.results import publish
 from benchmarks.sides import CORES, Side, Work, race
 
@@ -71,13 +71,13 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     gpu = torch.cuda.is_available()
     device, precisions = ("cuda", ("float32", "bfloat16")) if gpu else ("cpu", ("float32",))
-    peak = {precision: largest(precision, device) for precision in precisions}
+    peaks = {precision: peak(precision, device) for precision in precisions}
     rows = []
     for name, part in systems(asked.config).items():
         for precision in precisions:
-            for together in (1, SPLITS) if gpu else (CORES,):
+            for together in (1, SPLITS) if gpu else (1,):
                 work = (str(asked.config), name, precision, device)
-                side = Side(training, work, processes=together, threads=1)
+                side = Side(training, work, processes=together, threads=1 if gpu else CORES)
                 steps = together * (10 if gpu else 1)
                 timing = race({"": side}, steps, asked.rounds)[""]
                 rate, epochs = timing.seconds / steps, part["training"]["epochs"]
@@ -90,17 +90,17 @@ def main(arguments: list[str] | None = None) -> None:
                         "step, s": rate * together,
                         "epoch of all at once, s": epoch_s * together,
                         "GFLOP a step": timing.outputs[0],
-                        "share of peak": f"{timing.outputs[0] / rate / peak[precision]:.0%}",
+                        "share of peak": f"{timing.outputs[0] / rate / peaks[precision]:.0%}",
                         f"{SPLITS} splits, h": epoch_s * epochs * SPLITS / 3600,
                     }
                 )
                 print(rows[-1], flush=True)
-    peaks = ", ".join(f"{value:.0f} GFLOP/s in {precision}" for precision, value in peak.items())
+    told = ", ".join(f"{value:.0f} GFLOP/s in {precision}" for precision, value in peaks.items())
     publish(
         "epochs",
         f"Training the systems of `{asked.config}` at CREMA-D's shape: {TRAIN_CLIPS} train clips of {FRAMES[0]} x "
         f"{DIMS[0]} and {FRAMES[1]} x {DIMS[1]} numbers, steps alone (dev and start-up come on top). Peak: a large "
-        f"matrix product by all cores or the GPU, {peaks}.",
+        f"matrix product or convolution by all cores or the GPU, {told}.",
         rows,
     )
 

@@ -151,7 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Print one line a setting."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", help="not used; every benchmark is given it")
-    parser.add_argument("--splits", type=int, default=3, help="splits in one process (default 3)")
+    parser.add_argument("--splits", type=int, default=2, help="splits in one process (default 2)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
     parser.add_argument(
         "--rounds", type=int, default=1, help="steps of each side after the first (default 1)"

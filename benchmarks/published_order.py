@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Race both orders; add their rows to the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=Path, default=CLIPS, help="folder of .mp4 clips")
-    parser.add_argument("--seconds", type=float, default=0.4, help="of each clip (default 0.4)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each clip (default 1)")
     parser.add_argument("--extractor", choices=SUBJECTS, nargs="+", default=list(SUBJECTS))
     asked = parser.parse_args(arguments)
     items = 2 * len(paths(asked.clips))  # an even number, which two processes share equally

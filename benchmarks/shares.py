@@ -66,11 +66,14 @@ def visual(extractor: Any, clips: Tracked) -> tuple[float, float, dict[str, Feat
 
 
 def measure(clips: Path, seconds: float, precision: str) -> tuple[dict[str, float], float]:
-    """Seconds a stage, and seconds of media. Everything runs on a first short clip before it is timed."""
+    """Seconds a stage, and seconds of media. Files are read, and everything else runs on a short clip, before it is timed."""
     chosen, short = [clip(path, seconds) for path in paths(clips)], clip(paths(clips)[0], 0.3)
     found: dict[str, float] = {}
     tracker = FaceTracker()
     warm = [(short, track_clip(tracker, short))]
+    for c in chosen:
+        read_audio(c, 16_000)
+        sum(1 for _ in iter_frames(c))
     found["decode pictures"], _ = spent(lambda: [sum(1 for _ in iter_frames(c)) for c in chosen])
     found["decode sound"], sounds = spent(lambda: [read_audio(c, 16_000) for c in chosen])
     tracked_s, tracks = spent(lambda: [track_clip(tracker, c) for c in chosen])
