@@ -13,7 +13,7 @@ BENCHMARKS = (
     "embedding",
     "lld",
     "wav2vec2",
-    "wav2vec2_windows",
+    "long_sound",
     "published_order",
     "shares",
     "memory",

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import resource
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from itertools import chain, islice, product, repeat
@@ -14,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.child import in_a_child
 from benchmarks.clips import CLIPS, paths
 from benchmarks.results import publish
-from pipeline.cli.options import use_threads
 
 FRAMES = (250, 1000, 4000)
 SIZES = ((1920, 1080), (3840, 2160))
@@ -58,21 +54,23 @@ def write_sound(path: Path, hours: float) -> None:
             file.writeframes(rng.normal(0, 3000, 60 * RATE_HZ).astype("<i2").tobytes())
 
 
-def store(folder: Path, compute: Callable) -> int:
+def store(compute: Callable) -> int:
     """Fill a store with what ``compute`` makes of the one clip, publish it, and count the frames."""
     from pipeline.cache.fill import fill
     from pipeline.cache.shard import Shard
     from pipeline.cache.store import ShardStore
 
-    with ShardStore(folder / "store", {}) as held:
-        summary = fill(held, {"long": "key"}, lambda _: compute())
-        assert not summary.failed, summary.failed
-        held.publish({"long": "key"}, folder / "0000.h5")
-    with Shard(folder / "0000.h5") as shard:
-        return shard.entry("long").length
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with ShardStore(folder / "store", {}) as held:
+            summary = fill(held, {"long": "key"}, lambda _: compute())
+            assert not summary.failed, summary.failed
+            held.publish({"long": "key"}, folder / "0000.h5")
+        with Shard(folder / "0000.h5") as shard:
+            return shard.entry("long").length
 
 
-def video(path: Path, folder: Path) -> int:
+def video(path: Path) -> int:
     """Track and embed a clip."""
     from pipeline.contracts import Clip
     from pipeline.extraction import extract_visual, track_clip
@@ -82,20 +80,20 @@ def video(path: Path, folder: Path) -> int:
     clip = Clip("long", "", "", video_path=path)
     track = track_clip(FaceTracker(FaceTracker.Config()), clip)
     extractor = EfficientNetB2(EfficientNetB2.Config(weights="random-seed-0"))
-    return store(folder, lambda: extract_visual(extractor, clip, track))
+    return store(lambda: extract_visual(extractor, clip, track))
 
 
-def sound(path: Path, folder: Path) -> int:
+def sound(path: Path) -> int:
     """Low-level descriptors of a clip."""
     from pipeline.contracts import Clip
     from pipeline.extraction import extract_audio
     from pipeline.features.opensmile_lld import CompareLLD
 
     clip = Clip("long", "", "", audio_path=path)
-    return store(folder, lambda: extract_audio(CompareLLD(CompareLLD.Config()), clip))
+    return store(lambda: extract_audio(CompareLLD(CompareLLD.Config()), clip))
 
 
-def embeddings(path: Path, folder: Path) -> int:
+def embeddings(path: Path) -> int:
     """Store as many 1408-D frames as ``path`` names, as an extractor hands them over."""
     from pipeline.contracts import FeatureSequence
     from pipeline.frames import FrameBuffer
@@ -109,19 +107,7 @@ def embeddings(path: Path, folder: Path) -> int:
             buffer.append(rng.normal(size=(min(64, frames - start), 1408)))
         return FeatureSequence(buffer.array(), np.arange(frames) / FPS)
 
-    return store(folder, compute)
-
-
-WORK = {"video": video, "sound": sound, "embeddings": embeddings}
-
-
-def measure(work: str, path: Path) -> None:
-    """Do one piece of work and print the frames made and this process' peak memory in MB, as JSON."""
-    use_threads(2)
-    with tempfile.TemporaryDirectory() as folder:
-        frames = WORK[work](path, Path(folder))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"frames": frames, "peak MB": round(peak)}))
+    return store(compute)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -130,17 +116,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--clips", type=Path, default=CLIPS, help="folder of .mp4 clips; the first is repeated"
     )
-    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
-    if asked.measure:
-        measure(asked.measure[0], Path(asked.measure[1]))
-        return
     rows = []
 
-    def child(work: str, path: Path, of: str = "") -> None:
-        command = [sys.executable, "-m", "benchmarks.memory", "--measure", work, str(path)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        rows.append({"work": f"{work} {of}".strip()} | json.loads(done.stdout.splitlines()[-1]))
+    def child(work: Callable[[Path], int], path: Path, of: str = "") -> None:
+        frames, peak = in_a_child(work, path)
+        rows.append({"work": f"{work.__name__} {of}".strip(), "frames": frames, "peak MB": peak})
         print(rows[-1], flush=True)
 
     with tempfile.TemporaryDirectory() as name:
@@ -148,12 +129,12 @@ def main(arguments: list[str] | None = None) -> None:
         lengths = [(None, frames) for frames in FRAMES]
         for size, frames in [*lengths, *product(SIZES, FRAMES[:2])]:
             of = write_video(paths(asked.clips)[0], folder / "clip.mp4", frames, size)
-            child("video", folder / "clip.mp4", of)
+            child(video, folder / "clip.mp4", of)
         for hours in HOURS:
-            child("embeddings", folder / str(round(hours * 3600 * FPS)))
+            child(embeddings, folder / str(round(hours * 3600 * FPS)))
         for hours in HOURS:
             write_sound(folder / "clip.wav", hours)
-            child("sound", folder / "clip.wav")
+            child(sound, folder / "clip.wav")
     publish(
         "memory",
         "Peak memory of one process by length of the clip, through to the published shard. `video`: tracked and "

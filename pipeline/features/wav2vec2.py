@@ -18,14 +18,8 @@ from pydantic import Field, model_validator
 
 from pipeline.contracts import AvemoError, ComponentConfig, FeatureSequence, located, speed
 from pipeline.features.base import AudioExtractor
-from pipeline.features.wav2vec2_network import (
-    STEP,
-    WINDOW,
-    Encoder,
-    find_network,
-    frame_count,
-    load_network,
-)
+from pipeline.features.wav2vec2_encoder import STEP, WINDOW, Encoder, frame_count
+from pipeline.features.wav2vec2_network import find_network, load_network
 from pipeline.frames import FrameBuffer, blocks
 
 FRAME_RATE_HZ = 50
@@ -39,12 +33,12 @@ class Wav2Vec2(AudioExtractor):
     centre, ``0.020 i + 0.0125`` s. There are ``(n - 400) // 320 + 1`` frames for
     ``n`` samples.
 
-    Sound longer than ``window_s`` goes through in windows that overlap: of each,
-    the ``context_s`` at both ends only serve as context and are dropped. The
-    convolutions see no difference; attention sees ``window_s`` instead of
-    everything, which moves values: in ten minutes of real speech through the
-    12 layers with random weights 13 % stayed within 1e-3, the most moved by
-    0.035 (docs/benchmarks.md). Exact is a ``window_s`` as long as the sound.
+    Every frame attends to all of the sound, which costs time with the square of
+    its length; so sound longer than ``window_s`` goes through in windows that
+    overlap. Of each, the ``context_s`` at both ends only serve as context and are
+    dropped. The convolutions see no difference, attention does: with random
+    weights windows of 180 s move values of ten minutes of speech by up to 0.035
+    (docs/benchmarks.md, ``long_sound``).
     Silence becomes zeros, which the network takes as any other sound.
     """
 
@@ -72,7 +66,8 @@ class Wav2Vec2(AudioExtractor):
         std: float = Field(1.0, gt=0)
         longest_s: float | None = Field(None, gt=0)
         """Sound after this is left out; VAVL's released code cuts at 12 s."""
-        window_s: float = Field(180.0, gt=1)
+        window_s: float = Field(720.0, gt=1)
+        """Memory is that of one window."""
         context_s: float = Field(20.0, ge=0)
         """Dropped from each window's ends, but for the file's own."""
         precision: Literal["float32", "bfloat16"] = "float32"

@@ -1,4 +1,4 @@
-"""The wav2vec 2.0 network: where its weights come from, and a forward pass without padding in its convolutions.
+"""The wav2vec 2.0 network: its shape, and where its weights come from.
 
 Network: Baevski et al., NeurIPS 2020, in the layer-norm form of ``wav2vec2-large-robust``
 (Hsu et al., Interspeech 2021), by transformers' ``Wav2Vec2Model``.
@@ -8,17 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.contracts import AvemoError
 from pipeline.features.weights import Weights, find
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-WINDOW, STEP = 400, 320
-"""Samples that one frame sees, and from one frame to the next: 25 and 20 ms."""
-BLOCK_FRAMES = 250
 LARGE_ROBUST: dict[str, Any] = {
     "hidden_size": 1024,
     "num_hidden_layers": 24,
@@ -29,15 +23,6 @@ LARGE_ROBUST: dict[str, Any] = {
     "do_stable_layer_norm": True,
 }
 """Where ``facebook/wav2vec2-large-robust`` differs from transformers' defaults."""
-
-
-def frame_count(samples: int) -> int:
-    """Frames of so many samples, ⌊(n - 400) / 320⌋ + 1; none if there is no full window.
-
-    >>> frame_count(16_000), frame_count(80_000), frame_count(399)
-    (49, 249, 0)
-    """
-    return max(0, (samples - WINDOW) // STEP + 1)
 
 
 def find_network(weights: str, revision: str | None) -> Weights:
@@ -143,77 +128,6 @@ def random_network(config: Any, seed: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Wav2Vec2Model(config).eval()
-
-
-class Encoder:
-    """A network's forward pass for inference: a signal of any length to its hidden frames.
-
-    The convolutions run in blocks of 5 s, as matrix products over frames in
-    storage order. The last hidden state is that of transformers.
-    """
-
-    def __init__(self, model: Any, device: Any, dtype: Any):
-        from torch.nn.utils.parametrize import remove_parametrizations
-
-        remove_parametrizations(model.encoder.pos_conv_embed.conv, "weight")
-        self._model = model.to(device, dtype)
-        self._device, self._dtype = device, dtype
-        self._convolutions = [_as_products(layer) for layer in model.feature_extractor.conv_layers]
-        self.dim: int = model.config.hidden_size
-
-    def __call__(self, signal: Tensor) -> Tensor:
-        """``(samples,)``, at least 400 of them, to ``(frames, dim)`` float32 on the CPU."""
-        import torch
-
-        with torch.inference_mode(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
-            x_BTD = self._model.feature_projection(self._convolved(signal)[None])[0]
-            return self._model.encoder(x_BTD).last_hidden_state[0].float().cpu()
-
-    def _convolved(self, signal: Tensor) -> Tensor:
-        """``(samples,)`` to ``(frames, channels)``; a frame sees its own 400 samples, so blocks are exact."""
-        import torch
-
-        blocks = []
-        for begin in range(0, frames := frame_count(len(signal)), BLOCK_FRAMES):
-            end = min(begin + BLOCK_FRAMES, frames)
-            x_TC = signal[begin * STEP : (end - 1) * STEP + WINDOW].to(self._device, self._dtype)[:, None]
-            for convolve in self._convolutions:
-                x_TC = convolve(x_TC)
-            blocks.append(x_TC)
-        return torch.cat(blocks)
-
-
-def _as_products(layer: nn.Module) -> Any:
-    """One convolution with its layer norm and GELU on ``(time, channels)``, as products of strided views.
-
-    ``stride`` neighbouring taps of a kernel read one row of ``(time / stride,
-    stride × channels)``, so a kernel of ``k`` taps is ⌈k / stride⌉ products,
-    and nothing is transposed or copied. Raises nothing; ``layer`` is one of
-    transformers' ``Wav2Vec2LayerNormConvLayer``.
-    """
-    import torch
-    from torch.nn.functional import gelu, linear
-
-    conv: Any = layer.conv
-    norm: Any = layer.layer_norm
-    (kernel,), (stride,) = conv.kernel_size, conv.stride
-    taps_OCK = conv.weight.detach()
-    products = [
-        taps_OCK[:, :, first : first + stride].transpose(1, 2).flatten(1).contiguous()
-        for first in range(0, kernel, stride)
-    ]
-
-    def convolve(x_TC: Tensor) -> Tensor:
-        channels = x_TC.shape[1]
-        frames = (len(x_TC) - kernel) // stride + 1
-        y: Tensor | None = None
-        for number, weight in enumerate(products):
-            size, step = (frames, weight.shape[1]), (stride * channels, 1)
-            rows = torch.as_strided(x_TC[number * stride :], size, step)
-            y = linear(rows, weight, conv.bias) if y is None else y.addmm_(rows, weight.T)
-        return gelu(norm(y))
-
-    return convolve
 
 
 @contextmanager

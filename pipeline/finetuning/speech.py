@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from pipeline import metrics
 from pipeline.contracts import AvemoError, Clip, located
 from pipeline.features.wav2vec2 import Wav2Vec2, Wave, utterance_statistics
-from pipeline.features.wav2vec2_network import WINDOW, frame_count, load_network
+from pipeline.features.wav2vec2_encoder import WINDOW, frame_count
+from pipeline.features.wav2vec2_network import load_network
 from pipeline.features.weights import Weights
 from pipeline.finetuning.loop import Batch, Schedule
 from pipeline.media import read_audio

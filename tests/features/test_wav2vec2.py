@@ -79,7 +79,7 @@ def ours(folder) -> Wav2Vec2:
     return extractor(folder)
 
 
-@pytest.mark.parametrize("samples", [400, 719, 720, 16_000, 80_079, 100_000])
+@pytest.mark.parametrize("samples", [400, 719, 720, 16_000, 80_079, 100_000, 970_000])
 def test_frames_equal_transformers(ours, folder, samples):
     signal = voice(samples)
     features = ours.extract(signal)
@@ -101,6 +101,13 @@ def test_a_chosen_layer_is_transformers_hidden_state(folder, layer):
     signal = voice(9_000)
     expected = transformers_frames(folder, signal).hidden_states[layer][0].numpy()
     np.testing.assert_allclose(extractor(folder, layer=layer).extract(signal).x, expected, atol=2e-5)
+
+
+def test_adapters_of_the_layers_are_kept(tmp_path):
+    folder = published(tmp_path, adapter_attn_dim=8)
+    signal = voice(9_000)
+    expected = transformers_frames(folder, signal).last_hidden_state[0].numpy()
+    np.testing.assert_allclose(extractor(folder).extract(signal).x, expected, atol=2e-5)
 
 
 # -- long sound --------------------------------------------------------------
@@ -137,6 +144,12 @@ def test_attention_over_windows_is_near_that_over_everything(tmp_path):
     difference = np.abs(extractor(folder, window_s=60.0, context_s=5.0).extract(signal).x - whole)
     assert 0 < np.quantile(difference, 0.99) < 1e-3
     assert difference.max() < 3e-3
+
+
+def test_ten_minutes_go_through_in_one_window(ours):
+    (window,) = ours._windows(600 * 50)
+    assert (window.begin, window.first, window.last, window.end) == (0, 0, 30_000, 30_000)
+    assert len(list(ours._windows(721 * 50))) == 2
 
 
 def test_a_windows_length_is_a_choice_of_numbers(ours, folder):
