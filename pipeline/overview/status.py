@@ -72,9 +72,8 @@ def status(study: Study, run: str, snakemake: Path = Path(".snakemake")) -> list
         rows.append(_component(layout, stage, component, shards, failed, now))
     rows.append(_row("labels", "", [Work(layout.labels, layout.logs / "labels.log")], failed, now))
     rows.append(_row("splits", "", [Work(layout.splits, layout.logs / "splits.log")], failed, now))
-    rows += [
-        _training(layout, system, resolved["splits"]["n"], failed, now) for system in resolved["systems"]
-    ]
+    splits, pack = resolved["splits"]["n"], resolved["speed"]["splits_per_job"]
+    rows += [_training(layout, system, splits, pack, failed, now) for system in resolved["systems"]]
     for system in resolved["systems"]:
         scored = [Work(layout.scores(system), layout.logs / f"evaluate-{system}.log")]
         rows.append(_row("evaluate", system, scored, failed, now))
@@ -119,7 +118,9 @@ def _component(
     return replace(row, clips=total, clips_done=done, clips_a_s=rate, left_s=(total - done) / rate)
 
 
-def _training(layout: Layout, system: str, splits: int, failed: dict[str, float], now: float) -> Progress:
+def _training(
+    layout: Layout, system: str, splits: int, pack: int, failed: dict[str, float], now: float
+) -> Progress:
     names = [f"split{number:02d}" for number in range(splits)]
     works = [
         Work(
@@ -134,7 +135,8 @@ def _training(layout: Layout, system: str, splits: int, failed: dict[str, float]
     row = _priced(_row("train", system, works, failed, now), cost)
     if not cost.jobs:
         return row
-    return replace(row, left_s=(row.total - row.done) * cost.wall_s / cost.jobs)
+    # A job has one record, however many splits it trained.
+    return replace(row, left_s=(splits - row.done) * cost.wall_s / min(splits, cost.jobs * pack))
 
 
 def _priced(row: Progress, cost: Cost) -> Progress:

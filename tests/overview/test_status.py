@@ -36,6 +36,7 @@ def study(tmp_path, monkeypatch):
         "corpus": {"id": "c", "shards": 2},
         "features": {"audio": {"id": "lld-1"}},
         "splits": {"n": 3},
+        "speed": {"splits_per_job": 1},
         "systems": {"mult": {}},
     }
     return Study({"r": run})
@@ -93,6 +94,16 @@ def test_clips_of_a_store_under_way_count_and_its_lease_shows_that_it_runs(study
 
     os.utime(layout.store("lld-1", 1) / "lock-000001", (0, 0))  # given back
     assert row_of(study, "audio").running == 0
+
+
+def test_a_packs_record_is_shared_by_its_splits(study):
+    study.runs["r"]["speed"]["splits_per_job"] = 2
+    layout = study.layouts["r"]
+    write(layout.benchmarks / "train" / "mult-split00.tsv", "s\tcpu_time\n10\t12\n")
+    for split in ("split00", "split01"):
+        write(layout.trained("mult", split) / "model.safetensors")
+    row = row_of(study, "train")
+    assert (row.done, row.total, row.left_s, row.wall_s) == (2, 3, 5, 10)
 
 
 def failed_training(layout, when):

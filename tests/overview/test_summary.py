@@ -17,6 +17,7 @@ def test_costs_are_summed_over_stages(tmp_path, monkeypatch):
         "corpus": {"id": "c", "shards": 1},
         "features": {},
         "splits": {"n": 2},
+        "speed": {"splits_per_job": 1},
         "systems": {"a": {}, "b": {}},
     }
     study = Study({"r": run})
