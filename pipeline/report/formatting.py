@@ -7,14 +7,26 @@ import math
 from pipeline.report.writers import ABSENT
 
 
-def signed(value: float, digits: int = 1) -> str:
-    """With its sign, a true minus; what rounds to zero is +0.
+def fixed(value: float, digits: int = 1, sign: str = "") -> str:
+    """A true minus; what rounds to zero has none. ``sign`` is that of numbers from 0 on.
 
-    >>> signed(-0.25, 2), signed(-0.01)
-    ('−0.25', '+0.0')
+    >>> fixed(-0.25, 2), fixed(-0.01), fixed(float("-inf"))
+    ('−0.25', '0.0', '−∞')
     """
+    if math.isnan(value):
+        return ABSENT
     rounded = round(value, digits) + 0.0
-    return ABSENT if math.isnan(value) else f"{rounded:+.{digits}f}".replace("-", "−")
+    text = f"{abs(rounded):.{digits}f}" if math.isfinite(rounded) else "∞"
+    return ("−" if rounded < 0 else sign) + text
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """`fixed` with a plus.
+
+    >>> signed(0.25, 2), signed(-0.01)
+    ('+0.25', '+0.0')
+    """
+    return fixed(value, digits, "+")
 
 
 def plus_minus(mean: float, sd: float, digits: int = 1, sign: bool = False) -> str:
@@ -23,7 +35,7 @@ def plus_minus(mean: float, sd: float, digits: int = 1, sign: bool = False) -> s
     >>> plus_minus(71.24, 1.26)
     '71.2 ± 1.3'
     """
-    text = signed(mean, digits) if sign else f"{mean:.{digits}f}".replace("-", "−")
+    text = fixed(mean, digits, "+" if sign else "")
     return text if math.isnan(sd) else f"{text} ± {sd:.{digits}f}"
 
 

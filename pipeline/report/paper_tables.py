@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.report.definitions import UNITS, Address, Column, Row, TableDefinition
-from pipeline.report.formatting import p_value, plus_minus, signed
+from pipeline.report.formatting import fixed, p_value, plus_minus, signed
 from pipeline.report.scores import ALPHA
 from pipeline.report.ttest import Pairing, Tail, holm, paired_test, welch_test
 from pipeline.report.writers import ABSENT, Notes, Table, note_label, with_note
@@ -133,7 +133,7 @@ def _text(line: str, cell: Cell, definition: TableDefinition, marks: Mapping[tup
     if line == "published":
         if printed is None:
             return ABSENT
-        value = signed(printed.value, digits) if cell.row.minus else f"{printed.value:.{digits}f}"
+        value = fixed(printed.value, digits, "+" if cell.row.minus else "")
         return value + printed.marks
     if not len(cell.values):
         return (cell.missing or ABSENT) if line == "ours" else ABSENT

@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipeline.contracts import AvemoError
 from pipeline.dataset.tasks import Task
-from pipeline.report.formatting import plus_minus, signed
+from pipeline.report.formatting import fixed, plus_minus, signed
 from pipeline.report.writers import ABSENT
 
 MODALITIES = {"av": "audio-visual", "audio": "audio only", "visual": "video only"}
@@ -40,7 +40,7 @@ class Unit:
 
     def value(self, value: float) -> str:
         """One score, with its sign (%)."""
-        return f"{self.factor * value:.{self.digits}f}{self.sign}"
+        return fixed(self.factor * value, self.digits) + self.sign
 
     def difference(self, value: float) -> str:
         """A difference of two scores, signed."""

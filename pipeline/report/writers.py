@@ -23,7 +23,7 @@ SHORT = 20
 """Texts of up to so many characters are not broken over lines."""
 
 _LABELS = {"synthetic": "synthetic corpus"}
-_NUMBER = re.compile(r"[−+\-<≥]?\d|–$")
+_NUMBER = re.compile(r"[−+\-<≥]?[\d∞]|–$")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,16 @@ def to_latex(table: Table) -> str:
 _LATEX = {
     **{char: f"\\{char}" for char in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"±": r"$\pm$", "−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "≥": r"$\geq$", "×": r"$\times$"},
+    **{
+        "±": r"$\pm$",
+        "−": "$-$",
+        "–": "--",
+        "<": "$<$",
+        ">": "$>$",
+        "≥": r"$\geq$",
+        "×": r"$\times$",
+        "∞": r"$\infty$",
+    },
     **{
         "*": "$^{*}$",
         "†": r"$^{\dagger}$",
