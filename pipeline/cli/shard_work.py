@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,24 +37,24 @@ def fill_shard(
     """Compute what is missing, publish the shard, say what was done.
 
     Waits ``wait_s`` seconds for another owner of the store. Raises `AvemoError`
-    where a clip has failed and the run is ``strict``, and where the media of all
-    clips are gone: their storage is away.
+    where a clip has failed and the run is ``strict``, and where a file is gone
+    that the clip table has seen: its storage is away.
     """
     from pipeline.cache.fill import fill
     from pipeline.contracts import AvemoError, ClipFailure, MachineError, Status
 
     def compute_clip(clip_id: str) -> FeatureSequence:
-        """One clip's item; raises `ClipFailure` for what is the clip's fault, `MachineError` for media away."""
+        """One clip's item; raises `ClipFailure` for what is the clip's fault, `MachineError` for a file away."""
         row = rows[clip_id]
         if row.status == Status.duplicate_id:
             raise ClipFailure(Status.duplicate_id, clip_id, row.detail)
         try:
             return compute(row)
         except ClipFailure as failure:
-            if failure.status == Status.missing_file and _media_are_away(rows.values()):
-                # Recorded, it would count as the clip's failure once the media are back.
+            if failure.status == Status.missing_file and not row.problem:
+                # Recorded, it would count as the clip's failure once the file is back.
                 raise MachineError(
-                    f"{failure}; the shard's other media are gone too: mount them"
+                    f"{failure}, where the clip table has seen one; mount its storage, or run again without the file"
                 ) from failure
             raise
 
@@ -69,12 +69,6 @@ def fill_shard(
         out.parent.mkdir(parents=True, exist_ok=True)
         held.publish(wanted, out)
     print(f"{summary.computed} computed, {summary.reused} reused, {len(summary.failed)} failed")
-
-
-def _media_are_away(rows: Iterable[Row]) -> bool:
-    """Whether no file is there of all that the clip table has seen."""
-    paths = [path for row in rows if not row.problem for path in (row.audio_path, row.video_path) if path]
-    return bool(paths) and not any(Path(path).is_file() for path in paths)
 
 
 def _waited_for(store: Callable[[], ShardStore], wait_s: float) -> ShardStore:

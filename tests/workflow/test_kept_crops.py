@@ -85,7 +85,7 @@ def test_prediction_sees_what_was_trained_on(kept):
         assert_close(_visual_features(clip, resolved, []).x, expected.x)
 
 
-def test_media_that_are_away_stop_a_job_that_needs_them_and_no_clip_is_to_blame(kept):
+def test_a_file_that_is_away_stops_a_job_that_needs_it_and_no_clip_is_to_blame(kept):
     cfg = kept.avemo("config", "show", "--config", "config.yaml", "--part", "crops")
     (tracks,) = kept.folder.glob("cache/table/mtcnn-*/0000.h5")
     arguments = ["--cfg", cfg, "--index", "cache/table/index.parquet", "--shard", "0", "--shards", "1"]
@@ -96,9 +96,13 @@ def test_media_that_are_away_stop_a_job_that_needs_them_and_no_clip_is_to_blame(
     listed = kept.avemo("corpus", "index", *index, "--hashes", "h.json", "--out", "i.parquet", succeeds=False)
     (kept.folder / "away").rename(kept.folder / "media")
     assert "anna: missing_file: expected a media file, found none at media/anna.mp4" in told
-    assert "the shard's other media are gone too: mount them" in told
+    assert "where the clip table has seen one; mount its storage" in told
     assert "all 2 clips of table lack theirs: mount them" in listed
-    assert "2 computed, 0 reused, 0 failed" in kept.avemo("faces", "crops", *arguments)
+    (kept.folder / "media" / "ben.mp4").rename(kept.folder / "ben.mp4")
+    told = kept.avemo("faces", "crops", *arguments, succeeds=False)
+    (kept.folder / "ben.mp4").rename(kept.folder / "media" / "ben.mp4")
+    assert "ben: missing_file: expected a media file, found none at media/ben.mp4" in told
+    assert "1 computed, 1 reused, 0 failed" in kept.avemo("faces", "crops", *arguments)
     arguments[arguments.index("--faces") + 1] = "crops.h5"
     told = kept.avemo("faces", "crops", *arguments, succeeds=False)
     assert re.search("crops.h5: expected a shard of mtcnn-.*, found crops-.*; correct --faces", told)
