@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +17,7 @@ import numpy as np
 from benchmarks.child import in_a_child
 from benchmarks.clips import CLIPS, sounds
 from benchmarks.results import publish
-from benchmarks.wav2vec2 import RATE_HZ, WEIGHTS
+from benchmarks.wav2vec2 import RATE_HZ, WEIGHTS, by_transformers
 from pipeline.features.wav2vec2 import Wav2Vec2
 
 NEAR = 1e-3
@@ -25,34 +26,20 @@ WINDOW_S = 180.0
 
 
 def everything(signal: np.ndarray, layers: int) -> np.ndarray:
-    """What a user would write: transformers' preprocessor and model."""
-    import torch
-    from transformers import Wav2Vec2FeatureExtractor
-
-    from pipeline.features.wav2vec2_network import load_network
-    from pipeline.features.weights import find
-
-    model, prepare = load_network(find(WEIGHTS), layers), Wav2Vec2FeatureExtractor(do_normalize=True)
-    with torch.inference_mode():
-        values = prepare(signal, sampling_rate=RATE_HZ, return_tensors="pt").input_values
-        return model(values).last_hidden_state[0].numpy()
+    """What a user would write."""
+    return by_transformers(layers)(signal)
 
 
-def ours(signal: np.ndarray, layers: int) -> np.ndarray:
-    """The extractor with its defaults."""
-    return Wav2Vec2(Wav2Vec2.Config(weights=WEIGHTS, layers=layers, device="cpu")).extract(signal).x
-
-
-def windowed(signal: np.ndarray, layers: int) -> np.ndarray:
-    """The extractor with windows shorter than the sound."""
-    config = Wav2Vec2.Config(weights=WEIGHTS, layers=layers, device="cpu", window_s=WINDOW_S)
+def ours(signal: np.ndarray, layers: int, **changes: float) -> np.ndarray:
+    """The extractor, with its defaults but for ``changes``."""
+    config = Wav2Vec2.Config(weights=WEIGHTS, layers=layers, device="cpu", **changes)
     return Wav2Vec2(config).extract(signal).x
 
 
 WAYS = {
     "transformers, at once": everything,
     "ours": ours,
-    f"ours, window_s: {WINDOW_S:g}": windowed,
+    f"ours, window_s: {WINDOW_S:g}": partial(ours, window_s=WINDOW_S),
 }
 
 

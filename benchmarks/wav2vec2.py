@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.clips import CLIPS, sounds
 from benchmarks.embedding import PRECISIONS, nearness
@@ -25,22 +28,25 @@ def ours(precision: str, layers: int, clips: Path, seconds: float) -> Work:
     return lambda items: [extractor.extract(signals[item % len(signals)]).x for item in items]
 
 
-def one_at_a_time(layers: int, clips: Path, seconds: float) -> Work:
-    """What a user would write: preprocessor and model, file by file."""
+def by_transformers(layers: int) -> Callable[[np.ndarray], np.ndarray]:
+    """What a user would write for one file: preprocessor and model."""
     import torch
     from transformers import Wav2Vec2FeatureExtractor
 
-    model, signals = load_network(find(WEIGHTS), layers), sounds(clips, RATE_HZ, seconds)
-    prepare = Wav2Vec2FeatureExtractor(do_normalize=True)
+    model, prepare = load_network(find(WEIGHTS), layers), Wav2Vec2FeatureExtractor(do_normalize=True)
 
-    def work(items):
-        inputs = (
-            prepare(signals[i % len(signals)], sampling_rate=RATE_HZ, return_tensors="pt") for i in items
-        )
-        with torch.no_grad():
-            return [model(values.input_values).last_hidden_state[0].numpy() for values in inputs]
+    def frames(signal):
+        with torch.inference_mode():
+            values = prepare(signal, sampling_rate=RATE_HZ, return_tensors="pt").input_values
+            return model(values).last_hidden_state[0].numpy()
 
-    return work
+    return frames
+
+
+def one_at_a_time(layers: int, clips: Path, seconds: float) -> Work:
+    """File by file."""
+    frames, signals = by_transformers(layers), sounds(clips, RATE_HZ, seconds)
+    return lambda items: [frames(signals[item % len(signals)]) for item in items]
 
 
 def main(arguments: list[str] | None = None) -> None:
