@@ -1,5 +1,4 @@
 # `make help` lists the targets. Everything runs inside .venv, built from the lock when needed.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 WORKERS ?= 2

@@ -1,18 +1,42 @@
 #!/bin/sh
 # Builds .venv from envs/requirements.lock: exactly those versions, checked by hash.
+# PYTHON names the interpreter; without it the first of the served ones that runs is taken.
 set -eu
 cd "$(dirname "$0")/.."
-python=${PYTHON:-python3}
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-  echo "expected Python 3.11 or newer, found $("$python" --version 2>&1); run: make PYTHON=/path/to/python3.11" >&2
-  exit 1
+
+# A name on PATH need not run: version managers leave one for each version that is installed but not chosen.
+serves() {
+  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null
 }
-echo "building .venv from envs/requirements.lock (about 6 GB on disk; minutes on a slow line)"
-.venv/bin/python -m pip --version > /dev/null 2>&1 || "$python" -m venv --clear .venv
+
+if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"; else set -- python3.11 python3.12 python3.13 python3; fi
+python=
+for candidate; do
+  if serves "$candidate"; then
+    python=$candidate
+    break
+  fi
+done
+if [ -z "$python" ]; then
+  found=$("$candidate" --version 2> /dev/null) || found="none that runs as $candidate"
+  echo "expected Python 3.11, 3.12 or 3.13, found $found; install one, or run: make PYTHON=/path/to/python3.12" >&2
+  exit 1
+fi
+if ! "$python" -c 'import ensurepip, venv' 2> /dev/null; then
+  echo "expected $("$python" --version) with venv, found none; on Debian and Ubuntu: apt install python3-venv" >&2
+  exit 1
+fi
+
+echo "building .venv from envs/requirements.lock with $("$python" --version) (about 6 GB on disk; minutes on a slow line)"
+if ! { serves .venv/bin/python && .venv/bin/python -m pip --version > /dev/null 2>&1; }; then
+  "$python" -m venv --clear .venv
+fi
 installer=$(mktemp)
 trap 'rm -f "$installer"' EXIT
 awk '/^uv==/ {on = 1} on {print} on && !/\\$/ {exit}' envs/requirements.lock > "$installer"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$installer"
+# A home without write permission has no place for a cache.
+mkdir -p "${UV_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/uv}" 2> /dev/null || export UV_NO_CACHE=1
 # Compiled at once: hundreds of short processes follow, and where PYTHONDONTWRITEBYTECODE is set none would keep its own.
 .venv/bin/uv pip sync --quiet --system-certs --compile-bytecode --python .venv/bin/python --require-hashes envs/requirements.lock
 .venv/bin/uv pip install --quiet --system-certs --python .venv/bin/python --no-deps --no-build-isolation --editable .

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from packaging.specifiers import SpecifierSet
+
 from pipeline.contracts import AvemoError
 
 LOCK_SENSITIVE = ("torch", "torchaudio", "transformers", "timm", "opensmile", "facenet-pytorch", "snakemake")
@@ -34,9 +36,9 @@ class Check:
 def machine(folder: Path) -> Iterator[Check]:
     """This machine: Python, packages, cores, memory, GPU, and room and locks where ``folder`` lies."""
     version = ".".join(map(str, sys.version_info[:3]))
-    yield Check(
-        "Python", sys.version_info >= (3, 11), version, "install Python 3.11 and run `make clean test`"
-    )
+    served = metadata.metadata("avemo")["Requires-Python"]
+    remedy = f"install a Python {served} and run `make clean test`"
+    yield Check("Python", SpecifierSet(served).contains(version), version, remedy)
     yield _packages()
     cores = len(os.sched_getaffinity(0))
     yield Check("cores", None, str(cores))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
+import tomllib
 from importlib import metadata
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from workflow_runner import Workflow
 
 INSTALLER = "envs/install.sh"
@@ -96,3 +100,38 @@ def test_apptainer_runs_each_command_in_the_image(repository, tmp_path):
     assert asked[image + 1 : image + 3] == ["bash", "-c"]
     assert "avemo record" in asked[image + 3]
     assert asked[-1] == str(repository)
+
+
+@pytest.mark.parametrize(("minor", "served"), [(10, False), (11, True), (13, True), (14, False)])
+def test_the_installer_serves_the_pythons_that_the_package_declares(repository, tmp_path, minor, served):
+    declared = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert SpecifierSet(declared).contains(f"3.{minor}.1") is served
+    # Installs nothing: an interpreter that tells its version, and then has no venv.
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\ncase "$2" in *version_info*) exec {sys.executable} -c "import sys; '
+        f'sys.version_info = (3, {minor}, 1); ${{2#import sys; }}" ;; esac\n'
+        f'[ "$1" = --version ] && echo "Python 3.{minor}.1"\n'
+    )
+    python.chmod(0o755)
+    told = subprocess.run(
+        ["sh", repository / INSTALLER],
+        env={"PATH": os.environ["PATH"], "PYTHON": str(python)},
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 1
+    if served:
+        assert f"expected Python 3.{minor}.1 with venv, found none" in told.stderr
+    else:
+        assert f"expected Python 3.11, 3.12 or 3.13, found Python 3.{minor}.1" in told.stderr
+
+
+def test_a_python_that_does_not_run_is_said_to(repository):
+    told = subprocess.run(
+        ["sh", repository / INSTALLER],
+        env={"PATH": os.environ["PATH"], "PYTHON": "python-of-nowhere"},
+        capture_output=True,
+        text=True,
+    )
+    assert (told.returncode, "found none that runs as python-of-nowhere" in told.stderr) == (1, True)
