@@ -32,6 +32,7 @@ class Layout:
         self.hashes = self.corpus / "hashes.json"
         self.config = self.results / "config.json"
         self.labels = self.results / "data" / "labels.parquet"
+        self.labels_made_of = self.results / "data" / "labels.json"
         self.splits = self.results / "data" / "splits.json"
         self.quality = self.results / "data" / "quality.csv"
         self.sheet = self.results / "data" / "contact_sheet.png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter as Tally
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,7 +63,15 @@ def _statuses(rows: list[Any]) -> str:
 
 
 @corpus_app.command()
-def labels(cfg: Cfg, index: Index, out: Out) -> None:
+def labels(
+    cfg: Cfg,
+    index: Index,
+    out: Out,
+    files: Annotated[str, typer.Option(help="Digest of the files that labels are read from.")] = "",
+    made_of: Annotated[
+        Path | None, typer.Option(help="Record to write of what made the labels (JSON).")
+    ] = None,
+) -> None:
     """Give each clip of the table its label by the config's rule.
 
     Example: avemo corpus labels --cfg labels.json --index index.parquet --out labels.parquet
@@ -75,6 +84,9 @@ def labels(cfg: Cfg, index: Index, out: Out) -> None:
     clips = [row.clip for row in read_table(index)]
     made = make_labels(clips, corpus.labels(clips), corpus.task, corpus.classes)
     write_aside(out, lambda path: save_labels(made, path))
+    if made_of:
+        record = json.dumps({"cfg": as_mapping(cfg), "label_files": files})
+        write_aside(made_of, lambda path: path.write_text(record))
     typer.echo(made.counts().to_string(index=False))
     for clip_id, reason in made.table.loc[made.table.reason != "", ["clip_id", "reason"]].itertuples(
         index=False

@@ -73,11 +73,15 @@ class Corpus(ABC):
 
     @abstractmethod
     def media_files(self) -> Iterable[Path]:
-        """The files that `clips` depends on: media and tables."""
+        """Sound and pictures that `clips` may name."""
+
+    def tables(self) -> list[Path]:
+        """What `clips` reads beside the media, there or not."""
+        return []
 
     def label_files(self) -> list[Path]:
-        """Files that only `labels` reads, as the label rule names them."""
-        return []
+        """What `labels` and `classes` read, there or not."""
+        return self.tables()
 
     def notes(self) -> list[str]:
         """What is odd about the folder beyond single clips: counts, names that do not match."""
@@ -87,8 +91,8 @@ class Corpus(ABC):
         """Make or unpack what the corpus needs. Most need nothing."""
 
     def all_files(self) -> list[Path]:
-        """`media_files` and the mark of a generated corpus."""
-        return [self.root / MARKER, *self.media_files()]
+        """Media, tables, and the mark of a generated corpus."""
+        return [self.root / MARKER, *self.tables(), *self.media_files()]
 
     def fingerprint(self, hashes: HashCache) -> str:
         """A cheap digest of what `clips` would read: names, sizes, and since when they hold what they hold."""

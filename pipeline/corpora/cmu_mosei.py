@@ -103,8 +103,10 @@ class CmuMosei(Corpus):
     def audio_path(self, video: str) -> Path:
         return self.root / "Raw" / "Audio" / "Full" / "WAV_16000" / f"{video}.wav"
 
+    def tables(self) -> list[Path]:
+        return [self.labels_path]
+
     def media_files(self) -> Iterable[Path]:
-        yield self.labels_path
         for path in (self.video_path("x").parent, self.audio_path("x").parent):
             if path.is_dir():
                 yield from path.iterdir()
@@ -135,7 +137,7 @@ class CmuMosei(Corpus):
     def notes(self) -> list[str]:
         """Videos without a labelled segment: known, since the raw archive holds more than was annotated."""
         labelled = {segment.video for segment in self.segments.values()}
-        stray = sorted({path.stem for path in self.media_files() if path != self.labels_path} - labelled)
+        stray = sorted({path.stem for path in self.media_files()} - labelled)
         return [f"{len(stray)} videos have no labelled segment: {', '.join(stray[:5])}"] if stray else []
 
 

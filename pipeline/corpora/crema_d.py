@@ -90,14 +90,16 @@ class CremaD(Corpus):
     def votes_path(self) -> Path:
         return self.root / "processedResults" / "tabulatedVotes.csv"
 
+    def tables(self) -> list[Path]:
+        return [self.votes_path]
+
     def media_files(self) -> Iterable[Path]:
-        yield self.votes_path
         for folder in MEDIA_FOLDERS:
             if (self.root / folder).is_dir():
                 yield from (self.root / folder).iterdir()
 
     def label_files(self) -> list[Path]:
-        return [self.label_rule.table] if self.label_rule.table else []
+        return [self.label_rule.table] if self.label_rule.table else self.tables()
 
     def clips(self) -> list[Clip]:
         return [self._clip(name) for name in sorted({row["fileName"] for row in read_votes(self.votes_path)})]
@@ -117,7 +119,7 @@ class CremaD(Corpus):
 
     def notes(self) -> list[str]:
         """Media that the vote table does not name, and media whose size is not what the clone declares."""
-        media = [path for path in self.media_files() if path != self.votes_path]
+        media = list(self.media_files())
         stray = sorted({path.stem for path in media} - {clip.clip_id for clip in self.clips()})
         declared = declared_sizes(self.root, MEDIA_FOLDERS)
         wrong = sorted(

@@ -123,13 +123,15 @@ class MspImprov(Corpus):
             f"{self.root}: expected MSP-IMPROV's {EVALUATIONS[0]}, found none; set corpus.config.root to its folder"
         )
 
+    def tables(self) -> list[Path]:
+        return [self.root / name for name in EVALUATIONS]
+
     def media_files(self) -> Iterable[Path]:
-        yield from (self.root / name for name in EVALUATIONS)
         for paths in self.files.values():
             yield from paths.values()
 
     def label_files(self) -> list[Path]:
-        return [self.label_rule.table] if self.label_rule.table else []
+        return [self.label_rule.table] if self.label_rule.table else self.tables()
 
     def clips(self) -> list[Clip]:
         """Turns that were evaluated or that have media; either may lack the other."""

@@ -100,8 +100,10 @@ class TableCorpus(Corpus):
             return self.label_rule.classes
         return tuple(sorted({row.get(self.label_rule.column) or "" for row in self.rows()} - {""}))
 
+    def tables(self) -> list[Path]:
+        return [self.path]
+
     def media_files(self) -> Iterable[Path]:
-        yield self.path
         if self.path.is_file():
             for clip in self.clips():
                 yield from (path for path in (clip.video_path, clip.audio_path) if path)

@@ -17,13 +17,13 @@ from pipeline.clip_table import (
 )
 from pipeline.config import (
     compared_systems,
-    corpus_of,
     corpus_part,
     report_part,
     train_part,
 )
 from pipeline.contracts import AvemoError
 from pipeline.layout import Layout
+from pipeline.listing import contents, label_contents
 from pipeline.listing import listing as find_listing
 from pipeline.study import STAGES, components_of, resolve_cached, source_digest
 
@@ -135,6 +135,22 @@ def of_shard(summarise, wildcards):
 def rows(wildcards):
     """Digest of the shard's own clips: what a shard job must be run again for."""
     return of_shard(shard_digests, wildcards) or "not indexed yet"
+
+
+def label_files(wildcards):
+    """What the files hold that a run's labels are read from; indexing may make them."""
+    if not LAYOUTS[wildcards.run].index.exists():
+        return "not indexed yet"
+    try:
+        return label_contents(RUNS[wildcards.run])
+    except AvemoError as error:
+        raise WorkflowError(str(error))
+
+
+def run_index(wildcards):
+    """The clip table of a run's corpus."""
+    corpus = RUNS[wildcards.run]["corpus"]["id"]
+    return checkpoints.index.get(corpus=corpus).output[0]
 
 
 def clip_index(wildcards):

@@ -27,20 +27,22 @@ checkpoint index:
 
 rule labels:
     input:
-        index=lambda wildcards: LAYOUTS[wildcards.run].index,
-        tables=lambda wildcards: corpus_of(RUNS[wildcards.run]).label_files(),
+        index=run_index,
     output:
-        ANY.labels,
+        labels=ANY.labels,
+        made_of=ANY.labels_made_of,
     log:
         ANY.logs / "labels.log",
     conda:
         ENVIRONMENT
     params:
         cfg=lambda wildcards: as_json(corpus_part(RUNS[wildcards.run], labels=True)),
+        files=label_files,
     message:
         "labels of {wildcards.run}"
     shell:
-        "avemo corpus labels --cfg {params.cfg:q} --index {input.index:q} --out {output:q} > {log:q} 2>&1"
+        "avemo corpus labels --cfg {params.cfg:q} --index {input.index:q} --files {params.files}"
+        " --made-of {output.made_of:q} --out {output.labels:q} > {log:q} 2>&1"
 
 
 rule splits:
@@ -55,6 +57,7 @@ rule splits:
         ENVIRONMENT
     params:
         cfg=lambda wildcards: as_json(RUNS[wildcards.run]["splits"]),
+        published=lambda wildcards: contents(RUNS[wildcards.run]["splits"]["files"]),
     message:
         "speaker-independent splits of {wildcards.run}"
     shell:
