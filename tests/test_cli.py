@@ -1,5 +1,6 @@
 """The command line: help with examples, errors as messages, exit codes that mean something."""
 
+import os
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import click
 import pytest
 import typer
 
+from pipeline.cli import keep_caches_here
 from pipeline.cli.app import app
 
 
@@ -48,3 +50,18 @@ def test_a_config_error_has_code_2(tmp_path):
 
 def test_wrong_usage_has_code_2():
     assert avemo("extract").returncode == 2
+
+
+def test_where_the_home_takes_no_files_the_caches_of_libraries_lie_in_the_working_folder(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "closed" / "cache"))
+    monkeypatch.setenv("MPLCONFIGDIR", "")
+    keep_caches_here()
+    assert os.environ["XDG_CACHE_HOME"] == str(tmp_path / "closed" / "cache")
+    # Root may write anywhere, so the answer of the system is given.
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    keep_caches_here()
+    assert os.environ["XDG_CACHE_HOME"] == str(tmp_path / ".avemo" / "home")
+    assert os.environ["MPLCONFIGDIR"] == str(tmp_path / ".avemo" / "home" / "matplotlib")

@@ -125,6 +125,12 @@ def test_a_second_run_has_nothing_to_do(finished):
     assert finished.planned(tiny_config()) == {}
 
 
+def test_a_checkout_in_a_folder_with_a_space_runs(finished, tmp_path):
+    (tmp_path / "my clone").symlink_to(finished.repository)
+    spaced = Workflow(tmp_path / "my clone", finished.folder)
+    assert spaced.planned(tiny_config()) == {}
+
+
 def test_one_systems_hyper_parameter_retrains_that_system_alone(finished):
     config = tiny_config()
     config["systems"]["mult"]["training"] = {"lr": 1e-3}

@@ -49,8 +49,10 @@ ENVIRONMENTS = Path(workflow.basedir) / "envs"
 ENVIRONMENT = ENVIRONMENTS / "environment.yaml"
 
 
-# Holds the lock; used with `--sdm apptainer` only.
-container: str(ENVIRONMENTS / "avemo.sif")
+# Holds the lock; used with `--sdm apptainer` only. Snakemake takes no image from a path with a space.
+if " " not in str(ENVIRONMENTS):
+
+    container: str(ENVIRONMENTS / "avemo.sif")
 
 
 def write_summaries(study, ok):
