@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.models import MODELS
+from avemo.models import MODELS
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 FOLDERS = ("models", "training")

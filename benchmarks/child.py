@@ -8,7 +8,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli.options import use_threads
+from avemo.cli.options import use_threads
 
 THREADS = 2
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.contracts import Clip
-from pipeline.media import iter_frames, read_audio
+from avemo.base.contracts import Clip
+from avemo.media.decoding import iter_frames, read_audio
 
 CLIPS = Path("../shared/data/clips")
 

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from benchmarks.clips import CLIPS, decoded
 from benchmarks.peak import TITLE, peak
 from benchmarks.results import publish
 from benchmarks.sides import Side, Work, race, shards
-from pipeline.faces.crop import cut
-from pipeline.features.crop_network import CropNetwork
-from pipeline.features.efficientnet import EfficientNetB2, load_model
-from pipeline.features.vgg_face import VGGFaceFC6
-from pipeline.features.vgg_network import Shape, load_network
-from pipeline.features.weights import find
+
+from avemo.faces.crop import cut
+from avemo.features.crop_network import CropNetwork
+from avemo.features.efficientnet import EfficientNetB2, load_model
+from avemo.features.vgg_face import VGGFaceFC6
+from avemo.features.vgg_network import Shape, load_network
+from avemo.weights.find import find
 
 WEIGHTS = "random-seed-0"
 SUBJECTS: dict[str, tuple[type[CropNetwork], Any, float]] = {

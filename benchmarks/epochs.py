@@ -24,11 +24,11 @@ FRAMES, DIMS = (311, 75), (130, 4096)
 def training(config: str, system: str, precision: str, device: str) -> Work:
     """Training steps of a system; each output the operations of a step in units of 1e9."""
     import torch
+    from benchmarks.steps import CLASSES, fresh_run, random_batch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from benchmarks.steps import CLASSES, fresh_run, random_batch
-    from pipeline.models import build_model
-    from pipeline.training import STEPS
+    from avemo.models import build_model
+    from avemo.training import STEPS
 
     part = systems(Path(config))[system]
     torch.manual_seed(0)
@@ -52,7 +52,7 @@ def training(config: str, system: str, precision: str, device: str) -> Work:
 
 def systems(config: Path) -> dict[str, dict[str, Any]]:
     """The parts of a paper's systems, each with its whole schedule."""
-    from pipeline.config import read_config
+    from avemo.study.config import read_config
 
     found = read_config(config)
     return {

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
 from benchmarks.clips import CLIPS, decoded
 from benchmarks.results import publish
 from benchmarks.sides import Side, Work, race, shards
-from pipeline.contracts import TrackStatus
-from pipeline.faces.track import FaceTracker, iou
+
+from avemo.base.contracts import TrackStatus
+from avemo.faces.track import FaceTracker, iou
 
 NEAR = 0.9
 """Boxes are equal from this intersection over union."""

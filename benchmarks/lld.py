@@ -12,11 +12,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-
 from benchmarks.clips import CLIPS, sounds
 from benchmarks.results import publish
 from benchmarks.sides import Side, Work, race, shards
-from pipeline.features.opensmile_lld import CompareLLD, write_config
+
+from avemo.features.opensmile_lld import CompareLLD, write_config
 
 BAR = 1.8
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-
 from benchmarks.child import in_a_child
 from benchmarks.clips import CLIPS, sounds
 from benchmarks.results import publish
 from benchmarks.wav2vec2 import RATE_HZ, WEIGHTS, by_transformers
-from pipeline.features.wav2vec2 import Wav2Vec2
+
+from avemo.features.wav2vec2 import Wav2Vec2
 
 NEAR = 1e-3
 WINDOW_S = 180.0

@@ -9,7 +9,6 @@ from itertools import chain, islice, product, repeat
 from pathlib import Path
 
 import numpy as np
-
 from benchmarks.child import in_a_child
 from benchmarks.clips import CLIPS, paths
 from benchmarks.results import publish
@@ -25,8 +24,8 @@ def write_video(source: Path, path: Path, frames: int, size: tuple[int, int] | N
     """Repeat a clip's pictures until there are so many frames, scaled if ``size`` (width, height) is given; name it."""
     import av
 
-    from pipeline.contracts import Clip
-    from pipeline.media import iter_frames
+    from avemo.base.contracts import Clip
+    from avemo.media.decoding import iter_frames
 
     clip = Clip("source", "", "", video_path=source)
     with av.open(str(path), "w") as container:
@@ -56,9 +55,9 @@ def write_sound(path: Path, hours: float) -> None:
 
 def store(compute: Callable) -> int:
     """Fill a store with what ``compute`` makes of the one clip, publish it, and count the frames."""
-    from pipeline.cache.fill import fill
-    from pipeline.cache.shard import Shard
-    from pipeline.cache.store import ShardStore
+    from avemo.cache.fill import fill
+    from avemo.cache.shard import Shard
+    from avemo.cache.store import ShardStore
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -72,10 +71,10 @@ def store(compute: Callable) -> int:
 
 def video(path: Path) -> int:
     """Track and embed a clip."""
-    from pipeline.contracts import Clip
-    from pipeline.extraction import extract_visual, track_clip
-    from pipeline.faces.track import FaceTracker
-    from pipeline.features.efficientnet import EfficientNetB2
+    from avemo.base.contracts import Clip
+    from avemo.faces.track import FaceTracker
+    from avemo.features.efficientnet import EfficientNetB2
+    from avemo.features.extraction import extract_visual, track_clip
 
     clip = Clip("long", "", "", video_path=path)
     track = track_clip(FaceTracker(FaceTracker.Config()), clip)
@@ -85,9 +84,9 @@ def video(path: Path) -> int:
 
 def sound(path: Path) -> int:
     """Low-level descriptors of a clip."""
-    from pipeline.contracts import Clip
-    from pipeline.extraction import extract_audio
-    from pipeline.features.opensmile_lld import CompareLLD
+    from avemo.base.contracts import Clip
+    from avemo.features.extraction import extract_audio
+    from avemo.features.opensmile_lld import CompareLLD
 
     clip = Clip("long", "", "", audio_path=path)
     return store(lambda: extract_audio(CompareLLD(CompareLLD.Config()), clip))
@@ -95,8 +94,8 @@ def sound(path: Path) -> int:
 
 def embeddings(path: Path) -> int:
     """Store as many 1408-D frames as ``path`` names, as an extractor hands them over."""
-    from pipeline.contracts import FeatureSequence
-    from pipeline.frames import FrameBuffer
+    from avemo.base.contracts import FeatureSequence
+    from avemo.base.frames import FrameBuffer
 
     frames = int(path.name)
     rng = np.random.default_rng(0)

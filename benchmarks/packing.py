@@ -16,16 +16,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from benchmarks.results import publish
+from benchmarks.steps import CLASSES, CLIPS, random_batch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.nn import functional as F
 
-from benchmarks.results import publish
-from benchmarks.steps import CLASSES, CLIPS, random_batch
-from pipeline.dataset.batch import Batch
-from pipeline.models import attention
-from pipeline.models.auxformer import AuxFormer
-from pipeline.models.clipwise import ClipwiseAttention
+from avemo.dataset.batch import Batch
+from avemo.models import attention
+from avemo.models.auxformer import AuxFormer
+from avemo.models.clipwise import ClipwiseAttention
 
 RATE = 7.25e-4
 TOLERANCE = 1e-4

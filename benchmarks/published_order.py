@@ -13,17 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-
 from benchmarks.clips import CLIPS, clip, paths
 from benchmarks.embedding import PRECISIONS, SUBJECTS, extractor
 from benchmarks.results import publish
 from benchmarks.sides import Side, Work, race, shards
-from pipeline.cache.fill import fill
-from pipeline.cache.shard import Shard
-from pipeline.cache.store import ShardStore
-from pipeline.contracts import Clip, FeatureSequence
-from pipeline.extraction import extract_visual, track_clip
-from pipeline.faces.track import FaceTracker
+
+from avemo.base.contracts import Clip, FeatureSequence
+from avemo.cache.fill import fill
+from avemo.cache.shard import Shard
+from avemo.cache.store import ShardStore
+from avemo.faces.track import FaceTracker
+from avemo.features.extraction import extract_visual, track_clip
 
 BAR = 4.0
 

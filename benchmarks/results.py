@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline.aside import aside
+from avemo.base.atomic import aside
 
 RESULTS = Path("docs/benchmarks.json")
 PACKAGES = ("torch", "transformers", "timm", "facenet-pytorch", "opensmile", "av", "h5py", "snakemake")

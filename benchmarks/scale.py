@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from benchmarks.stress.arena import Arena, write_sound
 from benchmarks.stress.by_hand import ByHand
 from benchmarks.stress.page import write_section
-from pipeline import extraction
-from pipeline.cache.manifest import FeatureSet
-from pipeline.clip_table import read_table
-from pipeline.contracts import FeatureSequence
+
+from avemo.base.contracts import FeatureSequence
+from avemo.cache.manifest import FeatureSet
+from avemo.features import extraction
+from avemo.index.clip_table import read_table
 
 SOUNDS = 8
 SIZES = ((7_442, 32), (25_000, 64))

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-
 from benchmarks.stress.page import write_section
-from pipeline.clip_table import Row, write_table
+
+from avemo.index.clip_table import Row, write_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SIZES = {25_000: 128, 1_000_000: 2_000}
@@ -100,7 +100,7 @@ def _row(number: int, path: str, start: float) -> Row:
     return Row(clip_id=f"clip{number:07d}", speaker=speaker, group=speaker, **place, **sha, **known)
 
 
-TABLE = "from pathlib import Path; from pipeline.clip_table import *; rows = read_table(Path('cache/table/index.parquet'))"
+TABLE = "from pathlib import Path; from avemo.index.clip_table import *; rows = read_table(Path('cache/table/index.parquet'))"
 
 
 def measure(folder: Path, clips: int, shards: int) -> dict[str, Step]:

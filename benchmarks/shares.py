@@ -17,14 +17,15 @@ from typing import Any
 
 from benchmarks.clips import CLIPS, clip, paths
 from benchmarks.results import publish
-from pipeline.cache.items import Item
-from pipeline.cache.store import ShardStore
-from pipeline.contracts import Clip, FeatureSequence, Status
-from pipeline.extraction import extract_audio, extract_visual, track_clip
-from pipeline.faces.crop import crops
-from pipeline.faces.track import FaceTracker
-from pipeline.features import EXTRACTORS
-from pipeline.media import iter_frames, read_audio
+
+from avemo.base.contracts import Clip, FeatureSequence, Status
+from avemo.cache.items import Item
+from avemo.cache.store import ShardStore
+from avemo.faces.crop import crops
+from avemo.faces.track import FaceTracker
+from avemo.features import EXTRACTORS
+from avemo.features.extraction import extract_audio, extract_visual, track_clip
+from avemo.media.decoding import iter_frames, read_audio
 
 CORPUS_CLIPS, CORPUS_CLIP_S = 7442, 2.54
 """CREMA-D."""

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.sides import CORES, Side, Work, race
 from torch import Tensor, nn
 
-from benchmarks.sides import CORES, Side, Work, race
-from pipeline.dataset.batch import Batch
-from pipeline.dataset.tasks import Classes
-from pipeline.models.base import System
-from pipeline.training.config import TrainingConfig
-from pipeline.training.state import RunState
+from avemo.dataset.batch import Batch
+from avemo.dataset.tasks import Classes
+from avemo.models.base import System
+from avemo.training.recipe import TrainingConfig
+from avemo.training.state import RunState
 
 CLIPS, CLASSES = 32, 6
 

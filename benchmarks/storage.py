@@ -10,13 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.cache.items import Item
-from pipeline.cache.shard import Shard
-from pipeline.cache.shard_layout import COMPRESSIONS
-from pipeline.cache.shard_writer import write_shard
-from pipeline.contracts import AvemoError, Clip, Status
-from pipeline.extraction import extract_audio
-from pipeline.features.opensmile_lld import CompareLLD
+from avemo.base.contracts import AvemoError, Clip, Status
+from avemo.cache.items import Item
+from avemo.cache.shard import Shard
+from avemo.cache.shard_layout import COMPRESSIONS
+from avemo.cache.shard_writer import write_shard
+from avemo.features.extraction import extract_audio
+from avemo.features.opensmile_lld import CompareLLD
 
 
 def items_of(clips: Path, copies: int) -> list[Item]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from pipeline.cache.manifest import FeatureSet
+    from avemo.cache.manifest import FeatureSet
 
 # Batches are large buffers; without this glibc gives each back to the kernel (the workflow sets it too).
 THRESHOLDS = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "1000000000"}
@@ -30,11 +30,11 @@ POOL = 8
 
 def make(folder: Path, clips: int) -> Path:
     """A component of random features as long as CREMA-D's clips; its manifest."""
-    from pipeline.cache.items import Item
-    from pipeline.cache.keys import shard_of
-    from pipeline.cache.manifest import write_manifest
-    from pipeline.cache.shard_writer import write_shard
-    from pipeline.contracts import Status
+    from avemo.base.contracts import Status
+    from avemo.base.keys import shard_of
+    from avemo.cache.items import Item
+    from avemo.cache.manifest import write_manifest
+    from avemo.cache.shard_writer import write_shard
 
     generator = np.random.default_rng(0)
     names = [f"clip{number:05d}" for number in range(clips)]
@@ -89,7 +89,7 @@ def shuffled(features: FeatureSet, names: Sequence[str], bucketing: int) -> list
     """The clips in batches, as training draws them."""
     import torch
 
-    from pipeline.dataset.ordering import batch_order
+    from avemo.dataset.ordering import batch_order
 
     lengths = [features.length(name) for name in names]
     order = batch_order(lengths, BATCH, torch.Generator().manual_seed(1), bucketing)
@@ -114,8 +114,8 @@ def measure(folder: Path, clips: int, rounds: int) -> list[tuple[str, float, flo
     """Name, GB/s and ratio to the plain copy, of each way to read all clips once."""
     import torch
 
-    from pipeline.cache.manifest import FeatureSet
-    from pipeline.dataset.loading import ClipData
+    from avemo.cache.manifest import FeatureSet
+    from avemo.dataset.loading import ClipData
 
     torch.set_num_threads(1)
     manifest = make(folder, clips)
@@ -141,7 +141,7 @@ def measure(folder: Path, clips: int, rounds: int) -> list[tuple[str, float, flo
 
 def workers(folder: Path, clips: int, count: int) -> float:
     """Wall seconds for ``count`` processes that share the clips, `EPOCHS` times over."""
-    from pipeline.cache.manifest import FeatureSet
+    from avemo.cache.manifest import FeatureSet
 
     features = FeatureSet(folder / "manifest.json")
     batches = shuffled(features, features.clip_ids, 1)

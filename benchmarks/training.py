@@ -12,17 +12,17 @@ import argparse
 import math
 
 import torch
+from benchmarks.results import publish
+from benchmarks.sides import Side, Work, shards
+from benchmarks.steps import CLASSES, CLIPS, Forward, compare, fresh_run, random_batch, steps
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
-from benchmarks.results import publish
-from benchmarks.sides import Side, Work, shards
-from benchmarks.steps import CLASSES, CLIPS, Forward, compare, fresh_run, random_batch, steps
-from pipeline.dataset.batch import Batch
-from pipeline.models.attention import Attention, Block, Encoder, sinusoid
-from pipeline.models.auxformer import AuxFormer
-from pipeline.training.steps import joint
+from avemo.dataset.batch import Batch
+from avemo.models.attention import Attention, Block, Encoder, sinusoid
+from avemo.models.auxformer import AuxFormer
+from avemo.training.steps import joint
 
 FRAMES = 150, 75
 RELEASED, DEFAULT = "width 50, auxiliary x3", "width 130 (default)"

@@ -14,14 +14,14 @@ import argparse
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from benchmarks.results import publish
 from benchmarks.sides import Side, Work, shards
 from benchmarks.steps import CLASSES, CLIPS, compare, fresh_run, random_batch, steps
-from pipeline.dataset.batch import Batch
-from pipeline.models.conformer import (
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from avemo.dataset.batch import Batch
+from avemo.models.conformer import (
     Conformer,
     ConformerBlock,
     ConvolutionModule,
@@ -29,8 +29,8 @@ from pipeline.models.conformer import (
     RelativeAttention,
     positions,
 )
-from pipeline.models.vavl import VAVL
-from pipeline.training.steps import alternating
+from avemo.models.vavl import VAVL
+from avemo.training.steps import alternating
 
 FRAMES, DIMS = (125, 75), (1024, 1408)
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-
 from benchmarks.clips import CLIPS, sounds
 from benchmarks.embedding import PRECISIONS, nearness
 from benchmarks.results import publish
 from benchmarks.sides import Side, Work, race, shards
-from pipeline.features.wav2vec2 import Wav2Vec2
-from pipeline.features.wav2vec2_network import load_network
-from pipeline.features.weights import find
+
+from avemo.features.wav2vec2 import Wav2Vec2
+from avemo.features.wav2vec2_network import load_network
+from avemo.weights.find import find
 
 WEIGHTS = "random-seed-0"
 RATE_HZ = 16_000

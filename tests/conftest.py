@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpora.miniature import MINIATURES
+from avemo.synthetic.miniatures import MINIATURES
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

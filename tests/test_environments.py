@@ -13,6 +13,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+
 from workflow_runner import Workflow
 
 INSTALLER = "envs/install.sh"
@@ -99,7 +100,7 @@ def test_apptainer_runs_each_command_in_the_image(repository, tmp_path):
     assert asked[0] == "exec"
     assert asked[image + 1 : image + 3] == ["bash", "-c"]
     assert "avemo record" in asked[image + 3]
-    assert asked[-1] == str(repository)
+    assert asked[-1] == str(repository / "pipeline")
 
 
 @pytest.mark.parametrize(("minor", "served"), [(10, False), (11, True), (13, True), (14, False)])

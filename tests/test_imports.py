@@ -8,42 +8,34 @@ from pathlib import Path
 import pytest
 
 ORDER = [
-    "aside",
-    "frames",
-    "contracts",
-    "registry",
-    "metrics",
-    "corpora",
+    "base",
     "media",
+    "corpora",
+    "synthetic",
+    "index",
     "faces",
+    "weights",
     "features",
-    "extraction",
     "cache",
-    "clip_table",
     "dataset",
     "models",
     "training",
     "finetuning",
     "evaluation",
-    "prediction",
-    "audit",
     "report",
-    "config",
-    "layout",
-    "listing",
     "study",
-    "overview",
-    "gpus",
-    "doctor",
+    "progress",
+    "machine",
     "cli",
+    "project",
 ]
 LIGHT = (
-    "pipeline.config",
-    "pipeline.layout",
-    "pipeline.listing",
-    "pipeline.study",
-    "pipeline.clip_table",
-    "pipeline.cli.app",
+    "avemo.study.config",
+    "avemo.study.layout",
+    "avemo.study.file_contents",
+    "avemo.study.study",
+    "avemo.index.clip_table",
+    "avemo.cli.app",
 )
 
 
@@ -58,24 +50,24 @@ def imports_of(path: Path) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return {room_of(name) for name in names if name.startswith("pipeline.")} - {"__version__"}
+    return {room_of(name) for name in names if name.startswith("avemo.")} - {"__version__"}
 
 
 def test_every_room_has_its_place_in_the_order(repository):
     rooms = {
-        path.relative_to(repository / "pipeline").parts[0].removesuffix(".py")
+        path.relative_to(repository / "pipeline" / "avemo").parts[0].removesuffix(".py")
         for path in all_files(repository)
     }
     assert rooms - {"__init__"} == set(ORDER)
 
 
 def all_files(repository: Path) -> list[Path]:
-    return sorted((repository / "pipeline").rglob("*.py"))
+    return sorted((repository / "pipeline" / "avemo").rglob("*.py"))
 
 
 def test_imports_point_upstream(repository):
     for path in all_files(repository):
-        room = path.relative_to(repository / "pipeline").parts[0].removesuffix(".py")
+        room = path.relative_to(repository / "pipeline" / "avemo").parts[0].removesuffix(".py")
         if room == "__init__":
             continue
         downstream = {other for other in imports_of(path) if ORDER.index(other) > ORDER.index(room)}

@@ -4,7 +4,7 @@
 import json
 from pathlib import Path
 
-from pipeline.features.weights import quick_identity
+from avemo.weights.find import quick_identity
 
 TUNED = {
     kind: section for kind, section in config.items() if kind in ("faces", "speech")

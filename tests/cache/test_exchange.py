@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cache_factory import INFO, assert_same, frames_of, ids, item_of, items_in, wanted_of
 
-from pipeline.cache.exchange import export, import_folder
-from pipeline.cache.items import storable
-from pipeline.cache.keys import shard_of
-from pipeline.cache.manifest import write_manifest
-from pipeline.cache.shard_writer import write_shard
-from pipeline.cache.store import ShardStore
-from pipeline.contracts import AvemoError
+from avemo.base.contracts import AvemoError
+from avemo.base.keys import shard_of
+from avemo.cache.exchange import export, import_folder
+from avemo.cache.items import storable
+from avemo.cache.manifest import write_manifest
+from avemo.cache.shard_writer import write_shard
+from avemo.cache.store import ShardStore
+from cache_factory import INFO, assert_same, frames_of, ids, item_of, items_in, wanted_of
 
 CLIPS = ids(12)
 SHARDS = 3

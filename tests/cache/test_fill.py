@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cache_factory import INFO, frames_of, ids, items_in, wanted_of
 
-from pipeline.cache.fill import Progress, Summary, fill
-from pipeline.cache.store import ShardStore
-from pipeline.contracts import AvemoError, ClipFailure, FeatureSequence, MachineError, Status
+from avemo.base.contracts import AvemoError, ClipFailure, FeatureSequence, MachineError, Status
+from avemo.cache.fill import Progress, Summary, fill
+from avemo.cache.store import ShardStore
+from cache_factory import INFO, frames_of, ids, items_in, wanted_of
 
 CLIPS = ids(30)
 WANTED = wanted_of(CLIPS)
@@ -27,8 +27,8 @@ SLOW_RUN = """
 import sys, time
 from pathlib import Path
 from cache_factory import INFO, frames_of, ids, wanted_of
-from pipeline.cache.fill import fill
-from pipeline.cache.store import ShardStore
+from avemo.cache.fill import fill
+from avemo.cache.store import ShardStore
 
 def compute(clip_id):
     print(clip_id, flush=True)
@@ -43,9 +43,9 @@ with ShardStore(Path(sys.argv[1]), INFO) as store:
 
 def run_slow(folder: Path, output: Path, flush_s: float = 20.0) -> subprocess.Popen[str]:
     """The fill in a process of its own, which prints each clip it computes."""
-    tests = Path(__file__).resolve().parents[1]
+    helpers = Path(__file__).resolve().parents[1] / "helpers"
     command = [sys.executable, "-c", SLOW_RUN, str(folder), str(flush_s), str(output)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
+    environment = os.environ | {"PYTHONPATH": str(helpers)}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cache_factory import INFO, ids, item_of, wanted_of
 
-from pipeline.cache.garbage import delete, find_garbage
-from pipeline.cache.store import ShardStore
-from pipeline.contracts import AvemoError
+from avemo.base.contracts import AvemoError
+from avemo.cache.garbage import delete, find_garbage
+from avemo.cache.store import ShardStore
+from cache_factory import INFO, ids, item_of, wanted_of
 
 
 @pytest.fixture

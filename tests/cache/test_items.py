@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cache_factory import item_of
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from pipeline.cache.items import Item, checksum, moments_of, storable
-from pipeline.contracts import AvemoError, Status
+from avemo.base.contracts import AvemoError, Status
+from avemo.cache.items import Item, checksum, moments_of, storable
+from cache_factory import item_of
 
 
 def ok(x: object, times_s: object) -> Item:

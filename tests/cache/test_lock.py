@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cache.lock import Lock
-from pipeline.contracts import AvemoError
+from avemo.base.contracts import AvemoError
+from avemo.cache.lock import Lock
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from pipeline.cache.lock import Lock
+from avemo.cache.lock import Lock
 lock = Lock(Path(sys.argv[1]), machine=sys.argv[2] or None, beat_s=0.1)
 print("held", flush=True)
 time.sleep(60)
@@ -28,8 +28,8 @@ time.sleep(60)
 CONTENDER = """
 import os, random, sys, time
 from pathlib import Path
-from pipeline.cache.lock import Lock
-from pipeline.contracts import AvemoError
+from avemo.cache.lock import Lock
+from avemo.base.contracts import AvemoError
 folder, machine, end = Path(sys.argv[1]), sys.argv[2], time.monotonic() + float(sys.argv[3])
 generator = random.Random(machine)
 while time.monotonic() < end:

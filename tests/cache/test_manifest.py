@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cache_factory import FAILING, INFO, frames_of, ids, item_of
 
-from pipeline.cache.keys import shard_of
-from pipeline.cache.manifest import FeatureSet, write_manifest
-from pipeline.cache.shard_writer import write_shard
-from pipeline.contracts import AvemoError, ClipFailure
+from avemo.base.contracts import AvemoError, ClipFailure
+from avemo.base.keys import shard_of
+from avemo.cache.manifest import FeatureSet, write_manifest
+from avemo.cache.shard_writer import write_shard
+from cache_factory import FAILING, INFO, frames_of, ids, item_of
 
 SHARDS = {"0000": ["clip01", "clip03", "clip05"], "0001": [], "0002": ["clip00", "clip02", "clip04"]}
 OK = [clip_id for clip_id in ids(6) if clip_id != FAILING]

@@ -9,15 +9,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from cache_factory import FAILING, INFO, assert_same, flip_byte, flip_frame, ids, item_of, items_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.cache.items import Item, storable
-from pipeline.cache.shard import Shard
-from pipeline.cache.shard_writer import write_shard
-from pipeline.contracts import AvemoError, ClipFailure, Status
+from avemo.base.contracts import AvemoError, ClipFailure, Status
+from avemo.cache.items import Item, storable
+from avemo.cache.shard import Shard
+from avemo.cache.shard_writer import write_shard
+from cache_factory import FAILING, INFO, assert_same, flip_byte, flip_frame, ids, item_of, items_in
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from cache_factory import INFO, assert_same, flip_frame, frames_of, ids, item_of, items_in, wanted_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.cache.items import Item
-from pipeline.cache.shard import Shard
-from pipeline.cache.store import ShardStore
-from pipeline.contracts import AvemoError, Status
+from avemo.base.contracts import AvemoError, Status
+from avemo.cache.items import Item
+from avemo.cache.shard import Shard
+from avemo.cache.store import ShardStore
+from cache_factory import INFO, assert_same, flip_frame, frames_of, ids, item_of, items_in, wanted_of
 
 WANTED = wanted_of(ids(8))
 

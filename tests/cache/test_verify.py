@@ -8,14 +8,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from cache_factory import INFO, flip_frame, ids, item_of, wanted_of
 
-from pipeline.cache.keys import shard_of
-from pipeline.cache.listing import describe
-from pipeline.cache.shard_writer import write_shard
-from pipeline.cache.store import ShardStore
-from pipeline.cache.verify import Problem, verify_folder, withdraw
-from pipeline.contracts import AvemoError
+from avemo.base.contracts import AvemoError
+from avemo.base.keys import shard_of
+from avemo.cache.inventory import describe
+from avemo.cache.shard_writer import write_shard
+from avemo.cache.store import ShardStore
+from avemo.cache.verify import Problem, verify_folder, withdraw
+from cache_factory import INFO, flip_frame, ids, item_of, wanted_of
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.cli.app import app
-from pipeline.config import read_config
-from pipeline.dataset.labels import make_labels, save_labels
-from pipeline.dataset.splits import Split, save_splits
-from pipeline.study import Study, resolve_study, waits_for
+from avemo.cli.app import app
+from avemo.dataset.labels import make_labels, save_labels
+from avemo.dataset.splits import Split, save_splits
+from avemo.study.config import read_config
+from avemo.study.study import Study, resolve_study, waits_for
 
 SPLITS = [Split(f"split{i:02d}", ("a", "b"), ("c",), ("d",)) for i in range(5)]
 
@@ -38,8 +38,8 @@ def touch(path: Path) -> None:
 
 
 def label_and_split(study: Study) -> None:
-    from pipeline.contracts import Clip
-    from pipeline.corpora.base import Label
+    from avemo.base.contracts import Clip
+    from avemo.corpora.base import Label
 
     layout = study.layouts["crema_d"]
     touch(layout.index)

@@ -7,10 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.contracts import AvemoError
-from pipeline.corpora.cmu_mosei import DIMENSIONS, EMOTIONS, CmuMosei, read_segments
-from pipeline.dataset.partitions import published_splits
-from pipeline.dataset.splits import SplitConfig
+from avemo.base.contracts import AvemoError
+from avemo.corpora.cmu_mosei import DIMENSIONS, EMOTIONS, CmuMosei, read_segments
+from avemo.dataset.partitions import published_splits
+from avemo.dataset.splits import SplitConfig
 
 CSV = "video,end_s,start_s,sad,happy,anger,surprise,disgust,fear\nabc,4,2.5,0,0.33,0,0,3,0\nabc,2.5,0,1,0,0,0,0,0\n"
 

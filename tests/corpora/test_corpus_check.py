@@ -6,10 +6,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.cli.app import app
-from pipeline.corpora import EXAMPLES
-from pipeline.corpora.base import MARKER
-from pipeline.corpora.miniature import MINIATURES
+from avemo.cli.app import app
+from avemo.corpora import EXAMPLES
+from avemo.corpora.base import MARKER
+from avemo.synthetic.miniatures import MINIATURES
 
 
 def call(*arguments):

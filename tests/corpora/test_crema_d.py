@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from pipeline.cli.app import app
-from pipeline.contracts import AvemoError
-from pipeline.corpora.crema_d import EMOTIONS, CremaD, read_votes
-from pipeline.corpora.lfs import declared_sizes
+from avemo.base.contracts import AvemoError
+from avemo.cli.app import app
+from avemo.corpora.crema_d import EMOTIONS, CremaD, read_votes
+from avemo.corpora.lfs import declared_sizes
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.contracts import AvemoError
-from pipeline.corpora.affectnet import EXPRESSIONS
-from pipeline.corpora.affectnet import examples as affectnet
-from pipeline.corpora.examples import write_examples
-from pipeline.corpora.msp_podcast import examples as msp_podcast
-from pipeline.finetuning.faces import AFFECTNET_7, read_pictures
-from pipeline.finetuning.speech import read_turns
+from avemo.base.contracts import AvemoError
+from avemo.corpora.affectnet import EXPRESSIONS
+from avemo.corpora.affectnet import examples as affectnet
+from avemo.corpora.examples import write_examples
+from avemo.corpora.msp_podcast import examples as msp_podcast
+from avemo.finetuning.faces import AFFECTNET_7, read_pictures
+from avemo.finetuning.speech import read_turns
 
 
 @pytest.fixture

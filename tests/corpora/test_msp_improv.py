@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from pipeline.contracts import AvemoError
-from pipeline.corpora.msp_improv import NAME, MspImprov, read_attributes
+from avemo.base.contracts import AvemoError
+from avemo.corpora.msp_improv import NAME, MspImprov, read_attributes
 
 EVALUATION = """UTD-IMPROV-S01A-F01-P-FM01.avi; A; A:4.0; V:2.0; D:3.0 ; N:4.0;
 rater_1; Angry; Angry,Frustrated; A:4.0; V:2.0; D:3.0; N:4.0;

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.contracts import AvemoError
-from pipeline.corpora.table import TableCorpus
+from avemo.base.contracts import AvemoError
+from avemo.corpora.table import TableCorpus
 
 
 def corpus(tmp_path: Path, text: str, **labels) -> TableCorpus:

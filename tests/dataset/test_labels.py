@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.contracts import AvemoError, Clip
-from pipeline.corpora.base import Label
-from pipeline.dataset.labels import load_labels, make_labels, save_labels
+from avemo.base.contracts import AvemoError, Clip
+from avemo.corpora.base import Label
+from avemo.dataset.labels import load_labels, make_labels, save_labels
 
 
 def test_labels_come_back_with_their_classes_in_order(tmp_path):

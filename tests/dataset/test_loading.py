@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from feature_source import Source
 
-from pipeline.contracts import AvemoError
-from pipeline.dataset.loading import ClipData
+from avemo.base.contracts import AvemoError
+from avemo.dataset.loading import ClipData
+from feature_source import Source
 
 CLIPS = ["a", "b", "c", "d", "e"]
 TARGETS = {clip_id: i for i, clip_id in enumerate(CLIPS)}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.contracts import AvemoError
-from pipeline.dataset.normalise import EPSILON, Normaliser
+from avemo.base.contracts import AvemoError
+from avemo.dataset.normalise import EPSILON, Normaliser
 
 
 def from_frames(x: np.ndarray) -> Normaliser:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.dataset.ordering import batch_order
+from avemo.dataset.ordering import batch_order
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from pipeline.contracts import AvemoError
-from pipeline.dataset.partitions import published_splits, read_partition
-from pipeline.dataset.splits import SplitConfig, check_disjoint, make_splits
+from avemo.base.contracts import AvemoError
+from avemo.dataset.partitions import published_splits, read_partition
+from avemo.dataset.splits import SplitConfig, check_disjoint, make_splits
 
 VAVL = "FileName,angry,SpkrID,Gender,Split_Set\na.wav,1,1,Male,Train\nb.wav,1,2,Male,Development\nc.wav,1,3,Male,Test\n"
 FOLDS = "standard_train_fold=['v1', 'v2']\n\nstandard_valid_fold=['v3']\nstandard_test_fold=['v4']\n"

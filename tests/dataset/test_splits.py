@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.contracts import AvemoError
-from pipeline.dataset.splits import (
+from avemo.base.contracts import AvemoError
+from avemo.dataset.splits import (
     Split,
     SplitConfig,
     balance,
@@ -73,7 +73,7 @@ def test_same_seed_same_splits_and_more_splits_keep_the_first():
 
 def test_hash_seed_of_the_process_does_not_matter():
     code = (
-        "from pipeline.dataset.splits import *; g=[f'g{i%9}' for i in range(90)];"
+        "from avemo.dataset.splits import *; g=[f'g{i%9}' for i in range(90)];"
         "c=[f'c{i}' for i in range(90)]; l=[f'l{i%7}' for i in range(90)];"
         "print(make_splits(c, g, l, SplitConfig(n=3)))"
     )
@@ -212,7 +212,7 @@ def test_shares_leave_train_something():
 
 
 def test_importing_splits_needs_neither_torch_nor_pandas():
-    code = "import sys, pipeline.dataset.splits; print(sorted({'torch', 'pandas'} & set(sys.modules)))"
+    code = "import sys, avemo.dataset.splits; print(sorted({'torch', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

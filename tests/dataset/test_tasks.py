@@ -9,10 +9,10 @@ import torch
 from scipy.special import expit, log_softmax
 from sklearn.metrics import f1_score, log_loss, precision_recall_fscore_support
 
-from pipeline.contracts import AvemoError
-from pipeline.dataset import TASKS
-from pipeline.dataset.tasks import Attributes, Bits, Classes, concordance
-from pipeline.metrics import ccc
+from avemo.base.contracts import AvemoError
+from avemo.base.metrics import ccc
+from avemo.dataset import TASKS
+from avemo.dataset.tasks import Attributes, Bits, Classes, concordance
 
 NAMES = ("arousal", "valence", "dominance")
 EMOTIONS = ("happy", "sad", "angry", "surprise", "disgust", "fear")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.contracts import TRACK_COLUMNS, AvemoError, FeatureSequence, TrackStatus
-from pipeline.faces.crop import LANDMARKS, UPRIGHT, CropPolicy, crops, cut, similarity
-from pipeline.faces.sheet import contact_sheet
+from avemo.base.contracts import TRACK_COLUMNS, AvemoError, FeatureSequence, TrackStatus
+from avemo.faces.crop import LANDMARKS, UPRIGHT, CropPolicy, crops, cut, similarity
+from avemo.faces.sheet import contact_sheet
 
 MAP = np.zeros((120, 160, 3), np.uint8)
 MAP[..., 0], MAP[..., 1] = np.arange(160)[None], np.arange(120)[:, None]
@@ -155,7 +155,7 @@ def test_frames_that_were_not_tracked_are_an_error(times, message):
 
 def test_policies_need_no_heavy_library():
     code = (
-        "import sys, pipeline.faces.crop, pipeline.faces.track, pipeline.media\n"
+        "import sys, avemo.faces.crop, avemo.faces.track, avemo.media.decoding\n"
         "heavy = {'torch', 'cv2', 'av', 'facenet_pytorch'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )

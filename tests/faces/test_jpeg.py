@@ -7,16 +7,16 @@ from itertools import islice
 import cv2
 import numpy as np
 import pytest
-from media_factory import write_video
 
-from pipeline.contracts import TRACK_COLUMNS, Clip, FeatureSequence, MachineError, TrackStatus
-from pipeline.corpora.demo.actors import make_actor
-from pipeline.corpora.demo.face import draw_face
-from pipeline.corpora.demo.motion import FACE_AXES, Pose
-from pipeline.extraction import keep_crops
-from pipeline.faces.crop import CropPolicy, crops, cut
-from pipeline.faces.jpeg import ROW_BYTES, JpegCrops, decoded
-from pipeline.media import iter_frames
+from avemo.base.contracts import TRACK_COLUMNS, Clip, FeatureSequence, MachineError, TrackStatus
+from avemo.faces.crop import CropPolicy, crops, cut
+from avemo.faces.jpeg import ROW_BYTES, JpegCrops, decoded
+from avemo.features.extraction import keep_crops
+from avemo.media.decoding import iter_frames
+from avemo.synthetic.actors import make_actor
+from avemo.synthetic.face import draw_face
+from avemo.synthetic.motion import FACE_AXES, Pose
+from media_factory import write_video
 
 ERROR_95 = 2.0
 """Of 255; drawn faces, which are noisy, come back within 1.6 on average, photographed ones within 1."""

@@ -10,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.contracts import TRACK_COLUMNS, AvemoError, Clip, TrackStatus
-from pipeline.faces.integral import Integral
-from pipeline.faces.track import FaceTracker, choose, fill, iou, link
-from pipeline.media import iter_frames
+from avemo.base.contracts import TRACK_COLUMNS, AvemoError, Clip, TrackStatus
+from avemo.faces.integral import Integral
+from avemo.faces.track import FaceTracker, choose, fill, iou, link
+from avemo.media.decoding import iter_frames
 
 SIZE = (360, 480)
 STATUS, N_FACES = TRACK_COLUMNS.index("status"), TRACK_COLUMNS.index("n_faces")
@@ -160,7 +160,7 @@ def test_boxes_are_those_of_the_library_called_per_frame(tracker, shared_data):
 def test_every_face_of_a_group_is_the_librarys(shared_data):
     from facenet_pytorch import MTCNN
 
-    from pipeline.faces.cascade import Cascade
+    from avemo.faces.cascade import Cascade
 
     _, frame = picture(shared_data / "faces" / "multiface.jpg")[0]
     boxes, _ = MTCNN(keep_all=True).detect(frame)

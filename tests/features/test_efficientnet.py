@@ -11,9 +11,9 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from pipeline.contracts import AvemoError
-from pipeline.features.efficientnet import EfficientNetB2, load_model, random_model
-from pipeline.features.weights import find
+from avemo.base.contracts import AvemoError
+from avemo.features.efficientnet import EfficientNetB2, load_model, random_model
+from avemo.weights.find import find
 
 RANDOM = "random-seed-3"
 
@@ -201,7 +201,7 @@ def test_float16_features(network, published):
 
 def test_importing_the_extractors_is_cheap():
     code = (
-        "import sys; from pipeline.features import efficientnet, opensmile_lld, weights;"
+        "import sys; from avemo.features import efficientnet, opensmile_lld, weights;"
         "print(*{'torch', 'timm', 'cv2', 'av', 'opensmile', 'pandas'} & sys.modules.keys())"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

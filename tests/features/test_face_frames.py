@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.cache.items import Item, storable
-from pipeline.cache.shard import Shard
-from pipeline.cache.shard_writer import write_shard
-from pipeline.contracts import TRACK_COLUMNS, AvemoError, FeatureSequence, Status, TrackStatus
-from pipeline.faces.crop import crops
-from pipeline.features.face_frames import FaceFrames
+from avemo.base.contracts import TRACK_COLUMNS, AvemoError, FeatureSequence, Status, TrackStatus
+from avemo.cache.items import Item, storable
+from avemo.cache.shard import Shard
+from avemo.cache.shard_writer import write_shard
+from avemo.faces.crop import crops
+from avemo.features.face_frames import FaceFrames
 
 
 @pytest.fixture

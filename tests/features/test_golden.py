@@ -19,8 +19,8 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from pipeline.contracts import FeatureSequence
-from pipeline.features import EXTRACTORS
+from avemo.base.contracts import FeatureSequence
+from avemo.features import EXTRACTORS
 
 GOLDEN = Path(__file__).with_name("golden.json")
 TRACKER = "mtcnn"
@@ -46,9 +46,9 @@ SMALL_WAV2VEC2 = {
 @contextmanager
 def small_networks() -> Iterator[None]:
     """Random wav2vec 2.0 and VGG-Face networks are small ones inside the block."""
-    from pipeline.features.vgg_face import VGGFaceAffectNet, VGGFaceFC6
-    from pipeline.features.vgg_network import Shape
-    from pipeline.features.wav2vec2_network import LARGE_ROBUST
+    from avemo.features.vgg_face import VGGFaceAffectNet, VGGFaceFC6
+    from avemo.features.vgg_network import Shape
+    from avemo.features.wav2vec2_network import LARGE_ROBUST
 
     shape = Shape(width=2, px=32, hidden=12)
     faces = [mock.patch.multiple(found, shape=shape, dim=12) for found in (VGGFaceFC6, VGGFaceAffectNet)]
@@ -72,9 +72,9 @@ def pictures(size: tuple[int, int]) -> list[tuple[float, np.ndarray]]:
 
 def film() -> list[tuple[float, np.ndarray]]:
     """A drawn face that moves to the right in five pictures."""
-    from pipeline.corpora.demo.actors import make_actor
-    from pipeline.corpora.demo.face import draw_face
-    from pipeline.corpora.demo.motion import FACE_AXES, Pose
+    from avemo.synthetic.actors import make_actor
+    from avemo.synthetic.face import draw_face
+    from avemo.synthetic.motion import FACE_AXES, Pose
 
     look, axes = make_actor(0, 0).look, dict.fromkeys(FACE_AXES, 0.0)
     poses = [Pose(axes, jaw=0.2, lids=1, yaw=0, gaze_x=0, gaze_y=0, x=0.02 * n, y=0) for n in range(5)]
@@ -84,7 +84,7 @@ def film() -> list[tuple[float, np.ndarray]]:
 def output(name: str) -> tuple[int, FeatureSequence]:
     """A component's declared version and what it makes of its fixed input."""
     if name == TRACKER:
-        from pipeline.faces.track import FaceTracker
+        from avemo.faces.track import FaceTracker
 
         return FaceTracker.version, FaceTracker(FaceTracker.Config(device="cpu")).track(film())
     with small_networks():
@@ -135,7 +135,7 @@ def test_numbers_are_those_of_the_declared_version(name: str, golden: dict[str, 
 def test_changed_numbers_under_the_same_version_are_named(
     monkeypatch: pytest.MonkeyPatch, golden: dict[str, Any]
 ) -> None:
-    from pipeline.features import opensmile_lld
+    from avemo.features import opensmile_lld
 
     honest = opensmile_lld.to_int16
     monkeypatch.setattr(opensmile_lld, "to_int16", lambda signal: honest(signal * np.float32(0.98)))

@@ -5,9 +5,9 @@ import pytest
 from scipy.fft import rfft
 from scipy.ndimage import correlate1d
 
-from pipeline.contracts import AvemoError
-from pipeline.features import base
-from pipeline.features.logmel import LogMel
+from avemo.base.contracts import AvemoError
+from avemo.features import base
+from avemo.features.logmel import LogMel
 
 RATE_HZ = 16_000
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.contracts import AvemoError
-from pipeline.features import opensmile_lld
-from pipeline.features.opensmile_lld import CompareLLD, Framing, column_names, edit, open_smile, run, to_int16
-from pipeline.frames import FrameBuffer
+from avemo.base.contracts import AvemoError
+from avemo.base.frames import FrameBuffer
+from avemo.features import opensmile_lld
+from avemo.features.opensmile_lld import CompareLLD, Framing, column_names, edit, open_smile, run, to_int16
 
 RATE_HZ = 16_000
 

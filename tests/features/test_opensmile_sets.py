@@ -4,9 +4,9 @@ import numpy as np
 import opensmile
 import pytest
 
-from pipeline.contracts import AvemoError
-from pipeline.features.opensmile_lld import to_int16
-from pipeline.features.opensmile_sets import Compare2016, EGeMAPS
+from avemo.base.contracts import AvemoError
+from avemo.features.opensmile_lld import to_int16
+from avemo.features.opensmile_sets import Compare2016, EGeMAPS
 
 RATE_HZ = 16_000
 LLD, DELTAS = opensmile.FeatureLevel.LowLevelDescriptors, opensmile.FeatureLevel.LowLevelDescriptors_Deltas

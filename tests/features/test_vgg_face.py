@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models.vgg import make_layers
 
-from pipeline.contracts import AvemoError, digest
-from pipeline.features.vgg_face import VGGFaceAffectNet, VGGFaceFC6
-from pipeline.features.vgg_network import LAYOUTS, Shape, VGGFace, layout_of, load_network, random_network
-from pipeline.features.weights import find
+from avemo.base.contracts import AvemoError, digest
+from avemo.features.vgg_face import VGGFaceAffectNet, VGGFaceFC6
+from avemo.features.vgg_network import LAYOUTS, Shape, VGGFace, layout_of, load_network, random_network
+from avemo.weights.find import find
 
 TINY = Shape(width=2, px=32, hidden=12)
 CFG = [2, 2, "M", 4, 4, "M", 8, 8, 8, "M", 16, 16, 16, "M", 16, 16, 16, "M"]

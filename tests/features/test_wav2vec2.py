@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Model
 
-from pipeline.contracts import AvemoError
-from pipeline.features.wav2vec2 import Wav2Vec2
-from pipeline.features.wav2vec2_network import network_config
-from pipeline.features.weight_hashes import sha256_path
-from pipeline.features.weights import find
+from avemo.base.contracts import AvemoError
+from avemo.features.wav2vec2 import Wav2Vec2
+from avemo.features.wav2vec2_network import network_config
+from avemo.weights.find import find
+from avemo.weights.hashes import sha256_path
 
 RATE_HZ = 16_000
 SMALL = {

@@ -16,11 +16,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import classification_report
 
-from pipeline.contracts import AvemoError
-from pipeline.features.vgg_face import VGGFaceAffectNet
-from pipeline.features.vgg_network import CONVS, Shape, VGGFace
-from pipeline.features.weights import find
-from pipeline.finetuning.faces import (
+from avemo.base.contracts import AvemoError
+from avemo.features.vgg_face import VGGFaceAffectNet
+from avemo.features.vgg_network import CONVS, Shape, VGGFace
+from avemo.finetuning.faces import (
     AFFECTNET_7,
     FaceSides,
     FaceTuning,
@@ -28,6 +27,7 @@ from pipeline.finetuning.faces import (
     read_pictures,
     start_network,
 )
+from avemo.weights.find import find
 
 SMALL = {"classes": ["happiness", "sadness"], "width": 4, "px": 32, "hidden": 16, "device": "cpu"}
 TINY = {**SMALL, "weights": "random-seed-0", "epochs": 8, "batch_size": 8, "lr": 0.003, "dropout": 0.0}

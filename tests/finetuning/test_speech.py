@@ -11,17 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from media_factory import write_wav
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 from typer.testing import CliRunner
 
-from pipeline import metrics
-from pipeline.cli.app import app
-from pipeline.contracts import AvemoError, Clip
-from pipeline.extraction import extract_audio
-from pipeline.features.wav2vec2 import Wav2Vec2
-from pipeline.features.weights import find
-from pipeline.finetuning.speech import (
+from avemo.base import metrics
+from avemo.base.contracts import AvemoError, Clip
+from avemo.cli.app import app
+from avemo.features.extraction import extract_audio
+from avemo.features.wav2vec2 import Wav2Vec2
+from avemo.finetuning.speech import (
     SpeechTuning,
     Turns,
     ccc_loss,
@@ -29,6 +27,8 @@ from pipeline.finetuning.speech import (
     read_turns,
     start_network,
 )
+from avemo.weights.find import find
+from media_factory import write_wav
 
 RATE_HZ = 16_000
 SMALL = {

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from pipeline.contracts import AvemoError
-from pipeline.finetuning.loop import Batch, Schedule, Tuned, predict, tune
+from avemo.base.contracts import AvemoError
+from avemo.finetuning.loop import Batch, Schedule, Tuned, predict, tune
 
 SCHEDULE = Schedule(epochs=4, batch_size=8, lr=0.01, device="cpu")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from media_clips import grey, noise
 from media_factory import write_video, write_wav
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import av
 import numpy as np
 import pytest
+
+from avemo.media.decoding import iter_frames, probe, read_audio
 from media_clips import RATE, clap_and_flash, clip, grey, noise
 from media_factory import write_sound, write_video
-
-from pipeline.media import iter_frames, probe, read_audio
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".flv", ".avi"])

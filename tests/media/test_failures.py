@@ -8,11 +8,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
+from avemo.base.contracts import Status
+from avemo.media.decoding import check_file, probe, read_audio
 from media_clips import RATE, clip, cut, every_frame, failure, grey, noise
 from media_factory import write_video
-
-from pipeline.contracts import Status
-from pipeline.media import check_file, probe, read_audio
 
 
 def test_missing_and_empty_files(tmp_path):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from media_clips import RATE, clip, every_frame
 
-from pipeline.media import probe, read_audio
+from avemo.media.decoding import probe, read_audio
+from media_clips import RATE, clip, every_frame
 
 
 def test_probe_reads_headers(made):

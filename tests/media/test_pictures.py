@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from avemo.base.contracts import Status
+from avemo.media.decoding import iter_frames, probe
 from media_clips import clip, cut, every_frame, failure, grey
 from media_factory import write_video
-
-from pipeline.contracts import Status
-from pipeline.media import iter_frames, probe
 
 
 @pytest.mark.parametrize("kind", ["mp4", "flv", "mkv", "avi"])

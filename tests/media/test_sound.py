@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from media_clips import RATE, clip, failure, noise
-from media_factory import write_sound, write_wav
 from scipy.io import wavfile
 from scipy.signal import resample_poly
 
-from pipeline.contracts import Status
-from pipeline.media import probe, read_audio
+from avemo.base.contracts import Status
+from avemo.media.decoding import probe, read_audio
+from media_clips import RATE, clip, failure, noise
+from media_factory import write_sound, write_wav
 
 
 def test_wav_samples_are_those_scipy_reads(made):

@@ -4,9 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.contracts import AvemoError
-from pipeline.dataset.batch import Batch
-from pipeline.models.attention import (
+from avemo.base.contracts import AvemoError
+from avemo.dataset.batch import Batch
+from avemo.models.attention import (
     Attention,
     Block,
     Encoder,

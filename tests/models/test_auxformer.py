@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipeline.contracts import AvemoError
-from pipeline.dataset.batch import Batch
-from pipeline.models import build_model
-from pipeline.models.attention import Encoder
-from pipeline.models.auxformer import AuxFormer
+from avemo.base.contracts import AvemoError
+from avemo.dataset.batch import Batch
+from avemo.models import build_model
+from avemo.models.attention import Encoder
+from avemo.models.auxformer import AuxFormer
 
 
 def small(**config):

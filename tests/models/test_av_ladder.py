@@ -4,10 +4,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline.dataset.batch import Batch
-from pipeline.models import build_model
-from pipeline.models.av_ladder import AVLadder, cut
-from pipeline.models.ladder import add_gaussian
+from avemo.dataset.batch import Batch
+from avemo.models import build_model
+from avemo.models.av_ladder import AVLadder, cut
+from avemo.models.ladder import add_gaussian
 
 NO_DROPOUT = {
     f"{place}_dropout": 0.0

@@ -2,17 +2,17 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
+
+from avemo.base.contracts import AvemoError
+from avemo.dataset.tasks import Classes
+from avemo.models import MODELS
+from avemo.training import STEPS
+from avemo.training.recipe import TrainingConfig
+from avemo.training.state import RunState
 from model_batches import CLIPS, OUTPUTS, lacking, pad, random_batch, row
 from parameter_counts import COUNTS, counted
-from pydantic import ValidationError
 from small_systems import BLIND, SMALL, small
-
-from pipeline.contracts import AvemoError
-from pipeline.dataset.tasks import Classes
-from pipeline.models import MODELS
-from pipeline.training import STEPS
-from pipeline.training.config import TrainingConfig
-from pipeline.training.state import RunState
 
 
 def total_loss(outputs, target_B):

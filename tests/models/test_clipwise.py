@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pipeline.models import clipwise
-from pipeline.models.clipwise import ClipwiseAttention
-from pipeline.models.dropout import keep, toss
+from avemo.models import clipwise
+from avemo.models.clipwise import ClipwiseAttention
+from avemo.models.dropout import keep, toss
 
 CLIPS, HEADS, STEPS, KEYS, WIDTH = 3, 2, 7, 5, 4
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from model_batches import lacking, random_batch
 from safetensors.torch import save_file
 
-from pipeline.contracts import AvemoError
-from pipeline.dataset.batch import Batch
-from pipeline.models import build_model
+from avemo.base.contracts import AvemoError
+from avemo.dataset.batch import Batch
+from avemo.models import build_model
+from model_batches import lacking, random_batch
 
 SIZES = {"cnn": "none", "width": 8, "heads": 2, "ffn": 16, "audio_layers": 2}
 
@@ -117,7 +117,7 @@ def test_pixels_are_read_as_rows_columns_colours():
 def test_evaluation_in_parts_equals_evaluation_at_once(monkeypatch):
     model, batch = colearning(visual_dim=32 * 32 * 3, cnn="mobilenet_v3_small"), frames_batch(32)
     whole = model(batch).prediction
-    monkeypatch.setattr("pipeline.models.face_cnn.FRAMES_AT_ONCE", 4)
+    monkeypatch.setattr("avemo.models.face_cnn.FRAMES_AT_ONCE", 4)
     assert torch.allclose(model(batch).prediction, whole, atol=1e-6)
 
 

@@ -3,9 +3,8 @@
 import pytest
 import torch
 from pydantic import ValidationError
-from seeded_weights import seed_weights, seeded_input
 
-from pipeline.models.conformer import (
+from avemo.models.conformer import (
     Conformer,
     ConformerBlock,
     ConformerConfig,
@@ -15,6 +14,7 @@ from pipeline.models.conformer import (
     positions,
     shift,
 )
+from seeded_weights import seed_weights, seeded_input
 
 SMALL = {"width": 16, "heads": 4, "depthwise_kernel": 5}
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from scipy import stats
 
-from pipeline.models.dropout import Dropout, keep, toss
+from avemo.models.dropout import Dropout, keep, toss
 
 
 def test_coins_are_uniform_and_independent():

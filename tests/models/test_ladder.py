@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.models.ladder import (
+from avemo.models.ladder import (
     Combinator,
     LadderBatchNorm,
     LadderDecoder,

@@ -7,12 +7,12 @@ both bits can be read almost without error, so that the Bayes accuracy is 1 to t
 import pytest
 import torch
 
-from pipeline.dataset.batch import Batch
-from pipeline.dataset.tasks import Classes
-from pipeline.models import build_model
-from pipeline.training import STEPS
-from pipeline.training.config import TrainingConfig
-from pipeline.training.state import RunState
+from avemo.dataset.batch import Batch
+from avemo.dataset.tasks import Classes
+from avemo.models import build_model
+from avemo.training import STEPS
+from avemo.training.recipe import TrainingConfig
+from avemo.training.state import RunState
 
 AUDIO_DIM, VISUAL_DIM, FRAMES, CLIPS = 6, 10, 8, 32
 

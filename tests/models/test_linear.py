@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.models.linear import Linear
+from avemo.models.linear import Linear
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 48), (9, 48), (48,), (0, 48)])

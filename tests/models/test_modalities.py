@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+
+from avemo.dataset.tasks import Classes
+from avemo.models import MODELS
+from avemo.training import STEPS
+from avemo.training.recipe import TrainingConfig
+from avemo.training.state import RunState
 from model_batches import OUTPUTS, lacking, random_batch, row
 from small_systems import SMALL, small
-
-from pipeline.dataset.tasks import Classes
-from pipeline.models import MODELS
-from pipeline.training import STEPS
-from pipeline.training.config import TrainingConfig
-from pipeline.training.state import RunState
 
 VARIANTS = [
     *((name, {}) for name in sorted(SMALL)),

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from parity import CASES, auxformer, compared, gap
 
 

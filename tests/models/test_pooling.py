@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipeline.models.pooling import last_valid, masked_mean
+from avemo.models.pooling import last_valid, masked_mean
 
 
 @st.composite

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-
 from benchmarks.steps import random_batch
 from benchmarks.training import released, update
-from pipeline.models.auxformer import AuxFormer
+
+from avemo.models.auxformer import AuxFormer
 
 NO_DROPOUT = {
     f"{place}_dropout": 0.0

@@ -1,10 +1,10 @@
 """UAVM: a modality a pass, mean of what a clip has, learned positions of fixed length."""
 
 import torch
+
+from avemo.models import build_model
 from model_batches import lacking, random_batch
 from parameter_counts import COUNTS, counted
-
-from pipeline.models import build_model
 
 SIZES = {"width": 8, "heads": 2, "length": 12}
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from model_batches import lacking, random_batch
 
-from pipeline.models import build_model
+from avemo.models import build_model
+from model_batches import lacking, random_batch
 
 SIZES = {"width": 8, "heads": 2, "layers": 2, "embedding": 5, "depthwise_kernel": 5, "hidden": (8, 6)}
 

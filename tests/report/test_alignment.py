@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from pipeline.report.alignment import alignment_chart, represented
+from avemo.report.alignment import alignment_chart, represented
 
 SCORES = pd.DataFrame(
     [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from pipeline.dataset.tasks import Classes
-from pipeline.report.breakdown import intensity_table, scores_by, speakers_chart, speakers_table
+from avemo.dataset.tasks import Classes
+from avemo.report.breakdown import intensity_table, scores_by, speakers_chart, speakers_table
 
 TASK = Classes(("calm", "glad"))
 ORDER = ["ours", "theirs"]

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_rel
 
-from pipeline.contracts import AvemoError
-from pipeline.report.comparison import compare
+from avemo.base.contracts import AvemoError
+from avemo.report.comparison import compare
 
 OURS, CLOSE, FAR = [0.61, 0.64, 0.66, 0.60], [0.60, 0.65, 0.63, 0.59], [0.40, 0.43, 0.41, 0.38]
 

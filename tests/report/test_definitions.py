@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.contracts import AvemoError
-from pipeline.report.definitions import TableDefinition, papers, read_paper
+from avemo.base.contracts import AvemoError
+from avemo.report.definitions import TableDefinition, papers, read_paper
 
 TABLES = {
     ("auxformer", "table1"): ("AuxFormer (ICASSP 2022)", "Table 1"),

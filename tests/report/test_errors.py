@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pipeline.dataset.tasks import Attributes, Bits, Classes
-from pipeline.report.errors import CONTOURS, ErrorCase, errors_chart, gravest_errors
+from avemo.dataset.tasks import Attributes, Bits, Classes
+from avemo.report.errors import CONTOURS, ErrorCase, errors_chart, gravest_errors
 
 PLACE = {"split": "split00", "modality": "av"}
 

@@ -13,9 +13,9 @@ from matplotlib.colors import to_hex, to_rgb
 from scipy.spatial.distance import pdist
 from sklearn.metrics import confusion_matrix
 
-from pipeline.dataset.tasks import Classes
-from pipeline.report import figures
-from pipeline.report.figures import COLOURS, Chart
+from avemo.dataset.tasks import Classes
+from avemo.report import figures
+from avemo.report.figures import COLOURS, Chart
 
 ORDER = ["auxformer", "av_ladder", "mult", "early_fusion"]
 CLASSES = ["anger", "disgust", "fear", "happy", "neutral", "sad"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from pipeline.dataset.tasks import Classes
-from pipeline.report.learning_curve import learning_curve_chart, learning_curve_table
+from avemo.dataset.tasks import Classes
+from avemo.report.learning_curve import learning_curve_chart, learning_curve_table
 
 TASK = Classes(("calm", "glad"))
 

@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from pipeline.contracts import AvemoError
-from pipeline.dataset.tasks import Classes
-from pipeline.report import figures, page, tables
-from pipeline.report.scores import honesty_check
+from avemo.base.contracts import AvemoError
+from avemo.dataset.tasks import Classes
+from avemo.report import figures, page, tables
+from avemo.report.scores import honesty_check
 
 ORDER = ["auxformer", "av_ladder", "mult", "early_fusion"]
 CLASSES = ["anger", "disgust", "fear", "happy", "neutral", "sad"]

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from pipeline.report.definitions import TableDefinition, papers, read_paper
-from pipeline.report.paper_tables import Findings, Method, paper_table
-from pipeline.report.writers import to_csv, to_html, to_latex
+from avemo.report.definitions import TableDefinition, papers, read_paper
+from avemo.report.paper_tables import Findings, Method, paper_table
+from avemo.report.writers import to_csv, to_html, to_latex
 
 OURS = [0.80, 0.82, 0.81, 0.85]
 OTHER = [0.70, 0.76, 0.72, 0.74]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from media_factory import write_video, write_wav
 
-from pipeline.cache.items import Item
-from pipeline.cache.manifest import FeatureSet, write_manifest
-from pipeline.cache.shard_writer import write_shard
-from pipeline.clip_table import index_clips
-from pipeline.contracts import TRACK_COLUMNS, Clip, FeatureSequence, Status, TrackStatus
-from pipeline.corpora.hashes import HashCache
-from pipeline.report.quality import face_quality, quality_table, sound_quality, summary_table, worst_table
+from avemo.base.contracts import TRACK_COLUMNS, Clip, FeatureSequence, Status, TrackStatus
+from avemo.cache.items import Item
+from avemo.cache.manifest import FeatureSet, write_manifest
+from avemo.cache.shard_writer import write_shard
+from avemo.index.clip_table import index_clips
+from avemo.index.media_hashes import HashCache
+from avemo.report.quality import face_quality, quality_table, sound_quality, summary_table, worst_table
+from media_factory import write_video, write_wav
 
 RATE_HZ = 16_000
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, precision_score
 
-from pipeline.contracts import AvemoError
-from pipeline.dataset.tasks import Attributes, Bits, Classes, Task
-from pipeline.report import figures, page, tables
+from avemo.base.contracts import AvemoError
+from avemo.dataset.tasks import Attributes, Bits, Classes, Task
+from avemo.report import figures, page, tables
 
 ORDER = ["auxformer", "av_ladder", "mult", "early_fusion"]
 CLASSES = ["anger", "disgust", "fear", "happy", "neutral", "sad"]

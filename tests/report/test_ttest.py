@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.contracts import AvemoError
-from pipeline.report.ttest import holm, paired_test
+from avemo.base.contracts import AvemoError
+from avemo.report.ttest import holm, paired_test
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report.writers import Table, latex_escape, note_label, to_csv, to_html, to_latex
+from avemo.report.writers import Table, latex_escape, note_label, to_csv, to_html, to_latex
 
 HOSTILE = "<script>alert('x')</script> & \"q\""
 

@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 import slurm_cluster
+from avemo.cache.shard import Shard
+from avemo.progress.clips import held_clips
+from avemo.study.layout import Layout
 from slurm_cluster import Cluster
 from slurm_head import Head, rule_of
-
-from benchmarks.stress.arena import write_sound
-from benchmarks.stress.page import write_section
-from pipeline.cache.shard import Shard
-from pipeline.layout import Layout
-from pipeline.overview.clips import held_clips
+from stress.arena import write_sound
+from stress.page import write_section
 
 CORPUS = {"root": "corpus", "actors": 3, "plain": [], "neutral": [], "size_px": 128, "fps": 5, "seconds": 0.8}
 ON_GPU = {"faces", "visual_features", "train"}

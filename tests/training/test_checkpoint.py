@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pipeline.contracts import AvemoError
-from pipeline.training.checkpoint import (
+from avemo.base.contracts import AvemoError
+from avemo.training.checkpoint import (
     CHECKPOINT,
     load_checkpoint,
     load_model,

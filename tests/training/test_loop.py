@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from avemo.base.contracts import AvemoError
+from avemo.dataset.tasks import Attributes
+from avemo.models.base import Outputs
+from avemo.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from avemo.training.loop import choose_device, train
+from avemo.training.recipe import TrainingConfig
+from avemo.training.seeding import build_seeded
 from same_run import Killed, assert_same_run, flat_checkpoint, same_bytes
 from training_standins import CLASSES, SHORT, TASK, TinySystem, Towers, ToyData, ToySplit, run_tiny
-
-from pipeline.contracts import AvemoError
-from pipeline.dataset.tasks import Attributes
-from pipeline.models.base import Outputs
-from pipeline.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from pipeline.training.config import TrainingConfig
-from pipeline.training.loop import choose_device, train
-from pipeline.training.seeding import build_seeded
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,7 @@ def test_run_killed_inside_an_epoch_goes_on_to_the_same_bytes(whole, tmp_path):
     """A child process dies by SIGKILL in the third epoch's third batch."""
     root = Path(__file__).resolve().parents[2]
     child = subprocess.run(
-        [sys.executable, str(root / "tests" / "training_standins.py"), str(tmp_path), "14"],
-        env={**os.environ, "PYTHONPATH": str(root)},
+        [sys.executable, str(root / "tests" / "helpers" / "training_standins.py"), str(tmp_path), "14"],
         capture_output=True,
         text=True,
     )

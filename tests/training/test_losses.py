@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
-from training_standins import TASK, ToyData
 
-from pipeline.contracts import AvemoError
-from pipeline.models.base import Outputs
-from pipeline.training.losses import judged, total
+from avemo.base.contracts import AvemoError
+from avemo.models.base import Outputs
+from avemo.training.losses import judged, total
+from training_standins import TASK, ToyData
 
 BATCH = ToyData().batch([f"clip{i}" for i in range(6)])
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.contracts import AvemoError
-from pipeline.training.record import peak_memory, run_record
+from avemo.base.contracts import AvemoError
+from avemo.training.record import peak_memory, run_record
 
 
 def test_record_holds_what_a_rerun_needs():

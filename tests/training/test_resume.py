@@ -13,20 +13,20 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from avemo.dataset.loading import ClipData
+from avemo.dataset.tasks import Classes
+from avemo.evaluation.scoring import predict
+from avemo.models import build_model
+from avemo.training.checkpoint import load_checkpoint
+from avemo.training.loop import train
+from avemo.training.recipe import TrainingConfig
+from avemo.training.seeding import build_seeded
 from feature_source import Source
 from model_batches import AUDIO_DIM, OUTPUTS, VISUAL_DIM
 from same_run import assert_same_run, same_bytes
 from small_systems import SMALL
 from training_standins import ToySplit
-
-from pipeline.dataset.loading import ClipData
-from pipeline.dataset.tasks import Classes
-from pipeline.evaluation import predict
-from pipeline.models import build_model
-from pipeline.training.checkpoint import load_checkpoint
-from pipeline.training.config import TrainingConfig
-from pipeline.training.loop import train
-from pipeline.training.seeding import build_seeded
 
 RUNS = {
     "joint": ("auxformer", {"procedure": "joint", "modality_drop": 0.2}),
@@ -81,7 +81,7 @@ def run(name: str, folder: Path, die_at: int | None = None, progress=None):
 def killed(tmp_path_factory) -> Path:
     """A folder of each run's checkpoints, all left behind by a kill."""
     folder, root = tmp_path_factory.mktemp("killed"), Path(__file__).resolve().parents[2]
-    path = os.pathsep.join([str(root), str(root / "tests")])
+    path = str(root / "tests" / "helpers")
     child = subprocess.run(
         [sys.executable, __file__, str(folder)],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},

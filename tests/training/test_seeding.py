@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from training_standins import TinySystem
 
-from pipeline.training.seeding import (
+from avemo.training.seeding import (
     Generators,
     build_seeded,
     rng_state,
@@ -15,6 +14,7 @@ from pipeline.training.seeding import (
     seed_of,
     set_rng_state,
 )
+from training_standins import TinySystem
 
 CPU = torch.device("cpu")
 

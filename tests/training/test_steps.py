@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from training_standins import TASK, TinySystem, Towers, ToyData, ToySplit
 
-from pipeline.contracts import AvemoError
-from pipeline.training import STEPS
-from pipeline.training.config import TrainingConfig
-from pipeline.training.state import RunState
-from pipeline.training.steps import alternating, drop_modality, joint, sampled
+from avemo.base.contracts import AvemoError
+from avemo.training import STEPS
+from avemo.training.recipe import TrainingConfig
+from avemo.training.state import RunState
+from avemo.training.steps import alternating, drop_modality, joint, sampled
+from training_standins import TASK, TinySystem, Towers, ToyData, ToySplit
 
 IDS = list(ToySplit().train[:8])
 CPU = torch.device("cpu")

@@ -4,14 +4,14 @@ from collections import Counter
 
 import pytest
 import torch
-from model_batches import lacking, random_batch
 
-from pipeline.dataset.tasks import Classes
-from pipeline.models import build_model
-from pipeline.models.base import Outputs
-from pipeline.training.config import TrainingConfig
-from pipeline.training.state import RunState
-from pipeline.training.steps import alternating, sampled
+from avemo.dataset.tasks import Classes
+from avemo.models import build_model
+from avemo.models.base import Outputs
+from avemo.training.recipe import TrainingConfig
+from avemo.training.state import RunState
+from avemo.training.steps import alternating, sampled
+from model_batches import lacking, random_batch
 
 VAVL = {"width": 8, "heads": 2, "layers": 1, "embedding": 5, "depthwise_kernel": 5, "hidden": (8, 6)}
 COLEARNING = {"cnn": "none", "width": 8, "heads": 2, "ffn": 8, "audio_layers": 1, "visual_layers": 1}

@@ -8,7 +8,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from pipeline.training.config import TrainingConfig
+from avemo.training.recipe import TrainingConfig
 
 
 def test_defaults_are_auxformers():
@@ -38,5 +38,5 @@ def test_unknown_procedure_answers_with_the_known_ones():
 
 
 def test_config_needs_no_torch():
-    code = "import sys, pipeline.training.config; sys.exit('torch' in sys.modules)"
+    code = "import sys, avemo.training.recipe; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+
+from avemo.cache.manifest import FeatureSet
+from avemo.dataset.labels import load_labels
+from avemo.index.clip_table import read_table
 from media_factory import write_video, write_wav
 from workflow_runner import Workflow
-
-from pipeline.cache.manifest import FeatureSet
-from pipeline.clip_table import read_table
-from pipeline.dataset.labels import load_labels
 
 RATE_HZ = 16_000
 

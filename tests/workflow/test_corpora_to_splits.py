@@ -8,9 +8,9 @@ from collections import Counter
 
 import pandas as pd
 import pytest
-from workflow_runner import Workflow
 
-from pipeline.corpora.base import MARKER
+from avemo.corpora.base import MARKER
+from workflow_runner import Workflow
 
 
 def protocols() -> dict:

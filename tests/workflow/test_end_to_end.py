@@ -8,9 +8,9 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
-from workflow_runner import Workflow
 
-from pipeline.overview.dryrun import dry_run
+from avemo.progress.dryrun import dry_run
+from workflow_runner import Workflow
 
 CORPUS = {"root": "corpus", "actors": 4, "plain": [], "neutral": [], "size_px": 128, "fps": 5, "seconds": 0.8}
 TINY = {"width": 8, "heads": 2, "layers": 1}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+
 from workflow_runner import Workflow
 
 FOLDER = os.environ.get("AVEMO_EVERY_SYSTEM")

@@ -9,16 +9,16 @@ from functools import partial
 import numpy as np
 import pytest
 import yaml
+
+from avemo.base.contracts import Clip
+from avemo.cache.manifest import FeatureSet
+from avemo.evaluation.prediction import _visual_features
+from avemo.study.config import resolve
+from avemo.synthetic.actors import make_actor
+from avemo.synthetic.face import draw_face
+from avemo.synthetic.motion import FACE_AXES, Pose
 from media_factory import write_video
 from workflow_runner import Workflow
-
-from pipeline.cache.manifest import FeatureSet
-from pipeline.config import resolve
-from pipeline.contracts import Clip
-from pipeline.corpora.demo.actors import make_actor
-from pipeline.corpora.demo.face import draw_face
-from pipeline.corpora.demo.motion import FACE_AXES, Pose
-from pipeline.prediction import _visual_features
 
 NAMES = ("anna", "ben")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from workflow_runner import Workflow
 
-from pipeline.overview.dryrun import dry_run
+from avemo.progress.dryrun import dry_run
+from workflow_runner import Workflow
 
 RULES = {
     "corpus index": "index",

@@ -6,9 +6,9 @@ import shutil
 
 import pandas as pd
 import pytest
-from workflow_runner import Workflow
 
-from pipeline.report.definitions import papers, read_paper
+from avemo.report.definitions import papers, read_paper
+from workflow_runner import Workflow
 
 CORPORA = ("crema_d", "msp_improv", "cmu_mosei")
 

@@ -6,10 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
-from workflow_runner import Workflow
 
-from pipeline.cache.manifest import FeatureSet
-from pipeline.extraction import has_face
+from avemo.cache.manifest import FeatureSet
+from avemo.features.extraction import has_face
+from workflow_runner import Workflow
 
 CONFIG = {
     "run": "real",

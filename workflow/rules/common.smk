@@ -9,23 +9,23 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pipeline.clip_table import (
+from avemo.index.clip_table import (
     shard_clips,
     shard_digests,
     shard_seconds,
     summarised,
 )
-from pipeline.config import (
+from avemo.study.config import (
     compared_systems,
     corpus_part,
     report_part,
     train_part,
 )
-from pipeline.contracts import AvemoError
-from pipeline.layout import Layout
-from pipeline.listing import contents, label_contents
-from pipeline.listing import listing as find_listing
-from pipeline.study import STAGES, components_of, resolve_cached, source_digest
+from avemo.base.contracts import AvemoError
+from avemo.study.layout import Layout
+from avemo.study.file_contents import contents, label_contents
+from avemo.study.file_contents import listing as find_listing
+from avemo.study.study import STAGES, components_of, resolve_cached, source_digest
 
 try:
     STUDY = resolve_cached(config)
@@ -42,7 +42,7 @@ os.environ.update(
     MALLOC_TRIM_THRESHOLD_="1000000000",
     MALLOC_MMAP_THRESHOLD_="1000000000",
     # A container brings the packages; the commands are this checkout's, as the rules are.
-    APPTAINERENV_PYTHONPATH=str(workflow.basedir),
+    APPTAINERENV_PYTHONPATH=str(Path(workflow.basedir) / "pipeline"),
 )
 ENVIRONMENTS = Path(workflow.basedir) / "envs"
 # Installs the lock; used with `--sdm conda` only.
@@ -57,7 +57,7 @@ if " " not in str(ENVIRONMENTS):
 
 def write_summaries(study, ok):
     """What the run has cost so far; imported at its end only, to keep parsing short."""
-    from pipeline.overview import summary
+    from avemo.progress import summary
 
     try:
         summary.write_summaries(study, ok)

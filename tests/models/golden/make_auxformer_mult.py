@@ -19,11 +19,10 @@ from make_vavl_uavm import HERE, Weights, both, load, under
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
+from avemo.models import build_model
 from seeded_weights import seed_weights, seeded_input
-
-from pipeline.models import build_model
 
 BUFFERS = ("version", "embed_positions._float_tensor")
 

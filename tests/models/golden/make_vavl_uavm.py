@@ -17,12 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
+from avemo.models import build_model
+from avemo.models.conformer import Conformer, ConformerConfig
 from seeded_weights import seed_weights, seeded_input
-
-from pipeline.models import build_model
-from pipeline.models.conformer import Conformer, ConformerConfig
 
 Weights = dict[str, Tensor]
 

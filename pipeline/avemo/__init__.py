@@ -1,0 +1,27 @@
+"""avemo: audio-visual emotion recognition, from raw clips to significance tables.
+
+Data flows one way, and so do imports (a room may import those before it):
+
+    base         contracts, registry, metrics, atomic files, buffers: importable by all
+    media        decoding: sound, frames and their times
+    corpora      who said what, where the media lie, how raters voted
+    synthetic    drawn faces and spoken syllables: the demo corpus, and a miniature of each corpus
+    index        one checked row a clip: media, hashes, statuses
+    faces        detection, tracking, crops
+    weights      what networks are made of: found, hashed, verified
+    features     one extractor per file, and one clip's way through them
+    cache        HDF5 shards that grow clip by clip
+    dataset      splits, train-only statistics, padded batches
+    models       one system per file
+    training     losses, steps, the loop, checkpoints
+    finetuning   networks behind the extractors, tuned on corpora of their own
+    evaluation   checkpoint to predictions and scores, one clip's prediction, the audit of a finished run
+    report       significance tests, tables, figures, the HTML page
+    study        the checked runs, where their files lie, what their corpora hold
+    progress     what a run would do and has done
+    machine      whether this machine is fit, and jobs that share its GPUs
+    cli          one command a rule, and some for people
+    project      the workflow, its profiles and configs, as an installed package carries them
+"""
+
+__version__ = "0.1.0"

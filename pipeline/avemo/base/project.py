@@ -1,0 +1,6 @@
+"""Where the project's files lie that are no modules: the workflow, its profiles, configs and environments."""
+
+from pathlib import Path
+
+PROJECT = (Path(__file__).parents[1] / "project" / "Snakefile").resolve().parent
+"""The checkout's root, or in an installed package the folder that carries the same."""

@@ -1,0 +1,149 @@
+"""Compute what a store lacks, keeping what is done whatever happens."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from avemo.base.contracts import AvemoError, ClipFailure, FeatureSequence, MachineError, Status
+from avemo.cache.items import Item, storable
+from avemo.cache.store import ShardStore, Wanted
+
+FLUSH_BYTES = 128 * 2**20
+"""Frames held at most before they are kept."""
+
+
+EXHAUSTED = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ESTALE}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """After each computed clip: clips done and failed of those that were missing, and time so far."""
+
+    clip_id: str
+    done: int
+    total: int
+    failed: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Clips computed now (failed ones too) and found already done; all wanted failures, ``id: reason``."""
+
+    computed: int
+    reused: int
+    failed: dict[str, str]
+
+
+def fill(
+    store: ShardStore,
+    wanted: Wanted,
+    compute: Callable[[str], FeatureSequence],
+    *,
+    flush_s: float = 20.0,
+    flush_items: int = 64,
+    progress: Callable[[Progress], None] | None = None,
+) -> Summary:
+    """Compute exactly the missing clips, in order of id, keeping them every ``flush_s`` seconds.
+
+    An `AvemoError` of ``compute``, and frames that cannot be stored (NaN, say),
+    are recorded as the clip's failure, unless the machine ran out of something. Any other exception, Ctrl-C and SIGTERM
+    end the fill after keeping what is done; a SIGKILL loses what came after the
+    last flush.
+    """
+    todo = store.missing(wanted)
+    start_s = time.monotonic()
+    failed = 0
+    with _pending(store, flush_s, flush_items) as add:
+        for done, clip_id in enumerate(todo, start=1):
+            item = _item(store, clip_id, wanted[clip_id], compute)
+            add(item)
+            failed += item.status is not Status.ok
+            if progress:
+                progress(Progress(clip_id, done, len(todo), failed, time.monotonic() - start_s))
+    return Summary(len(todo), len(wanted) - len(todo), store.failures(wanted))
+
+
+def _item(store: ShardStore, clip_id: str, key: str, compute: Callable[[str], FeatureSequence]) -> Item:
+    try:
+        frames = compute(clip_id)
+    except AvemoError as error:
+        if _is_the_machines(error):
+            error.add_note(
+                f"while computing clip {clip_id}; the machine is at fault, so it will be tried again"
+            )
+            raise
+        if isinstance(error, ClipFailure):
+            return Item(clip_id, key, error.status, error.detail)
+        return Item(clip_id, key, Status.unreadable, str(error))
+    except Exception as error:
+        error.add_note(f"while computing clip {clip_id}")
+        raise
+    try:
+        return storable(Item(clip_id, key, Status.ok, "", frames.x, frames.times_s), store.dtype)
+    except AvemoError as error:
+        return Item(clip_id, key, Status.invalid_features, str(error))
+
+
+def _is_the_machines(error: BaseException) -> bool:
+    """Whether a failure comes from memory, file handles or disks that ran out, or from what is installed."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError | MachineError) or getattr(cause, "errno", None) in EXHAUSTED:
+            return True
+        cause = cause.__cause__
+    return False
+
+
+@contextmanager
+def _pending(store: ShardStore, flush_s: float, flush_items: int) -> Iterator[Callable[[Item], None]]:
+    """A function that takes items and appends them in batches; the last batch however the block ends."""
+    items: list[Item] = []
+    last_s = time.monotonic()
+
+    def flush() -> None:
+        nonlocal last_s
+        store.append(items)
+        items.clear()
+        last_s = time.monotonic()
+
+    def add(item: Item) -> None:
+        items.append(item)
+        held = sum(kept.x.nbytes for kept in items if kept.x is not None)
+        if held >= FLUSH_BYTES or len(items) >= flush_items or time.monotonic() - last_s >= flush_s:
+            flush()
+
+    with _sigterm_raises():
+        try:
+            yield add
+        finally:
+            try:
+                flush()
+            except (KeyboardInterrupt, SystemExit):
+                # What is done is kept first, if the signal came just then.
+                flush()
+                raise
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """SIGTERM (a cluster's way to stop a job) as `SystemExit` 143, so that blocks end as they should."""
+
+    def stop(*_: Any) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

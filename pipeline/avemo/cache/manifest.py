@@ -1,0 +1,225 @@
+"""A component's shards together: a JSON list of them, and the reader behind every data set.
+
+Nothing is merged or copied. The manifest holds no times and no absolute
+paths: unchanged content makes the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from avemo.base.atomic import aside
+from avemo.base.contracts import AvemoError, FeatureSequence, Status, digest
+from avemo.base.keys import shard_of
+from avemo.cache.items import Item, Moments
+from avemo.cache.shard import Shard
+from avemo.cache.shard_layout import Entry
+
+LAYOUT = "avemo-manifest/2"
+
+
+class Manifest(BaseModel):
+    """What the file says: ``shards`` by number, relative to it, with a fingerprint each and one of all."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    layout: Literal["avemo-manifest/2"]
+    name: str
+    info: dict[str, Any]
+    dim: int = Field(ge=0)
+    dtype: str
+    clips: dict[str, int]
+    frames: int = Field(ge=0)
+    fingerprint: str
+    shards: list[str]
+    fingerprints: list[str]
+
+
+def write_manifest(path: Path, shards: Sequence[Path], name: str, info: Mapping[str, Any]) -> dict[str, Any]:
+    """List ``shards`` at ``path``, relative to it, and return what was written.
+
+    Raises `AvemoError` if a clip is in two shards or the shards' dimensions differ.
+    """
+    by_shard, dims, dtypes = _survey(shards)
+    entries = [entry for index in by_shard for entry in index]
+    manifest = {
+        "layout": LAYOUT,
+        "name": name,
+        "info": dict(info),
+        "dim": max(dims, default=0),
+        "dtype": "/".join(sorted(dtypes)),
+        "clips": dict(sorted(Counter(str(entry.status) for entry in entries).items())),
+        "frames": sum(entry.length for entry in entries),
+        "fingerprint": fingerprint(entries),
+        "shards": [Path(os.path.relpath(shard, path.parent)).as_posix() for shard in shards],
+        "fingerprints": [fingerprint(index) for index in by_shard],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with aside(path) as temporary:
+        temporary.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    return manifest
+
+
+def fingerprint(entries: Iterable[Entry]) -> str:
+    """Changes exactly when a clip's key or status does, or clips come or go."""
+    return digest(sorted([entry.clip_id, entry.key, str(entry.status)] for entry in entries))
+
+
+def _survey(shards: Sequence[Path]) -> tuple[list[list[Entry]], set[int], set[str]]:
+    """The index entries of each shard, and the dimensions and dtypes of those that hold frames."""
+    seen: dict[str, Path] = {}
+    by_shard: list[list[Entry]] = []
+    dims: dict[int, Path] = {}
+    dtypes: set[str] = set()
+    for path in shards:
+        with Shard(path) as shard:
+            for clip_id in shard.index:
+                if clip_id in seen:
+                    raise AvemoError(f"{clip_id}: expected in one shard, found in {seen[clip_id]} and {path}")
+                seen[clip_id] = path
+            by_shard.append(list(shard.index.values()))
+            dtypes.add(shard.dtype)
+            if shard.dim:
+                dims[shard.dim] = path
+    if len(dims) > 1:
+        found = ", ".join(f"{dim} in {path}" for dim, path in dims.items())
+        raise AvemoError(f"expected shards of one dimension, found {found}; run the features stage again")
+    return by_shard, set(dims), dtypes
+
+
+class FeatureSet:
+    """All clips of one component, read through its manifest.
+
+    A shard is opened when a clip of it is asked for, and stays open; a forked
+    process opens its own. Raises `AvemoError` for a file that is no manifest,
+    and where a shard has changed since it was written.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        manifest = read_manifest(self.path)
+        self.info, self.name, self.dim = manifest.info, manifest.name, manifest.dim
+        self.dtype, self.fingerprint = manifest.dtype, manifest.fingerprint
+        self.paths = [self.path.parent / shard for shard in manifest.shards]
+        self._fingerprints = dict(zip(self.paths, manifest.fingerprints, strict=True))
+        self._shards: dict[Path, Shard] = {}
+        self._holders: dict[str, Shard] = {}
+        self._process = os.getpid()
+
+    def __enter__(self) -> FeatureSet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[type[FeatureSet], tuple[Path]]:
+        # Worker processes that are spawned, not forked, get the path and open it again.
+        return FeatureSet, (self.path,)
+
+    def close(self) -> None:
+        """Close all shards; reading opens them again."""
+        for shard in self._shards.values():
+            shard.close()
+        self._shards.clear()
+        self._holders.clear()
+
+    def entries(self) -> list[Entry]:
+        """Every clip's row of its shard's index, sorted by id."""
+        found = [entry for path in self.paths for entry in self._open(path).index.values()]
+        return sorted(found, key=lambda entry: entry.clip_id)
+
+    @property
+    def clip_ids(self) -> list[str]:
+        """Sorted ids of the clips that have frames."""
+        return [entry.clip_id for entry in self.entries() if entry.status is Status.ok]
+
+    def statuses(self) -> pd.DataFrame:
+        """``clip_id, status, detail, frames`` of every clip, sorted by id."""
+        rows = [(entry.clip_id, str(entry.status), entry.detail, entry.length) for entry in self.entries()]
+        return pd.DataFrame(rows, columns=["clip_id", "status", "detail", "frames"])
+
+    def has(self, clip_id: str) -> bool:
+        """Whether the clip has frames."""
+        shard = self._holder(clip_id)
+        return shard is not None and shard.index[clip_id].status is Status.ok
+
+    def length(self, clip_id: str) -> int:
+        """A clip's number of frames; 0 if it failed."""
+        return self._find(clip_id).index[clip_id].length
+
+    def read(self, clip_id: str) -> FeatureSequence:
+        """A clip's frames as stored; raises `ClipFailure` if it failed, `AvemoError` if it is unknown."""
+        return self._find(clip_id).read(clip_id)
+
+    def read_into(self, clip_id: str, out: np.ndarray) -> None:
+        """As `read`, without times: writes the first frames to ``out (frames, dim)``, C-ordered."""
+        self._find(clip_id).read_into(clip_id, out)
+
+    def item(self, clip_id: str) -> Item:
+        """A clip's item, failed or not."""
+        return self._find(clip_id).item(clip_id)
+
+    def moments(self, clip_ids: Iterable[str]) -> Moments:
+        """Moments over all frames of some clips, each counted once, without reading a frame."""
+        by_shard: dict[Path, list[str]] = {}
+        for clip_id in set(clip_ids):
+            if self.length(clip_id):
+                by_shard.setdefault(self._find(clip_id).path, []).append(clip_id)
+        total = Moments(0, np.zeros(self.dim), np.zeros(self.dim))
+        for path in sorted(by_shard):
+            total = total + self._open(path).moments(by_shard[path])
+        return total
+
+    def _find(self, clip_id: str) -> Shard:
+        shard = self._holder(clip_id)
+        if shard is None:
+            raise AvemoError(f"{self.path}: expected clip {clip_id!r}, found {len(self.entries())} others")
+        return shard
+
+    def _holder(self, clip_id: str) -> Shard | None:
+        """The shard that has the clip; the one its id belongs to is looked at first."""
+        if clip_id in self._holders and self._process == os.getpid():
+            return self._holders[clip_id]
+        if not self.paths:
+            return None
+        likely = self.paths[shard_of(clip_id, len(self.paths))]
+        shards = (self._open(path) for path in (likely, *self.paths))
+        return next((shard for shard in shards if clip_id in shard.index), None)
+
+    def _open(self, path: Path) -> Shard:
+        if self._process != os.getpid():
+            self._shards, self._holders, self._process = {}, {}, os.getpid()
+        if path not in self._shards:
+            shard = Shard(path)
+            found, expected = fingerprint(shard.index.values()), self._fingerprints[path]
+            if found != expected:
+                shard.close()
+                raise AvemoError(
+                    f"{self.path}: expected {path.name} of fingerprint {expected}, found {found}; "
+                    "it has changed since, write the manifest again"
+                )
+            self._shards[path] = shard
+            self._holders |= dict.fromkeys(shard.index, shard)
+        return self._shards[path]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The file, checked; raises `AvemoError` for anything that `write_manifest` does not write."""
+    try:
+        manifest = Manifest.model_validate(json.loads(path.read_text()))
+        if len(manifest.fingerprints) != len(manifest.shards):
+            raise ValueError(f"{len(manifest.fingerprints)} fingerprints of {len(manifest.shards)} shards")
+    except (OSError, ValueError, RecursionError) as error:
+        raise AvemoError(
+            f"{path}: expected a manifest of layout {LAYOUT}, found: {error}; run the features stage"
+        ) from error
+    return manifest

@@ -1,0 +1,147 @@
+"""Reading a shard: `avemo.cache.shard_layout` says what one looks like."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from avemo.base.contracts import AvemoError, ClipFailure, FeatureSequence, Status
+from avemo.base.frames import FrameBuffer
+from avemo.cache.items import Item, Moments, checksum
+from avemo.cache.shard_layout import Entry, checked_datasets, checked_index, explained, text_of
+
+
+class Shard:
+    """A shard opened for reading; contents that no `write_shard` makes raise `AvemoError` naming the file."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        with explained(self.path):
+            self._file = h5py.File(self.path, "r", locking=False)
+        try:
+            with explained(self.path):
+                self._datasets = checked_datasets(self._file, self.path)
+                self.info: dict[str, Any] = json.loads(text_of(self._file, "info"))
+                self.index: dict[str, Entry] = checked_index(self._datasets)
+        except AvemoError:
+            self.close()
+            raise
+        self._descriptor: int = self._file.id.get_vfd_handle()
+        self._begins = {name: dataset.id.get_offset() for name, dataset in self._datasets.items()}
+        self._stored = self._datasets["data"].dtype
+        self.dim: int = self._datasets["data"].shape[1]
+        self.dtype: str = self._datasets["data"].dtype.name
+
+    def __enter__(self) -> Shard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def entry(self, clip_id: str) -> Entry:
+        """A clip's row of the index; raises `AvemoError` if there is none."""
+        if clip_id not in self.index:
+            raise AvemoError(f"{self.path}: expected clip {clip_id!r}, found {len(self.index)} others")
+        return self.index[clip_id]
+
+    def read(self, clip_id: str) -> FeatureSequence:
+        """A clip's frames as stored; raises `ClipFailure` for a clip that has failed."""
+        entry = self._ok_entry(clip_id)
+        x = np.empty((entry.length, self.dim), self._datasets["data"].dtype)
+        times_s = np.empty(entry.length, "<f8")
+        self._read_frames("data", entry, x)
+        self._read_frames("times_s", entry, times_s)
+        return FeatureSequence(x, times_s)
+
+    def read_into(self, clip_id: str, out: np.ndarray) -> None:
+        """Write a clip's first frames to ``out (frames, dim)``, C-ordered, of any float type."""
+        entry = self._ok_entry(clip_id)
+        if len(out) > entry.length:
+            raise AvemoError(f"{clip_id}: expected at most {entry.length} frames asked for, found {len(out)}")
+        if out.dtype == self._stored:
+            self._read_frames("data", entry, out)
+        else:
+            out[...] = self.read(clip_id).x[: len(out)]
+
+    def _ok_entry(self, clip_id: str) -> Entry:
+        entry = self.entry(clip_id)
+        if entry.status is not Status.ok:
+            raise ClipFailure(entry.status, clip_id, entry.detail)
+        return entry
+
+    def _read_frames(self, name: str, entry: Entry, out: np.ndarray) -> None:
+        """A clip's part of a dataset, from the page cache in one copy where it is not compressed."""
+        begin = self._begins[name]
+        if begin is None:
+            with explained(self.path):
+                self._datasets[name].read_direct(out, np.s_[entry.offset : entry.offset + len(out)])
+            return
+        rest = out.data.cast("B")
+        position = begin + entry.offset * (len(rest) // len(out)) if len(out) else begin
+        while rest:
+            try:
+                found = os.preadv(self._descriptor, [rest], position)
+            except OSError:
+                found = 0
+            if found == 0:
+                with explained(self.path):
+                    raise AvemoError(f"the file's end inside clip {entry.clip_id}")
+            rest, position = rest[found:], position + found
+
+    def item(self, clip_id: str) -> Item:
+        """A clip's item, failed or not, as it was given to `write_shard`."""
+        entry = self.entry(clip_id)
+        if entry.status is not Status.ok:
+            return Item(clip_id, entry.key, entry.status, entry.detail)
+        frames = slice(entry.offset, entry.offset + entry.length)
+        with explained(self.path):
+            x, times_s = self._mapped(entry), self._datasets["times_s"][frames]
+        return Item(clip_id, entry.key, entry.status, entry.detail, x, times_s)
+
+    def _mapped(self, entry: Entry) -> np.ndarray:
+        """A clip's frames without holding them: where they lie in the file, or unpacked to a buffer."""
+        data = self._datasets["data"]
+        begin = self._begins["data"]
+        if begin is not None:
+            start = begin + entry.offset * self.dim * data.dtype.itemsize
+            # Of this open file: by now another may have its name.
+            with open(os.dup(self._descriptor), "rb") as file:
+                return np.memmap(file, data.dtype, "r", start, (entry.length, self.dim))
+        buffer = FrameBuffer((self.dim,), data.dtype)
+        for start in range(entry.offset, entry.offset + entry.length, data.chunks[0]):
+            buffer.append(data[start : min(start + data.chunks[0], entry.offset + entry.length)])
+        return buffer.array()
+
+    def moments(self, clip_ids: Iterable[str]) -> Moments:
+        """Moments of some clips together, from the index alone; failed clips count no frames."""
+        entries = [self.entry(clip_id) for clip_id in clip_ids]
+        rows = sorted(entry.row for entry in entries)
+        with explained(self.path):
+            sums, squares = (self._datasets[name][...][rows].sum(axis=0) for name in ("sum", "squares"))
+        return Moments(sum(entry.length for entry in entries), sums, squares)
+
+    def is_whole(self, clip_id: str) -> bool:
+        """Whether every byte stored of a clip is as it was written."""
+        entry = self.index[clip_id]
+        try:
+            item = self.item(clip_id)
+        except AvemoError:
+            # A compressed chunk that does not open; other clips may lie in others.
+            return False
+        with explained(self.path):
+            sums, squares = self._datasets["sum"][entry.row], self._datasets["squares"][entry.row]
+        return entry.checksum == checksum(item, Moments(entry.length, sums, squares))
+
+    def verify(self) -> list[str]:
+        """Ids of the clips that are not whole. Reads the whole file."""
+        return [clip_id for clip_id in self.index if not self.is_whole(clip_id)]

@@ -1,0 +1,37 @@
+"""The command line: one command a rule, and some for people.
+
+Heavy imports happen inside the commands, so that ``avemo --help`` answers at
+once. Exit codes: 0 done, 1 failed, 2 wrong usage or config, 3 done with
+recorded clip failures.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Entry point of ``avemo``: an error for people is one message, not a traceback."""
+    keep_caches_here()
+    from avemo.cli.app import app
+
+    try:
+        app()
+    except Exception as error:
+        from avemo.base.contracts import AvemoError
+
+        if not isinstance(error, AvemoError):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if str(error).startswith("config:") else 1)
+
+
+def keep_caches_here() -> None:
+    """Let Snakemake and matplotlib keep their caches in ``.avemo`` where the home takes no files."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    there = next(folder for folder in (caches, *caches.parents) if folder.exists())
+    if not os.access(there, os.W_OK):
+        here = Path(".avemo", "home").absolute()
+        os.environ.update(XDG_CACHE_HOME=str(here), MPLCONFIGDIR=str(here / "matplotlib"))

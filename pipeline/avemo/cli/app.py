@@ -1,0 +1,36 @@
+"""All commands, gathered."""
+
+from __future__ import annotations
+
+import typer
+
+from avemo.cli import (
+    audit,
+    cache,
+    corpus,
+    doctor,
+    extraction,
+    finetuning,
+    overview,
+    predict,
+    quality,
+    report,
+    run,
+    show_config,
+    training,
+    weights,
+)
+
+app = typer.Typer(
+    name="avemo",
+    help="Audio-visual emotion recognition, from raw clips to significance tables.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=False,
+)
+for module in (
+    *(run, show_config, corpus, extraction, cache, training, finetuning, report, predict, weights),
+    *(doctor, overview, quality, audit),
+):
+    module.register(app)

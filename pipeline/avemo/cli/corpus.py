@@ -1,0 +1,141 @@
+"""Corpus commands: index, labels, miniature, examples; `avemo.cli.corpus_check` has check."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter as Tally
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from avemo.cli.corpus_check import check, shown_counts
+from avemo.cli.options import Cfg, Counter, Index, Out, Speed, as_mapping, write_aside
+
+corpus_app = typer.Typer(help="Clip tables and labels.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(corpus_app, name="corpus")
+
+
+@corpus_app.command()
+def index(
+    cfg: Cfg,
+    out: Out,
+    hashes: Annotated[Path, typer.Option(help="Remembered file hashes (JSON).")],
+    speed: Speed = "{}",
+) -> None:
+    """Make the clip table: one checked row a clip.
+
+    Example: avemo corpus index --cfg corpus.json --hashes hashes.json --out index.parquet
+    """
+    from avemo.base.contracts import AvemoError, Status
+    from avemo.index.clip_table import index_clips, write_table
+    from avemo.index.media_hashes import HashCache, fingerprint, is_media
+    from avemo.study.config import corpus_of
+
+    part = as_mapping(cfg)
+    corpus = corpus_of(part | {"speed": as_mapping(speed).get(part["id"], {})})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    corpus.prepare(Counter("prepared clips"))
+    known = HashCache(hashes)
+    rows = index_clips(corpus.clips(), known, Counter("indexed clips"))
+    if rows and all(row.status == Status.missing_file for row in rows):
+        # Such a table would take from the caches all that was computed.
+        raise AvemoError(f"{rows[0].problem}; all {len(rows)} clips of {part['id']} lack theirs: mount them")
+    for path in corpus.all_files():
+        # The corpus' tables; media that no clip uses are not worth reading.
+        if path.is_file() and not is_media(path):
+            known.sha256(path)
+    known.keep_listing(fingerprint(corpus, known), corpus.synthetic)
+    known.save()
+    write_table(out, rows)
+    typer.echo(f"{len(rows)} clips: {_statuses(rows)}")
+    for row in rows:
+        if row.problem:
+            typer.echo(str(row.problem))
+
+
+def _statuses(rows: list[Any]) -> str:
+    tally = Tally(row.status for row in rows)
+    return ", ".join(f"{count} {status}" for status, count in tally.most_common()) or "none"
+
+
+@corpus_app.command()
+def labels(
+    cfg: Cfg,
+    index: Index,
+    out: Out,
+    files: Annotated[str, typer.Option(help="Digest of the files that labels are read from.")] = "",
+    made_of: Annotated[
+        Path | None, typer.Option(help="Record to write of what made the labels (JSON).")
+    ] = None,
+) -> None:
+    """Give each clip of the table its label by the config's rule.
+
+    Example: avemo corpus labels --cfg labels.json --index index.parquet --out labels.parquet
+    """
+    from avemo.dataset.labels import make_labels, save_labels
+    from avemo.index.clip_table import read_table
+    from avemo.study.config import corpus_of
+
+    corpus = corpus_of(as_mapping(cfg))
+    clips = [row.clip for row in read_table(index)]
+    made = make_labels(clips, corpus.labels(clips), corpus.task, corpus.classes)
+    write_aside(out, lambda path: save_labels(made, path))
+    if made_of:
+        record = json.dumps({"cfg": as_mapping(cfg), "label_files": files})
+        write_aside(made_of, lambda path: path.write_text(record))
+    typer.echo(made.counts().to_string(index=False))
+    for clip_id, reason in made.table.loc[made.table.reason != "", ["clip_id", "reason"]].itertuples(
+        index=False
+    ):
+        typer.echo(f"{clip_id}: {reason}")
+
+
+@corpus_app.command()
+def miniature(
+    name: Annotated[str, typer.Argument(help="crema_d, msp_improv, cmu_mosei, msp_podcast or affectnet.")],
+    out: Annotated[Path, typer.Option(help="A folder of its own.")],
+    speakers: Annotated[
+        int | None, typer.Option(min=3, help="People, default as few as its splits need.")
+    ] = None,
+) -> None:
+    """Generate a corpus' layout and names with drawn faces and synthetic voices, about a second a clip.
+
+    The folder says that it is synthetic, and so does every report made from it.
+
+    Example: avemo corpus miniature msp_improv --out data/mini/msp_improv
+    """
+    from avemo.synthetic.miniatures import MINIATURES
+
+    given = {} if speakers is None else {"speakers": speakers}
+    MINIATURES.load(name)(out, progress=Counter("generated"), **given)
+    typer.echo(str(out))
+
+
+@corpus_app.command()
+def examples(
+    name: Annotated[str, typer.Argument(help="affectnet or msp_podcast.")],
+    root: Annotated[Path, typer.Option(help="The corpus' folder.")],
+    out: Out,
+) -> None:
+    """Make the table that a network behind an extractor is fine-tuned on: path, target, split.
+
+    Example: avemo corpus examples msp_podcast --root data/MSP-Podcast --out data/msp_podcast.csv
+    """
+    from avemo.corpora import EXAMPLES
+    from avemo.corpora.examples import write_examples
+
+    found = EXAMPLES.load(name)(root)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_examples(out, found)
+    typer.echo(f"{len(found.rows)} rows: {shown_counts(found.splits)}")
+    typer.echo(f"left out: {shown_counts(found.left_out)}")
+    for path in found.missing:
+        typer.echo(f"{path}: expected a file, found none")
+    raise typer.Exit(3 if found.missing else 0)
+
+
+corpus_app.command()(check)

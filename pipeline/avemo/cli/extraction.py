@@ -1,0 +1,271 @@
+"""Shard commands: face tracks, kept crops and features, and a contact sheet of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from avemo.cli.options import (
+    Cfg,
+    GpuMb,
+    Index,
+    Out,
+    Speed,
+    Threads,
+    as_mapping,
+    use_threads,
+    write_aside,
+)
+from avemo.cli.shard_work import fill_shard, rows_of
+
+if TYPE_CHECKING:
+    from avemo.base.contracts import FeatureSequence
+    from avemo.index.clip_table import Row
+
+faces_app = typer.Typer(help="Face tracks and crops.", no_args_is_help=True)
+
+Shard = Annotated[int, typer.Option(min=0, help="Which shard.")]
+Shards = Annotated[int, typer.Option(min=1, help="Into how many shards the corpus is cut.")]
+Store = Annotated[Path, typer.Option(help="Folder that keeps what has been computed, whatever happens.")]
+Wait = Annotated[
+    float, typer.Option("--wait", min=0, help="Seconds to wait for another writer of the store.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="A clip that fails stops the run.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(faces_app, name="faces")
+    app.command()(extract)
+
+
+@faces_app.command()
+def track(
+    cfg: Cfg,
+    index: Index,
+    shard: Shard,
+    shards: Shards,
+    store: Store,
+    out: Out,
+    speed: Speed = "{}",
+    threads: Threads = 1,
+    gpu_mb: GpuMb = 0,
+    wait: Wait = 0,
+    strict: Strict = False,
+) -> None:
+    """Track one face a clip in the shard's clips that have no track yet.
+
+    Example: avemo faces track --cfg faces.json --index index.parquet --shard 0 --shards 4
+    --store .store/faces/0000 --out 0000.h5
+    """
+    use_threads(threads)
+    from avemo.base.keys import item_key
+    from avemo.cache.store import ShardStore
+    from avemo.faces.track import FaceTracker
+    from avemo.features.extraction import track_clip
+    from avemo.machine.gpus import use_gpu
+
+    part = as_mapping(cfg)
+    fast = as_mapping(speed).get(part["id"], {})
+    use_gpu(gpu_mb, fast.get("device", "auto"))
+    tracker = FaceTracker(FaceTracker.Config(**part["config"], **fast))
+    rows = rows_of(index, shard, shards)
+    wanted = {name: item_key(row.media_key("visual"), tracker.key_part()) for name, row in rows.items()}
+    held = partial(ShardStore, store, _info(part, shards))
+    fill_shard(held, wanted, rows, lambda row: track_clip(tracker, row.clip), out, strict, wait)
+
+
+@faces_app.command()
+def crops(
+    cfg: Cfg,
+    index: Index,
+    shard: Shard,
+    shards: Shards,
+    store: Store,
+    out: Out,
+    faces: Annotated[Path, typer.Option(help="The shard's face tracks.")],
+    threads: Threads = 1,
+    wait: Wait = 0,
+    strict: Strict = False,
+) -> None:
+    """Cut and keep the face crops of the shard's clips that have none yet.
+
+    Example: avemo faces crops --cfg crops.json --index index.parquet --shard 0 --shards 4
+    --faces faces/0000.h5 --store .store/crops/0000 --out 0000.h5
+    """
+    use_threads(threads)
+    from avemo.cache.store import ShardStore
+    from avemo.faces.jpeg import JpegCrops
+    from avemo.features.extraction import keep_crops
+
+    part = as_mapping(cfg)
+    keeper = JpegCrops(JpegCrops.Config(**part["config"]))
+    rows = rows_of(index, shard, shards)
+    wanted, compute = _face_work(
+        keeper.key_part(), rows, faces, part, lambda row, track: keep_crops(keeper, row.clip, track)
+    )
+    held = partial(ShardStore, store, _info(part, shards), "uint8")
+    fill_shard(held, wanted, rows, compute, out, strict, wait)
+
+
+def extract(
+    cfg: Cfg,
+    index: Index,
+    shard: Shard,
+    shards: Shards,
+    store: Store,
+    out: Out,
+    faces: Annotated[
+        Path | None, typer.Option(help="For visual features: the shard's face tracks, or its crops if kept.")
+    ] = None,
+    speed: Speed = "{}",
+    threads: Threads = 1,
+    gpu_mb: GpuMb = 0,
+    wait: Wait = 0,
+    strict: Strict = False,
+) -> None:
+    """Extract features of the shard's clips that have none yet.
+
+    Example: avemo extract --cfg audio.json --index index.parquet --shard 0 --shards 4
+    --store .store/audio/0000 --out 0000.h5
+    """
+    use_threads(threads)
+    from avemo.cache.store import ShardStore
+    from avemo.features import EXTRACTORS
+    from avemo.machine.gpus import use_gpu
+
+    part = as_mapping(cfg)
+    extractor_class = EXTRACTORS.load(part["extractor"])
+    fast = as_mapping(speed).get(part["id"], {})
+    use_gpu(gpu_mb, fast.get("device", "auto"))
+    extractor = extractor_class(extractor_class.Config(**part["config"], **(part.get("places", {}) | fast)))
+    rows = rows_of(index, shard, shards)
+    wanted, compute = (
+        _visual_work(extractor, rows, faces, part)
+        if extractor.modality == "visual"
+        else _audio_work(extractor, rows)
+    )
+    info = _info(part, shards) | {"provenance": extractor.provenance()}
+    held = partial(ShardStore, store, info, extractor.dtype, part["compression"])
+    fill_shard(held, wanted, rows, compute, out, strict, wait)
+
+
+def _info(part: Mapping[str, Any], shards: int) -> dict[str, Any]:
+    """What a shard file says of itself; `avemo.cache.verify` compares it with the file's place."""
+    return {"corpus": part["corpus"], "component": part["id"], "shards": shards, "config": part["config"]}
+
+
+Work = tuple[dict[str, str], "Callable[[Row], FeatureSequence]"]
+
+
+def _audio_work(extractor: Any, rows: Mapping[str, Row]) -> Work:
+    """Keys of the shard's items, and how to compute one."""
+    from avemo.base.keys import item_key
+    from avemo.features.extraction import extract_audio
+
+    wanted = {name: item_key(row.media_key("audio"), extractor.key_part()) for name, row in rows.items()}
+    return wanted, lambda row: extract_audio(extractor, row.clip)
+
+
+def _visual_work(
+    extractor: Any, rows: Mapping[str, Row], faces: Path | None, part: Mapping[str, Any]
+) -> Work:
+    """As `_audio_work`, from crops if the config's part names them, else from face tracks and the media."""
+    from avemo.base.contracts import AvemoError
+    from avemo.features.extraction import extract_kept, extract_visual
+
+    if faces is None:
+        raise AvemoError(f"{extractor.name}: visual features need face tracks, or kept crops; give --faces")
+
+    def compute(row: Row, before: FeatureSequence) -> FeatureSequence:
+        if "crops" in part:
+            return extract_kept(extractor, row.clip_id, before)
+        return extract_visual(extractor, row.clip, before)
+
+    return _face_work(extractor.key_part(), rows, faces, part, compute)
+
+
+def _face_work(
+    key_part: str,
+    rows: Mapping[str, Row],
+    path: Path,
+    part: Mapping[str, Any],
+    compute: Callable[[Row, FeatureSequence], FeatureSequence],
+) -> Work:
+    """As `_audio_work`; an item also depends on its clip's in ``path``, of the component that ``part`` names, and
+    fails where that failed."""
+    from avemo.base.contracts import AvemoError, ClipFailure, FeatureSequence, Status
+    from avemo.base.keys import item_key
+    from avemo.cache.shard import Shard as ShardFile
+
+    what, component = ("face crops", part["crops"]) if "crops" in part else ("face tracking", part["faces"])
+    with ShardFile(path) as before:
+        if before.info.get("component") != component:
+            raise AvemoError(
+                f"{path}: expected a shard of {component}, found {before.info.get('component')}; correct --faces"
+            )
+        damaged = before.verify()
+        if damaged:
+            raise AvemoError(
+                f"{path}: expected the bytes that were written, found others in {', '.join(damaged)}; "
+                "run avemo cache verify, then the workflow again"
+            )
+        items = {name: before.item(name) for name in rows}
+    wanted = {
+        name: item_key(row.media_key("visual"), key_part, [items[name].key]) for name, row in rows.items()
+    }
+
+    def compute_from(row: Row) -> FeatureSequence:
+        item = items[row.clip_id]
+        if item.x is None or item.times_s is None:
+            raise ClipFailure(Status(item.status), row.clip_id, f"{what} failed: {item.detail}")
+        return compute(row, FeatureSequence(item.x, item.times_s))
+
+    return wanted, compute_from
+
+
+@faces_app.command()
+def sheet(
+    index: Index,
+    faces: Annotated[Path, typer.Option(help="Manifest of the face tracks.")],
+    out: Out,
+    quality: Annotated[Path, typer.Option(help="Table of `avemo cache quality`, the worst clips first.")],
+    clips: Annotated[int, typer.Option(min=1, help="How many clips to show.")] = 12,
+    columns: Annotated[int, typer.Option(min=1, help="How many crops of each.")] = 8,
+) -> None:
+    """Draw a contact sheet of face crops, those clips that have a face track in the order of their concerns.
+
+    Example: avemo faces sheet --index index.parquet --faces manifest.json --quality quality.csv --out sheet.png
+    """
+    import cv2
+    import pandas as pd
+
+    from avemo.base.contracts import AvemoError, ClipFailure
+    from avemo.cache.manifest import FeatureSet
+    from avemo.faces.crop import CropPolicy
+    from avemo.faces.sheet import contact_sheet
+    from avemo.features.extraction import has_face, sample_crops
+    from avemo.index.clip_table import read_table
+
+    rows = {row.clip_id: row for row in read_table(index)}
+    cells = []
+    with FeatureSet(faces) as tracks:
+        worst = [name for name in pd.read_csv(quality, dtype={"clip_id": str}).clip_id if tracks.has(name)]
+        for name in worst[:clips]:
+            track = tracks.read(name)
+            label = f"{name}\n{has_face(track).mean():.0%} of {len(track.x)} frames"
+            try:
+                pictures = sample_crops(rows[name].clip, track, columns, CropPolicy(size_px=96))
+            except ClipFailure as failure:
+                # The media may lie elsewhere by now; a track or kept crops need them no more.
+                print(f"not drawn: {failure}", file=sys.stderr)
+                pictures = []
+            cells.append((label, pictures))
+    encoded, png = cv2.imencode(".png", cv2.cvtColor(contact_sheet(cells), cv2.COLOR_RGB2BGR))
+    if not encoded:
+        raise AvemoError(f"{out}: the contact sheet could not be encoded as PNG")
+    write_aside(out, lambda path: path.write_bytes(png.tobytes()))

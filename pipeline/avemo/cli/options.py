@@ -1,0 +1,88 @@
+"""Options and small services that several commands share."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from avemo.base.atomic import aside
+from avemo.base.project import PROJECT
+
+ConfigFile = Annotated[Path, typer.Option("--configfile", "--config", help="A run's YAML.")]
+DEFAULT_CONFIG = Path("config/config.yaml")
+SNAKEFILE = PROJECT / "Snakefile"
+Cfg = Annotated[str, typer.Option("--cfg", help="JSON, or a JSON file; see `avemo config show --part`.")]
+Speed = Annotated[
+    str,
+    typer.Option(
+        "--speed",
+        envvar="AVEMO_SPEED",
+        help="JSON of settings that change no number, by corpus, component or run/system.",
+    ),
+]
+Run = Annotated[str, typer.Option("--run", help="Which run, where the config holds several.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")]
+GpuMb = Annotated[
+    int,
+    typer.Option(
+        "--gpu-mb", min=0, help="Memory of a GPU to hold; waits for a device with room. 0: unshared."
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]
+Index = Annotated[Path, typer.Option("--index", help="Clip table (Parquet).")]
+
+
+def as_mapping(text: str) -> dict[str, Any]:
+    """An option's JSON, given in place or as a file's name."""
+    from avemo.base.contracts import AvemoError
+
+    try:
+        loaded = json.loads(text if text.lstrip().startswith("{") else Path(text).read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise AvemoError(f"config: expected JSON or a JSON file, found {text!r}: {error}") from error
+    return loaded
+
+
+def use_threads(threads: int) -> None:
+    """Bound every numerical library; call before they are imported."""
+    # Detectors see a new shape in every batch, and oneDNN keeps what it prepared for a thousand of them.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
+
+
+def write_aside(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let ``write`` make a file beside ``path``, then rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with aside(path) as temporary:
+        write(temporary)
+
+
+def write_text(path: Path, text: str) -> None:
+    """For `write_aside`."""
+    path.write_text(text, encoding="utf-8")
+
+
+class Counter:
+    """Prints ``what: done of total``: one moving line on a terminal, one line in ten seconds in a log."""
+
+    def __init__(self, what: str):
+        self.what, self.start, self.printed = what, time.monotonic(), 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        terminal = sys.stderr.isatty()
+        if done < total and now - self.printed < (0.2 if terminal else 10):
+            return
+        self.printed = now
+        rate = done / max(now - self.start, 1e-9)
+        line = f"{self.what}: {done} of {total}, {rate:.1f} per second, {(total - done) / max(rate, 1e-9):.0f} s left"
+        end = "\r" if terminal and done < total else "\n"
+        print(line, end=end, file=sys.stderr, flush=True)

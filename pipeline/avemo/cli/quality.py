@@ -1,0 +1,46 @@
+"""`avemo cache quality`: how good each clip's media and face track are."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avemo.cli.cache import cache_app
+from avemo.cli.options import Counter, Index, Out, write_aside
+
+
+def register(_: typer.Typer) -> None:
+    cache_app.command()(quality)
+
+
+def quality(
+    index: Index,
+    out: Out,
+    faces: Annotated[Path | None, typer.Option(help="Manifest of the face tracks.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="Manifest of the acoustic features.")] = None,
+    visual: Annotated[Path | None, typer.Option(help="Manifest of the visual features.")] = None,
+) -> None:
+    """Write a row a clip: failures, faces, gaps, clipping, silence, lengths; the worst clips first.
+
+    Example: avemo cache quality --index index.parquet --faces manifest.json --out quality.csv
+    """
+    from avemo.cache.manifest import FeatureSet
+    from avemo.index.clip_table import read_table
+    from avemo.report.quality import quality_table
+
+    rows = read_table(index)
+    counter = Counter("quality")
+    with ExitStack() as opened:
+        stages = {
+            name: opened.enter_context(FeatureSet(path))
+            for name, path in (("faces", faces), ("audio", audio), ("visual", visual))
+            if path is not None
+        }
+        table = quality_table(rows, stages, lambda done: counter(done, len(rows)))
+    write_aside(out, lambda path: table.to_csv(path, index=False))
+    for row in table[table.concern != ""].head(5).itertuples():
+        typer.echo(f"{row.clip_id}: {row.concern}")
+    typer.echo(f"{out}: {len(table)} clips, {int((table.concern != '').sum())} with a concern")

@@ -1,0 +1,205 @@
+"""What a finished run's folder holds, as data frames."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avemo.study.config import compared_systems
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """A run's files as data frames, systems under their titles; those of a learning curve in `curve` alone."""
+
+    folder: Path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return json.loads((self.folder / "config.json").read_text())
+
+    @cached_property
+    def layout(self) -> Any:
+        from avemo.study.layout import Layout
+
+        return Layout(self.config)
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        return {name: self.config["systems"][name]["title"] for name in compared_systems(self.config)}
+
+    @property
+    def order(self) -> list[str]:
+        return list(self.titles.values())
+
+    def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
+        columns = [name for name in ("system", "reference") if name in frame]
+        return frame.assign(**{name: frame[name].replace(self.titles) for name in columns})
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        import pandas as pd
+
+        names = [*self.titles, "baselines"]
+        return self._named(
+            pd.concat([pd.read_csv(self.layout.scores(name)) for name in names], ignore_index=True)
+        )
+
+    @cached_property
+    def curve(self) -> pd.DataFrame:
+        """Scores with a column ``percent`` of the train clips, of the systems that have a learning curve."""
+        import pandas as pd
+
+        parts = []
+        for name, section in self.config["systems"].items():
+            if "curve" in section:
+                percent, of = round(100 * section["training"]["train_share"]), section["curve"]
+                parts.append(pd.read_csv(self.layout.scores(name)).assign(system=of, percent=percent))
+        whole = dict.fromkeys(part["system"].iloc[0] for part in parts)
+        parts += [pd.read_csv(self.layout.scores(name)).assign(percent=100) for name in whole]
+        return self._named(pd.concat(parts, ignore_index=True)) if parts else pd.DataFrame()
+
+    @cached_property
+    def tests(self) -> pd.DataFrame:
+        import pandas as pd
+
+        return self._named(pd.read_csv(self.layout.tests))
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        import pandas as pd
+
+        return self._named(
+            pd.concat(
+                [pd.read_parquet(self.layout.predictions(name)) for name in self.titles], ignore_index=True
+            )
+        )
+
+    @cached_property
+    def splits(self) -> list[str]:
+        return sorted(self.predictions.split.unique())
+
+    @cached_property
+    def records(self) -> dict[tuple[str, str], dict[str, Any]]:
+        return {
+            (name, split): json.loads((self.layout.trained(name, split) / "run.json").read_text())
+            for name in self.titles
+            for split in self.splits
+        }
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        import pandas as pd
+
+        frames = [
+            pd.read_csv(self.layout.trained(name, split) / "history.csv").assign(system=title, split=split)
+            for name, title in self.titles.items()
+            for split in self.splits
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    @cached_property
+    def labels(self) -> Any:
+        from avemo.dataset.labels import load_labels
+
+        return load_labels(self.layout.labels)
+
+    @cached_property
+    def speakers(self) -> pd.DataFrame:
+        """Scores by speaker."""
+        from avemo.report.breakdown import scores_by
+
+        return scores_by(self.predictions, "speaker", self.order, self.labels.task)
+
+    @cached_property
+    def intensities(self) -> pd.DataFrame:
+        """Scores by intensity, a row a split; empty where the corpus names no levels."""
+        import pandas as pd
+
+        from avemo.report.breakdown import scores_by
+
+        table = self.labels.table
+        levels = table.get("intensity", pd.Series("", index=table.index))
+        level_of = dict(zip(table.clip_id, levels, strict=True))
+        found = self.predictions.assign(intensity=self.predictions.clip_id.map(level_of))
+        return scores_by(found, "intensity", self.order, self.labels.task, mean=False)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """Parameters, and means over splits of training time and memory."""
+        import pandas as pd
+
+        rows = [
+            {
+                "system": self.titles[name],
+                "parameters": record["parameters"],
+                "train_seconds_mean": record["wall_s"],
+                "peak_memory_mb": record["peak_memory_bytes"] / 2**20,
+            }
+            for (name, _), record in self.records.items()
+        ]
+        return pd.DataFrame(rows).groupby("system", sort=False).mean().reset_index()
+
+    @cached_property
+    def quality(self) -> pd.DataFrame:
+        """A row a clip, the worst first."""
+        import pandas as pd
+
+        return pd.read_csv(self.layout.quality, dtype={"clip_id": str})
+
+    @cached_property
+    def clips(self) -> pd.DataFrame:
+        """Status of each clip in each stage."""
+        import pandas as pd
+
+        from avemo.cache.manifest import FeatureSet
+
+        frames = []
+        # Kept crops fail where faces do, and their rows are no frames.
+        components = {stage: c for stage, c in self._components().items() if stage != "crops"}
+        for stage, component in components.items():
+            with FeatureSet(self.layout.manifest(component)) as stored:
+                frames.append(stored.statuses().assign(stage=stage))
+        return pd.concat(frames, ignore_index=True)
+
+    def _components(self) -> dict[str, str]:
+        from avemo.study.study import components_of
+
+        return components_of(self.config)
+
+    @cached_property
+    def notes(self) -> list[dict[str, str]]:
+        return run_notes(self.config)
+
+
+def run_notes(config: dict[str, Any]) -> list[dict[str, str]]:
+    """What limits a run's numbers, told by its corpus and by the records of the features there are."""
+    from avemo.cache.manifest import FeatureSet
+    from avemo.study.layout import Layout
+
+    notes = []
+    if len(config["features"]) == 1:
+        (only,) = config["features"]
+        text = f"this run has {only} features alone; what is called audio-visual is {only} only"
+        notes.append({"kind": f"{only} only", "text": text})
+    if config["corpus"]["synthetic"]:
+        text = f"corpus {config['corpus']['name']!r}: generated faces and voices, not people"
+        notes.append({"kind": "synthetic corpus", "text": text})
+    for section in config["features"].values():
+        manifest = Layout(config).manifest(section["id"])
+        if not manifest.is_file():
+            continue
+        with FeatureSet(manifest) as stored:
+            provenance = stored.info.get("provenance", {})
+        if provenance.get("random_weights"):
+            text = (
+                f"{section['extractor']}: {provenance.get('weights')}; no training has shaped these features"
+            )
+            notes.append({"kind": "random weights", "text": text})
+    return notes

@@ -1,0 +1,86 @@
+"""What every shard command does with its clips: compute those that are missing, publish, say what was done."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avemo.cli.options import Counter
+
+if TYPE_CHECKING:
+    from avemo.base.contracts import FeatureSequence
+    from avemo.cache.store import ShardStore
+    from avemo.index.clip_table import Row
+
+POLL_S = 5.0
+
+
+def rows_of(index: Path, shard: int, shards: int) -> dict[str, Row]:
+    """The shard's rows of the clip table, by clip id."""
+    from avemo.index.clip_table import read_table, shard_rows
+
+    return {row.clip_id: row for row in shard_rows(read_table(index), shard, shards)}
+
+
+def fill_shard(
+    store: Callable[[], ShardStore],
+    wanted: Mapping[str, str],
+    rows: Mapping[str, Row],
+    compute: Callable[[Row], FeatureSequence],
+    out: Path,
+    strict: bool,
+    wait_s: float,
+) -> None:
+    """Compute what is missing, publish the shard, say what was done.
+
+    Waits ``wait_s`` seconds for another owner of the store. Raises `AvemoError`
+    where a clip has failed and the run is ``strict``, and where a file is gone
+    that the clip table has seen: its storage is away.
+    """
+    from avemo.base.contracts import AvemoError, ClipFailure, MachineError, Status
+    from avemo.cache.fill import fill
+
+    def compute_clip(clip_id: str) -> FeatureSequence:
+        """One clip's item; raises `ClipFailure` for what is the clip's fault, `MachineError` for a file away."""
+        row = rows[clip_id]
+        if row.status == Status.duplicate_id:
+            raise ClipFailure(Status.duplicate_id, clip_id, row.detail)
+        try:
+            return compute(row)
+        except ClipFailure as failure:
+            if failure.status == Status.missing_file and not row.problem:
+                # Recorded, it would count as the clip's failure once the file is back.
+                raise MachineError(
+                    f"{failure}, where the clip table has seen one; mount its storage, or run again without the file"
+                ) from failure
+            raise
+
+    with _waited_for(store, wait_s) as held:
+        counter = Counter(held.info["component"])
+        summary = fill(held, wanted, compute_clip, progress=lambda p: counter(p.done, p.total))
+        for clip_id, reason in summary.failed.items():
+            status, _, detail = reason.partition(": ")
+            print(f"failed: {ClipFailure(Status(status), clip_id, detail)}", file=sys.stderr)
+        if strict and summary.failed:
+            raise AvemoError(f"{len(summary.failed)} clips failed (listed above) and strict is true")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        held.publish(wanted, out)
+    print(f"{summary.computed} computed, {summary.reused} reused, {len(summary.failed)} failed")
+
+
+def _waited_for(store: Callable[[], ShardStore], wait_s: float) -> ShardStore:
+    """The store, when its present owner lets go: what that run computes need not be computed again."""
+    from avemo.cache.lock import Held
+
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            return store()
+        except Held as busy:
+            if time.monotonic() >= until:
+                raise
+            print(f"waiting: {busy}", file=sys.stderr, flush=True)
+            time.sleep(min(POLL_S, max(0.0, until - time.monotonic())))

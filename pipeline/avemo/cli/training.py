@@ -1,0 +1,294 @@
+"""Experiment commands: splits, train, evaluate, baselines, tests."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from avemo.cli.options import Cfg, GpuMb, Out, Run, Speed, Threads, as_mapping, use_threads, write_aside
+
+if TYPE_CHECKING:
+    from avemo.dataset.loading import ClipData
+    from avemo.training.loop import TrainingResult
+
+LabelFile = Annotated[Path, typer.Option("--labels", help="Label table.")]
+SplitFile = Annotated[Path, typer.Option("--splits", help="Splits (JSON).")]
+AudioFile = Annotated[Path | None, typer.Option("--audio", help="Manifest of the acoustic features, if any.")]
+VisualFile = Annotated[Path | None, typer.Option("--visual", help="Manifest of the visual features, if any.")]
+System = Annotated[str, typer.Option("--system", help="The system's name.")]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (splits, train, evaluate, baselines, tests):
+        app.command()(command)
+
+
+def splits(cfg: Cfg, labels: LabelFile, out: Out) -> None:
+    """Make the splits that every system uses, or read published ones; no speaker is on two sides.
+
+    Example: avemo splits --cfg '{"n": 20}' --labels labels.parquet --out splits.json
+    """
+    from avemo.dataset.labels import load_labels
+    from avemo.dataset.partitions import published_splits
+    from avemo.dataset.splits import SplitConfig, balance, check_disjoint, make_splits, save_splits
+
+    known = load_labels(labels)
+    table = known.labelled
+    config = SplitConfig(**as_mapping(cfg))
+    clip_ids, groups = table.clip_id.tolist(), table.group.tolist()
+    classes = table.label.tolist() if known.task.kind == "classes" else None
+    if config.protocol == "published":
+        made = published_splits(clip_ids, groups, config)
+    else:
+        made = make_splits(clip_ids, groups, classes, config)
+    for split in made:
+        check_disjoint(split, known.groups)
+    report = balance(made, known.given, known.groups)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_splits(out, made, report)
+    typer.echo(report.to_string(index=False))
+
+
+def train(
+    cfg: Cfg,
+    system: System,
+    split: Annotated[list[str], typer.Option(help="The split's name; again for each further one.")],
+    labels: LabelFile,
+    splits: SplitFile,
+    resume: Annotated[Path, typer.Option(help="Folder of the checkpoint that survives a kill.")],
+    out: Out,
+    audio: AudioFile = None,
+    visual: VisualFile = None,
+    run: Run = "",
+    speed: Speed = "{}",
+    threads: Threads = 1,
+    gpu_mb: GpuMb = 0,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's curves.")] = None,
+    profile: Annotated[Path | None, typer.Option(help="Trace of the first batches to write (JSON).")] = None,
+) -> None:
+    """Train one system on one split, or on several in turn, whose clips are then read once.
+
+    Killed, the same command goes on after the last whole epoch. Writes the model, and beside it
+    history.csv and run.json. ``{split}`` in --out, --resume and --tensorboard stands for the split's name.
+
+    Example: avemo train --cfg auxformer.json --system auxformer --split split00 --labels labels.parquet
+    --splits splits.json --audio a.json --visual v.json --resume resume --out model.safetensors
+    """
+    use_threads(threads)
+    from avemo.base.contracts import digest
+    from avemo.cli.watching import ProfiledData, watching
+    from avemo.dataset.labels import load_labels
+    from avemo.dataset.splits import Split
+    from avemo.machine.gpus import use_gpu
+    from avemo.models import build_model
+    from avemo.training.loop import train as train_system
+    from avemo.training.recipe import TrainingConfig
+    from avemo.training.record import run_record
+    from avemo.training.seeding import build_seeded
+    from avemo.training.shares import train_share
+    from avemo.training.witness import Witness
+
+    part, known = as_mapping(cfg), load_labels(labels)
+    fast = as_mapping(speed).get(f"{run}/{system}", {}) | {"threads": threads}
+    config = TrainingConfig(**part["training"], **fast)
+    use_gpu(gpu_mb, config.device)
+    resumes, outs = _by_split(resume, split, "--resume"), _by_split(out, split, "--out")
+    curves = _by_split(tensorboard, split, "--tensorboard") if tensorboard else {}
+    with _features(audio, visual, known.targets) as (data, inputs):
+        dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(known.task.names)}
+        run_id = f"{system}-{digest([part, inputs, known.targets])}"
+        read = ProfiledData(data, profile) if profile else data
+        for name in split:
+            started, whole = time.time(), _split(splits, name)
+            train_ids, left_train = data.usable(train_share(whole, config.train_share))
+            dev_ids, left_dev = data.usable(whole.dev)
+            model = build_seeded(
+                lambda: build_model(part["model"], **dims, **part["config"]), config.seed, whole.name
+            )
+            model.initialise()
+            sides, seen = Split(name, tuple(train_ids), tuple(dev_ids), ()), Witness(read)
+            with watching(f"{system}, {name}", known.task, curves.get(name)) as tell:
+                result = train_system(
+                    *(model, seen, sides, config, known.task),
+                    run_id=run_id,
+                    folder=resumes[name],
+                    progress=tell,
+                )
+            place = {"run": run, "system": system, "split": name, "best_epoch": result.best_epoch}
+            meta = place | {key: part[key] for key in ("model", "config")}
+            meta |= {"dims": dims, "task": known.task.kind, "outputs": list(known.task.names)}
+            meta |= {"normalisers": {key: each.to_dict() for key, each in data.normalisers.items()}}
+            meta |= {"inputs": inputs, "batch_size": config.batch_size}
+            record = place | run_record(part, seed=config.seed, inputs=inputs, started=started)
+            record |= {"parameters": sum(w.numel() for w in model.parameters())}
+            record |= {"left_out": left_train | left_dev, "read": seen.account()}
+            _keep(outs[name], result, meta, record)
+    # Not before all are done: a workflow deletes the models of a job that fails, but none of its checkpoints.
+    for folder in resumes.values():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _by_split(pattern: Path, splits: list[str], option: str) -> dict[str, Path]:
+    """The place of each split; raises `AvemoError` where several splits would share one."""
+    from avemo.base.contracts import AvemoError
+
+    if len(splits) > 1 and "{split}" not in str(pattern):
+        raise AvemoError(
+            f"{option} {pattern}: expected {{split}} in it, as {len(splits)} splits are trained, found none; "
+            f"give a path such as train/{{split}}/{pattern.name}"
+        )
+    return {split: Path(str(pattern).replace("{split}", split)) for split in splits}
+
+
+def _keep(out: Path, result: TrainingResult, meta: dict[str, Any], record: dict[str, Any]) -> None:
+    """Write a trained model, and its history and record beside it; the model last, as the job's proof."""
+    import pandas as pd
+
+    from avemo.training.checkpoint import save_model
+
+    history = pd.DataFrame(result.history)
+    write_aside(out.with_name("history.csv"), lambda path: history.to_csv(path, index=False))
+    write_aside(out.with_name("run.json"), lambda path: path.write_text(json.dumps(record, indent=1)))
+    save_model(out, result.best_state, meta)
+
+
+def evaluate(
+    system: System,
+    labels: LabelFile,
+    splits: SplitFile,
+    predictions: Annotated[Path, typer.Option(help="Predictions to write (Parquet).")],
+    scores: Annotated[Path, typer.Option(help="Scores to write (CSV).")],
+    models: Annotated[list[Path], typer.Argument(help="The system's models, one a split.")],
+    readings: Annotated[Path, typer.Option(help="Journal that gets a line a model; `avemo audit` reads it.")],
+    audio: AudioFile = None,
+    visual: VisualFile = None,
+    threads: Threads = 1,
+) -> None:
+    """Score a system's kept models on their test clips: both modalities, sound alone, faces alone.
+
+    Example: avemo evaluate --system mult --labels labels.parquet --splits splits.json --audio a.json
+    --visual v.json --readings mult.jsonl --predictions p.parquet --scores s.csv train/mult/*/model.safetensors
+    """
+    use_threads(threads)
+    import pandas as pd
+    import torch
+
+    from avemo.dataset.labels import load_labels
+    from avemo.evaluation.scoring import load_system, predict
+    from avemo.weights.hashes import sha256_path
+
+    torch.set_num_threads(threads)
+    known = load_labels(labels)
+    speakers = dict(zip(known.table.clip_id, known.table.speaker, strict=True))
+    frames, rows = [], []
+    for path in models:
+        with _features(audio, visual, known.targets) as (data, inputs):
+            model, meta = load_system(path, data, known.task)
+            test_ids, left_out = data.usable(_split(splits, meta["split"]).test)
+            for clip_id, reason in left_out.items():
+                typer.echo(f"{meta['split']}: {clip_id} not scored: {reason}")
+            _note_reading(readings, {"split": meta["split"], "model": sha256_path(path), "inputs": inputs})
+            alone = [name for name in data.sources if name in model.modalities]
+            for modality in ("av", *alone) if len(data.sources) > 1 else ("av",):
+                frame = predict(
+                    *(model, data, test_ids, known.task),
+                    modality=modality,
+                    batch_size=meta["batch_size"],
+                    device="cpu",
+                )
+                place = {"system": system, "split": meta["split"], "modality": modality}
+                values = known.task.score(frame)
+                if frame.get("cosine_distance", pd.Series(dtype=float)).notna().any():
+                    values["cosine_distance"] = float(frame.cosine_distance.mean())
+                rows += [place | {"metric": metric, "value": value} for metric, value in values.items()]
+                frames.append(frame.assign(**place, speaker=frame.clip_id.map(speakers)))
+    write_aside(predictions, lambda path: pd.concat(frames, ignore_index=True).to_parquet(path, index=False))
+    write_aside(scores, lambda path: pd.DataFrame(rows).to_csv(path, index=False))
+
+
+def _note_reading(journal: Path, reading: dict[str, Any]) -> None:
+    """Add a line, before the test clips are read; nothing is ever taken out."""
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    with journal.open("a") as file:
+        file.write(json.dumps({"at": at} | reading) + "\n")
+
+
+def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:
+    """Score what needs no features: the train part's majority or mean, and chance.
+
+    Example: avemo baselines --labels labels.parquet --splits splits.json --out baselines.csv
+    """
+    import numpy as np
+    import pandas as pd
+
+    from avemo.dataset.labels import load_labels
+    from avemo.dataset.splits import load_splits
+
+    known = load_labels(labels)
+    targets, rows = known.targets, []
+    for split in load_splits(splits):
+        train_side, test_side = (np.array([targets[c] for c in side]) for side in (split.train, split.test))
+        for name, values in known.task.blind_scores(train_side, test_side, seed=0).items():
+            place = {"system": name, "split": split.name, "modality": "av"}
+            rows += [place | {"metric": metric, "value": value} for metric, value in values.items()]
+    write_aside(out, lambda path: pd.DataFrame(rows).to_csv(path, index=False))
+
+
+def tests(
+    cfg: Cfg,
+    splits: SplitFile,
+    baselines: Annotated[Path, typer.Option(help="Scores of chance and majority; a family of their own.")],
+    out: Out,
+    scores: Annotated[list[Path], typer.Argument(help="Scores of each system, the reference first.")],
+) -> None:
+    """Matched-pair t-tests of the first system against each other one, over the splits.
+
+    Example: avemo tests --cfg '{"tail": "greater"}' --splits splits.json --baselines baselines.csv
+    --out tests.csv a.csv b.csv
+    """
+    import pandas as pd
+
+    from avemo.dataset.splits import load_splits
+    from avemo.report.comparison import compare
+
+    made = load_splits(splits)
+    ratio = sum(len(split.test) / len(split.train) for split in made) / len(made)
+    systems, tail = [pd.read_csv(path) for path in scores], as_mapping(cfg)["tail"]
+    blind = [frame for _, frame in pd.read_csv(baselines).groupby("system", sort=False)]
+    families = [compare(systems, ratio, tail), compare([systems[0], *blind], ratio, tail)]
+    table = pd.concat(families, ignore_index=True)
+    write_aside(out, lambda path: table.to_csv(path, index=False))
+    typer.echo(table.to_string(index=False))
+
+
+def _split(path: Path, name: str) -> Any:
+    from avemo.base.contracts import AvemoError
+    from avemo.dataset.splits import load_splits
+
+    found = {split.name: split for split in load_splits(path)}
+    if name not in found:
+        raise AvemoError(f"{path}: expected a split {name!r}, found {', '.join(found)}")
+    return found[name]
+
+
+@contextmanager
+def _features(
+    audio: Path | None, visual: Path | None, targets: dict[str, Any]
+) -> Iterator[tuple[ClipData, dict[str, str]]]:
+    """The data of the manifests there are, and their fingerprints."""
+    from avemo.cache.manifest import FeatureSet
+    from avemo.dataset.loading import ClipData
+
+    given = {"audio": audio, "visual": visual}
+    with ExitStack() as stack:
+        sets = {name: stack.enter_context(FeatureSet(path)) for name, path in given.items() if path}
+        prints = {name: features.fingerprint for name, features in sets.items()}
+        yield ClipData(sets.get("audio"), sets.get("visual"), targets), prints

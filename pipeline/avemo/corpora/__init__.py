@@ -1,0 +1,19 @@
+"""Corpora: one file and one line here each."""
+
+from avemo.base.registry import Registry
+
+CORPORA = Registry(
+    "corpus",
+    cmu_mosei="avemo.corpora.cmu_mosei:CmuMosei",
+    crema_d="avemo.corpora.crema_d:CremaD",
+    demo="avemo.synthetic.demo_corpus:Demo",
+    msp_improv="avemo.corpora.msp_improv:MspImprov",
+    table="avemo.corpora.table:TableCorpus",
+)
+
+EXAMPLES = Registry(
+    "fine-tuning corpus",
+    affectnet="avemo.corpora.affectnet:examples",
+    msp_podcast="avemo.corpora.msp_podcast:examples",
+)
+"""Corpora that networks behind extractors are fine-tuned on."""

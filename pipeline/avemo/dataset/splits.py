@@ -1,0 +1,287 @@
+"""Train, dev and test sides that no group (actor, dyad, source video) straddles.
+
+Made once per corpus and protocol, saved, and used by every system.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from avemo.base.atomic import aside
+from avemo.base.contracts import AvemoError, ComponentConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+CANDIDATES = 50
+"""Random partitions compared for each split."""
+
+ENUMERABLE = 5_000
+"""Up to so many possible partitions they are listed rather than drawn, so that none is missed."""
+
+Partition = tuple[tuple[int, ...], tuple[int, ...]]
+"""Group numbers of dev and of test; the others are train."""
+
+
+class SplitConfig(ComponentConfig):
+    """How many splits, how they are made, and how large they are."""
+
+    protocol: Literal["random", "dyads", "published"] = "random"
+    """``random``: shares of the groups. ``dyads``: one group in dev and one in test, each of the
+    possible choices at most once. ``published``: as the ``files`` say."""
+    files: tuple[Path, ...] = ()
+    """Published partitions, one a split; see `avemo.dataset.partitions`."""
+    n: int = Field(20, ge=1)
+    """Number of splits; of published ones as many as files."""
+    seed: int = Field(0, ge=0)
+    """Split i depends on ``(seed, i)`` and the splits before it: a larger ``n`` keeps the first ones."""
+    dev: float = Field(0.15, gt=0, lt=1)
+    """Share of groups in dev."""
+    test: float = Field(0.15, gt=0, lt=1)
+    """Share of groups in test."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_split_a_file(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("protocol") == "published":
+            return {"n": max(1, len(values.get("files") or ())), **values}
+        return values
+
+    @model_validator(mode="after")
+    def _files_of_published(self) -> Self:
+        if len(self.files) != (self.n if self.protocol == "published" else 0):
+            raise ValueError(
+                f"files: expected one a split with protocol 'published' and none otherwise, "
+                f"found {len(self.files)} for {self.n} splits of protocol {self.protocol!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> Self:
+        if self.dev + self.test >= 1:
+            raise ValueError(
+                f"dev + test: expected below 1, found {self.dev + self.test}; leave groups to train"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Split:
+    """Clip ids of the three sides, each sorted."""
+
+    name: str
+    train: tuple[str, ...]
+    dev: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def sides(self) -> dict[str, tuple[str, ...]]:
+        """``{"train": …, "dev": …, "test": …}``."""
+        return {"train": self.train, "dev": self.dev, "test": self.test}
+
+
+def make_splits(
+    clip_ids: Sequence[str], groups: Sequence[str], labels: Sequence[str] | None, config: SplitConfig
+) -> list[Split]:
+    """Seeded splits of clips with their ``groups`` and class ``labels`` (parallel lists, any order).
+
+    Where labels are no classes (None), a side's share of clips is balanced against its share of groups.
+
+    Each split is the best of `CANDIDATES` random partitions not used before:
+    fewest classes absent from a side, then the least largest gap between a
+    class' share on a side and in the corpus. Where groups are so few that all
+    partitions compete, the seed decides among equals only; where partitions
+    run out, they repeat. That, and a class absent from a side, is logged.
+    Raises `AvemoError` for under three groups, repeated ids or unequal lengths.
+    """
+    labels = labels if labels is not None else [""] * len(clip_ids)
+    _check_lists(clip_ids, groups, labels)
+    names = sorted(set(groups))
+    if len(names) < 3:
+        raise AvemoError(
+            f"splits: expected at least 3 groups (train, dev, test), found {len(names)}: {names}; "
+            "add clips of other speakers, or give a finer `group` column"
+        )
+    counts = _class_counts(names, groups, labels)
+    n_dev, n_test = side_sizes(len(names), config)
+    if config.protocol == "dyads" and config.n > (possible := _possible(len(names), 1, 1)):
+        raise AvemoError(
+            f"splits: expected at most {possible} choices of one dev and one test group of {len(names)}, "
+            f"found n: {config.n}; lower splits.n"
+        )
+    members: dict[str, list[str]] = {name: [] for name in names}
+    for clip_id, group in zip(clip_ids, groups, strict=True):
+        members[group].append(clip_id)
+    splits, used = [], set[Partition]()
+    for i in range(config.n):
+        if len(used) == _possible(len(names), n_dev, n_test):
+            log.warning("splits: all %d partitions are used; split %d and on repeat them", len(used), i)
+            used.clear()
+        generator = np.random.default_rng([config.seed, i])
+        chosen = _best(counts, islice(_candidates(len(names), n_dev, n_test, used, generator), CANDIDATES))
+        used.add(chosen)
+        splits.append(_split(f"split{i:02d}", chosen, names, members))
+        if absent := _imbalance(counts, chosen)[0]:
+            log.warning("splits: %s: a class is absent from a side %d times", splits[-1].name, absent)
+    return splits
+
+
+def side_sizes(n_groups: int, config: SplitConfig) -> tuple[int, int]:
+    """Groups in dev and test: the nearest whole numbers to the shares that leave each side one.
+
+    >>> side_sizes(91, SplitConfig()), side_sizes(6, SplitConfig())  # CREMA-D, MSP-IMPROV
+    ((14, 14), (1, 1))
+    """
+    if config.protocol == "dyads":
+        return 1, 1
+    dev, test = (max(1, round(share * n_groups)) for share in (config.dev, config.test))
+    while dev + test >= n_groups:
+        dev, test = (dev - 1, test) if dev >= test else (dev, test - 1)
+    return dev, test
+
+
+def check_disjoint(split: Split, group_of: Mapping[str, str]) -> None:
+    """Raise `AvemoError`, naming it, if a group (or a clip) of ``split`` is on two sides."""
+    home: dict[str, str] = {}
+    seen: set[str] = set()
+    for side, clip_ids in split.sides().items():
+        for clip_id in clip_ids:
+            if clip_id not in group_of:
+                raise AvemoError(f"{split.name}: {clip_id}: expected a known clip; make the splits again")
+            if clip_id in seen:
+                raise AvemoError(
+                    f"{split.name}: clip {clip_id}: expected once, found twice; make the splits again"
+                )
+            seen.add(clip_id)
+            if home.setdefault(group_of[clip_id], side) != side:
+                raise AvemoError(
+                    f"{split.name}: group {group_of[clip_id]!r}: expected on one side, found on "
+                    f"{home[group_of[clip_id]]} and {side} (clip {clip_id}); make the splits again"
+                )
+
+
+def balance(
+    splits: Iterable[Split], labels: Mapping[str, str | Mapping[str, float]], groups: Mapping[str, str]
+) -> pd.DataFrame:
+    """One row a split and side: ``split, side, groups, clips`` and the clips of each class.
+
+    ``labels`` and ``groups`` map clip ids. Of labels that are numbers: their means.
+    """
+    import pandas as pd
+
+    classes = sorted({label for label in labels.values() if isinstance(label, str)})
+    rows = []
+    for split in splits:
+        for side, clip_ids in split.sides().items():
+            found = [labels[c] for c in clip_ids]
+            row = {"split": split.name, "side": side, "groups": len({groups[c] for c in clip_ids})}
+            row |= {"clips": len(clip_ids)} | {name: found.count(name) for name in classes}
+            rows.append(row | dict(pd.DataFrame([x for x in found if not isinstance(x, str)]).mean()))
+    return pd.DataFrame(rows)
+
+
+def save_splits(path: Path, splits: Sequence[Split], report: pd.DataFrame | Any = None) -> None:
+    """Write JSON at once or not at all. ``report``: the frame of `balance`, or anything JSON-able."""
+    rows = report.to_dict("records") if hasattr(report, "to_dict") else report
+    text = json.dumps({"splits": [asdict(split) for split in splits], "report": rows}, indent=0)
+    with aside(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def load_splits(path: Path) -> list[Split]:
+    """What `save_splits` wrote. Raises `AvemoError` for a file that is not that."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        sides = ("train", "dev", "test")
+        return [Split(s["name"], *(tuple(map(str, s[side])) for side in sides)) for s in content["splits"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AvemoError(
+            f"{path}: expected splits as `avemo splits` writes them, found {error!r}; make them again"
+        ) from error
+
+
+def _check_lists(clip_ids: Sequence[str], groups: Sequence[str], labels: Sequence[str]) -> None:
+    if not len(clip_ids) == len(groups) == len(labels):
+        raise AvemoError(
+            "splits: expected a group and a label for each clip, "
+            f"found {len(clip_ids)} clips, {len(groups)} groups, {len(labels)} labels; drop unlabelled clips"
+        )
+    clip_id, times = max(Counter(clip_ids).items(), key=lambda item: item[1], default=("", 0))
+    if times > 1:
+        raise AvemoError(f"splits: clip {clip_id}: expected once, found {times} times; give unique ids")
+
+
+def _class_counts(names: Sequence[str], groups: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+    """Clips ``(groups, classes)``."""
+    row = {name: i for i, name in enumerate(names)}
+    column = {name: i for i, name in enumerate(sorted(set(labels)))}
+    counts = np.zeros((len(row), len(column)), dtype=np.int64)
+    np.add.at(counts, ([row[g] for g in groups], [column[c] for c in labels]), 1)
+    return counts
+
+
+def _possible(n_groups: int, n_dev: int, n_test: int) -> int:
+    return math.comb(n_groups, n_dev) * math.comb(n_groups - n_dev, n_test)
+
+
+def _candidates(
+    n_groups: int, n_dev: int, n_test: int, used: set[Partition], generator: np.random.Generator
+) -> Iterator[Partition]:
+    """Unused partitions in random order; all of them if they can be listed, else without end."""
+    if _possible(n_groups, n_dev, n_test) <= ENUMERABLE:
+        listed = [p for p in _all_partitions(n_groups, n_dev, n_test) if p not in used]
+        yield from (listed[i] for i in generator.permutation(len(listed)))
+        return
+    while True:
+        order = generator.permutation(n_groups).tolist()
+        drawn = tuple(sorted(order[:n_dev])), tuple(sorted(order[n_dev : n_dev + n_test]))
+        if drawn not in used:
+            yield drawn
+
+
+def _all_partitions(n_groups: int, n_dev: int, n_test: int) -> Iterator[Partition]:
+    for dev in combinations(range(n_groups), n_dev):
+        for test in combinations(sorted(set(range(n_groups)) - set(dev)), n_test):
+            yield dev, test
+
+
+def _best(counts: np.ndarray, candidates: Iterable[Partition]) -> Partition:
+    """The most balanced; among equals the first, which is a random one."""
+    return min(candidates, key=lambda partition: _imbalance(counts, partition))
+
+
+def _imbalance(counts: np.ndarray, partition: Partition) -> tuple[int, float]:
+    """Classes absent from a side, summed over sides, and the largest gap of a class' share.
+
+    One class alone: the largest gap between a side's share of clips and its share of groups.
+    """
+    total = counts.sum(axis=0)
+    dev, test = (counts[list(side)].sum(axis=0) for side in partition)
+    sides = np.stack([total - dev - test, dev, test])
+    if len(total) == 1:
+        sizes = [len(counts) - sum(map(len, partition)), *map(len, partition)]
+        return 0, float(np.abs(sides[:, 0] / total - np.array(sizes) / len(counts)).max())
+    shares = sides / sides.sum(axis=1, keepdims=True)
+    return int((sides == 0).sum()), float(np.abs(shares - total / total.sum()).max())
+
+
+def _split(name: str, partition: Partition, names: Sequence[str], members: Mapping[str, list[str]]) -> Split:
+    dev, test = partition
+    train = [i for i in range(len(names)) if i not in {*dev, *test}]
+
+    def clips(side: Iterable[int]) -> tuple[str, ...]:
+        return tuple(sorted(clip for i in side for clip in members[names[i]]))
+
+    return Split(name, clips(train), clips(dev), clips(test))

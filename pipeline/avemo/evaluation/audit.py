@@ -1,0 +1,253 @@
+"""Whether a finished run kept its test clips to the end: one check a way to leak, each from the run's records.
+
+A check returns offences, sentences that name system, split and clips; none means that it passed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from avemo.dataset.normalise import ClipNormaliser, Normaliser
+from avemo.dataset.splits import Split
+from avemo.training.shares import train_share
+from avemo.training.witness import account_of
+
+Place = tuple[str, str]
+"""System and split."""
+
+HISTORY = ("epoch", "lr", "seconds")
+"""What the history of a training holds beside ``train_…`` and ``dev_…``."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """What a run left behind.
+
+    ``groups`` by clip; ``runs`` are the run records, ``models`` the models' meta and ``sha256``,
+    ``histories`` a row an epoch; ``predictions`` and ``readings`` (one a model that was scored on
+    test clips, in order of time) by system. ``features`` are the fingerprints of what lies in the cache now, and
+    ``statistics`` makes those of some clips again; None where the cache is gone.
+    """
+
+    groups: Mapping[str, str]
+    splits: Sequence[Split]
+    runs: Mapping[Place, Mapping[str, Any]]
+    models: Mapping[Place, Mapping[str, Any]]
+    histories: Mapping[Place, pd.DataFrame]
+    predictions: Mapping[str, pd.DataFrame]
+    readings: Mapping[str, Sequence[Mapping[str, Any]]]
+    features: Mapping[str, str] = field(default_factory=dict)
+    statistics: Callable[[Sequence[str]], Mapping[str, Normaliser | ClipNormaliser]] | None = None
+
+    def split(self, name: str) -> Split:
+        """The split of that name; one without clips where there is none."""
+        return next((split for split in self.splits if split.name == name), Split(name, (), (), ()))
+
+    def kept(self, place: Place, side: str) -> list[str]:
+        """The clips of a side that a system was to use; the others were left out, as its record says."""
+        record, split = self.runs[place], self.split(place[1])
+        share = record["config"]["training"].get("train_share", 1.0)
+        clips = train_share(split, share) if side == "train" else split.sides()[side]
+        return [clip for clip in clips if clip not in record["left_out"]]
+
+    def readings_of(self, place: Place) -> list[Mapping[str, Any]]:
+        """The times a system's models were scored on a split's test clips."""
+        return [one for one in self.readings.get(place[0], ()) if one["split"] == place[1]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what it proves, on what, and what speaks against it."""
+
+    name: str
+    title: str
+    examined: str
+    offences: list[str]
+
+    @property
+    def passed(self) -> bool:
+        return not self.offences
+
+
+def audit(records: Records) -> list[Finding]:
+    """Every check of `CHECKS`."""
+    return [
+        Finding(name, title, examined(records), list(check(records)))
+        for name, (title, examined, check) in CHECKS.items()
+    ]
+
+
+def groups_are_disjoint(records: Records) -> Iterator[str]:
+    """No group, so no speaker, on two sides of a split, and no clip twice."""
+    for split in records.splits:
+        sides: dict[str, set[str]] = {}
+        for side, clips in split.sides().items():
+            for clip in clips:
+                group = records.groups.get(clip)
+                if group is None:
+                    yield f"{split.name}: clip {clip} on {side} is none of the corpus'"
+                else:
+                    sides.setdefault(group, set()).add(side)
+        for group, found in sides.items():
+            if len(found) > 1:
+                yield f"{split.name}: group {group} is on {' and '.join(sorted(found))}"
+        for clip, times in Counter(clip for clips in split.sides().values() for clip in clips).items():
+            if times > 1:
+                yield f"{split.name}: clip {clip} is there {times} times"
+
+
+def statistics_are_of_train(records: Records) -> Iterator[str]:
+    """Clips behind the z-norm are the train side's; made again from the cache, the numbers are equal.
+
+    A modality that is normalised by each clip's own statistics needs none.
+    """
+    made: dict[str, Mapping[str, Normaliser | ClipNormaliser]] = {}
+    for place in records.runs:
+        yield from _foreign(records, place, "statistics", "train")
+        if records.statistics is None:
+            continue
+        clips = records.kept(place, "train")
+        key = account_of(clips)["digest"]
+        if key not in made:
+            made[key] = records.statistics(clips)
+        for modality, expected in made[key].items():
+            found = records.models[place]["normalisers"][modality]
+            if "per_clip" not in found and found != expected.to_dict():
+                yield f"{_at(place)}: {modality} is normalised by other numbers than those of its train clips"
+
+
+def selection_is_by_dev(records: Records) -> Iterator[str]:
+    """Epochs were judged on the dev side, and the kept one has the lowest dev loss."""
+    for place, record in records.runs.items():
+        yield from _foreign(records, place, "dev", "dev")
+        history = records.histories[place]
+        other = [name for name in map(str, history) if not name.startswith(("train_", "dev_"))]
+        other = [name for name in other if name not in HISTORY]
+        if other:
+            yield f"{_at(place)}: its history holds {', '.join(other)}, which is neither of train nor of dev"
+        best = int(history["epoch"].iloc[int(history["dev_loss"].to_numpy().argmin())])
+        for name, kept in (("record", record), ("model", records.models[place])):
+            if kept["best_epoch"] != best:
+                yield f"{_at(place)}: its {name} is of epoch {kept['best_epoch']}, the lowest dev loss of epoch {best}"
+
+
+def test_is_read_once(records: Records) -> Iterator[str]:
+    """One model a system and split met the test clips, the one that was kept, and each clip once."""
+    for system, predictions in records.predictions.items():
+        for (split, modality), part in predictions.groupby(["split", "modality"]):
+            clips = part["clip_id"]
+            strangers = sorted(set(clips) - set(records.split(str(split)).test))
+            if strangers:
+                yield f"{system}, {split}: predicted {_some(strangers)}, not of its test side"
+            if clips.duplicated().any():
+                yield f"{system}, {split}: predicted {_some(clips[clips.duplicated()])} twice ({modality})"
+    for place in records.runs:
+        tried = list(dict.fromkeys(one["model"] for one in records.readings_of(place)))
+        if not tried:
+            yield f"{_at(place)}: nothing says which model read its test clips"
+        elif len(tried) > 1:
+            yield f"{_at(place)}: {len(tried)} models were scored on its test clips, one after the other"
+        if tried and records.readings_of(place)[-1]["model"] != records.models[place]["sha256"]:
+            yield f"{_at(place)}: its scores are of another model than the one that was kept"
+
+
+def splits_are_shared(records: Records) -> Iterator[str]:
+    """Every system was trained on each split's train side, and scored on the same clips."""
+    wanted = {split.name for split in records.splits}
+    for system in dict.fromkeys(system for system, _ in records.runs):
+        found = {split for name, split in records.runs if name == system}
+        if found != wanted:
+            yield f"{system}: trained on {', '.join(sorted(found))}, the splits are {', '.join(sorted(wanted))}"
+    for place in records.runs:
+        yield from _foreign(records, place, "train", "train")
+    first: dict[Any, tuple[str, set[str]]] = {}
+    for system, predictions in records.predictions.items():
+        for (split, _), part in predictions.groupby(["split", "modality"]):
+            clips = set(part["clip_id"])
+            other, expected = first.setdefault(split, (system, clips))
+            if clips != expected:
+                yield f"{system}, {split}: scored on other clips than {other}: {_some(sorted(clips ^ expected))}"
+
+
+def features_are_shared(records: Records) -> Iterator[str]:
+    """Every system saw features of the same keys, in training and in evaluation, and the cache still has them."""
+    expected = next(iter(records.runs.values()))["inputs"] if records.runs else {}
+    for place, record in records.runs.items():
+        scored = [one["inputs"] for one in records.readings_of(place)[-1:]]
+        for what, found in zip(("trained", "scored"), (record["inputs"], *scored), strict=False):
+            if found != expected:
+                yield f"{_at(place)}: {what} on features {_short(found)}, the first system on {_short(expected)}"
+    for modality, now in records.features.items():
+        if now != expected.get(modality):
+            yield f"{modality}: the cache has {now[:8]} now, the systems saw {expected.get(modality, 'none')[:8]}"
+
+
+def _foreign(records: Records, place: Place, use: str, side: str) -> Iterator[str]:
+    """Whether other clips were read than those of the side."""
+    found = records.runs[place].get("read", {}).get(use)
+    expected = account_of(records.kept(place, side))
+    # A training resumed after its last epoch reads no clip again.
+    resumed = found is not None and not found["clips"] and use != "statistics"
+    if found is None:
+        yield f"{_at(place)}: its record does not say which clips it read for {use}; train it again"
+    elif found != expected and not resumed:
+        yield f"{_at(place)}: for {use} it read {found['clips']} clips, not the {expected['clips']} of its {side} side"
+
+
+def _at(place: Place) -> str:
+    return ", ".join(place)
+
+
+def _some(clips: Iterable[str]) -> str:
+    """Up to three of them."""
+    named = list(dict.fromkeys(clips))
+    return ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+
+
+def _short(inputs: Mapping[str, str]) -> str:
+    return " and ".join(f"{modality} {key[:8]}" for modality, key in inputs.items()) or "none"
+
+
+Check = Callable[[Records], Iterable[str]]
+
+CHECKS: dict[str, tuple[str, Callable[[Records], str], Check]] = {
+    "groups": (
+        "No group is on two sides of a split",
+        lambda r: f"{len(r.splits)} splits, {len(set(r.groups.values()))} groups",
+        groups_are_disjoint,
+    ),
+    "statistics": (
+        "Statistics come from train clips only",
+        lambda r: (
+            f"{len(r.runs)} models; "
+            + ("made again" if r.statistics else "not made again, for want of the cache")
+        ),
+        statistics_are_of_train,
+    ),
+    "selection": (
+        "Dev alone selects the epoch",
+        lambda r: f"{sum(map(len, r.histories.values()))} epochs",
+        selection_is_by_dev,
+    ),
+    "test": (
+        "Test clips are read once, by the kept model",
+        lambda r: f"{sum(map(len, r.readings.values()))} readings",
+        test_is_read_once,
+    ),
+    "splits": (
+        "All systems have the same splits",
+        lambda r: f"{len(r.predictions)} systems",
+        splits_are_shared,
+    ),
+    "features": (
+        "All systems see features of the same keys",
+        lambda r: ", ".join(sorted({name for record in r.runs.values() for name in record["inputs"]})),
+        features_are_shared,
+    ),
+}
+"""By name: what it proves, what it looked at, and the check."""

@@ -1,0 +1,115 @@
+"""What a system of a finished run says of one clip that no table lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from avemo.base.contracts import AvemoError, Clip, ClipFailure, FeatureSequence
+from avemo.dataset import TASKS
+from avemo.dataset.loading import ClipData
+from avemo.dataset.tasks import Task
+from avemo.evaluation.scoring import load_system
+from avemo.faces.jpeg import JpegCrops
+from avemo.faces.track import FaceTracker
+from avemo.features import EXTRACTORS
+from avemo.features.extraction import extract_audio, extract_kept, extract_visual, keep_crops, track_clip
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """``values`` by output, ``kind`` (``probabilities``, or ``values`` of attributes), and what a
+    reader must know: missing modalities, random weights."""
+
+    values: dict[str, float]
+    kind: str
+    notes: list[str]
+
+
+class OneClip:
+    """A `FeatureSource` that holds one clip, or none if the clip lacks the modality."""
+
+    dtype = "float32"
+
+    def __init__(self, clip_id: str, features: FeatureSequence | None, dim: int):
+        self.clip_id, self.features, self.dim = clip_id, features, dim
+
+    def has(self, clip_id: str) -> bool:
+        return self.features is not None and clip_id == self.clip_id
+
+    def length(self, clip_id: str) -> int:
+        if self.features is None:
+            raise AvemoError(f"{clip_id}: expected features, found none")
+        return len(self.features.x)
+
+    def read_into(self, clip_id: str, out: np.ndarray) -> None:
+        if self.features is None:
+            raise AvemoError(f"{clip_id}: expected features, found none")
+        out[...] = self.features.x[: len(out)]
+
+    def moments(self, clip_ids: Any) -> Any:
+        raise AvemoError("one clip has no train statistics; use the trained system's own")
+
+
+def predict_clip(clip: Clip, config: dict[str, Any], model_path: Path) -> Prediction:
+    """Faces, features and one forward pass; a modality that fails is left out and noted.
+
+    ``config`` is the run's resolved config. Raises `AvemoError` when both fail.
+    """
+    notes: list[str] = []
+    failures: list[str] = []
+    given = config["features"]
+    sound = _attempt(_audio_features, clip, config, notes, failures) if "audio" in given else None
+    faces = _attempt(_visual_features, clip, config, notes, failures) if "visual" in given else None
+    if sound is None and faces is None:
+        raise AvemoError("\n".join(dict.fromkeys(failures)))
+    dims = {name: EXTRACTORS.load(feature["extractor"]).dim for name, feature in given.items()}
+    found = {"audio": sound, "visual": faces}
+    sources = {name: OneClip(clip.clip_id, found[name], dim) for name, dim in dims.items()}
+    data = ClipData(sources.get("audio"), sources.get("visual"), {clip.clip_id: 0})
+    model, meta = load_system(model_path, data)
+    model.eval()
+    with torch.no_grad():
+        (batch,) = data.batches([clip.clip_id], 1)
+        task: Task = TASKS.load(meta["task"])(meta["outputs"])
+        (values,) = task.readout(model(batch).prediction)
+    if not np.isfinite(values).all():
+        raise AvemoError(f"{clip.clip_id}: expected finite {task.readout_name}, found {values.tolist()}")
+    named = dict(zip(task.names, values.tolist(), strict=True))
+    return Prediction(named, task.readout_name, notes + failures)
+
+
+def _attempt(
+    extract: Any, clip: Clip, config: dict[str, Any], notes: list[str], failures: list[str]
+) -> FeatureSequence | None:
+    try:
+        return extract(clip, config, notes)
+    except ClipFailure as failure:
+        failures.append(str(failure))
+        return None
+
+
+def _extractor(feature: dict[str, Any], notes: list[str]) -> Any:
+    found = EXTRACTORS.load(feature["extractor"])
+    extractor = found(found.Config(**feature["config"], **feature.get("places", {})))
+    if extractor.provenance().get("random_weights"):
+        notes.append(f"{feature['extractor']}: random weights")
+    return extractor
+
+
+def _audio_features(clip: Clip, config: dict[str, Any], notes: list[str]) -> FeatureSequence:
+    return extract_audio(_extractor(config["features"]["audio"], notes), clip)
+
+
+def _visual_features(clip: Clip, config: dict[str, Any], notes: list[str]) -> FeatureSequence:
+    tracker = FaceTracker(FaceTracker.Config(**config["faces"]["config"]))
+    extractor = _extractor(config["features"]["visual"], notes)
+    track = track_clip(tracker, clip)
+    if "crops" not in config:
+        return extract_visual(extractor, clip, track)
+    keeper = JpegCrops(JpegCrops.Config(**config["crops"]["config"]))
+    return extract_kept(extractor, clip.clip_id, keep_crops(keeper, clip, track))

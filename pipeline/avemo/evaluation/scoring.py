@@ -1,0 +1,104 @@
+"""From a trained system to its predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from avemo.base.contracts import AvemoError
+from avemo.base.metrics import cosine_distance
+from avemo.dataset.batch import Batch
+from avemo.dataset.loading import ClipData
+from avemo.dataset.normalise import read_normaliser
+from avemo.dataset.tasks import Task
+from avemo.models import build_model
+from avemo.models.base import Outputs, System
+from avemo.training.checkpoint import load_model, model_meta
+from avemo.training.inference import Data, infer
+
+ABSENT: dict[str, str | None] = {"av": None, "audio": "visual", "visual": "audio"}
+"""Modalities an evaluation may use, and the one each zeroes."""
+
+
+def load_system(path: Path, data: ClipData, task: Task | None = None) -> tuple[System, dict[str, Any]]:
+    """A trained system and its ``meta``; ``data`` takes over its train statistics.
+
+    ``meta`` holds ``model, config, dims, normalisers`` (by modality), ``task`` and ``outputs``, as the
+    train command writes them. Raises `AvemoError` for features of other widths, and where a
+    ``task`` is given for a system trained on another one.
+    """
+    meta = model_meta(path)
+    if task is not None and [task.kind, *task.names] != [meta["task"], *meta["outputs"]]:
+        raise AvemoError(
+            f"{path}: expected a system for {task.kind} {', '.join(task.names)}, "
+            f"found one for {meta['task']} {', '.join(meta['outputs'])}; train it again"
+        )
+    found = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim}
+    expected = {name: meta["dims"][name] for name in found}
+    if found != expected:
+        raise AvemoError(
+            f"{path}: expected features of {expected}, found {found}; use the run's own features"
+        )
+    model = build_model(meta["model"], **meta["dims"], **meta["config"])
+    load_model(path, model)
+    data.use({name: read_normaliser(values) for name, values in meta["normalisers"].items()})
+    return model, meta
+
+
+def predict(
+    model: System,
+    data: Data,
+    clip_ids: Sequence[str],
+    task: Task,
+    *,
+    modality: str = "av",
+    batch_size: int = 32,
+    device: torch.device | str = "cpu",
+) -> pd.DataFrame:
+    """``clip_id`` and the columns of the task's table, a row a clip, in float64.
+
+    For classes: ``target, prediction, p_0 … p_{C-1}``. Systems that represent both modalities alike
+    add ``cosine_distance`` between them, NaN for clips that lack one. ``modality`` is what the system may
+    see: ``av``, ``audio`` or ``visual``; the other's input is zero. Raises `AvemoError` for
+    another name, for no clips, and for logits that are not finite.
+    """
+    if modality not in ABSENT:
+        raise AvemoError(
+            f"modality: expected one of {', '.join(ABSENT)}, found {modality!r}; choose one of them"
+        )
+    model.to(device)
+    frames = [
+        _table(task, batch, task.readout(outputs.prediction)).assign(**_distance(batch, outputs))
+        for batch, outputs in infer(
+            model, data, clip_ids, batch_size=batch_size, device=device, without=ABSENT[modality]
+        )
+    ]
+    if not frames:
+        raise AvemoError("prediction: expected clips, found none; check the split and the features")
+    return pd.concat(frames, ignore_index=True)
+
+
+def _distance(batch: Batch, outputs: Outputs) -> dict[str, np.ndarray]:
+    if outputs.representations.keys() != {"audio", "visual"}:
+        return {}
+    audio_BD, visual_BD = (
+        outputs.representations[name].double().cpu().numpy() for name in ("audio", "visual")
+    )
+    paired_B = (batch.has_audio_B & batch.has_visual_B).cpu().numpy()
+    return {"cosine_distance": np.where(paired_B, cosine_distance(audio_BD, visual_BD), np.nan)}
+
+
+def _table(task: Task, batch: Batch, readout_BC: np.ndarray) -> pd.DataFrame:
+    fine_B = np.isfinite(readout_BC).all(1)
+    bad = [clip for clip, fine in zip(batch.clip_ids, fine_B, strict=True) if not fine]
+    if bad:
+        raise AvemoError(
+            f"clips {', '.join(bad)}: expected finite logits, found others; "
+            "check their features for extreme values"
+        )
+    return pd.DataFrame({"clip_id": batch.clip_ids} | task.table(batch.targets.cpu().numpy(), readout_BC))

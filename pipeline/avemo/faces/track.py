@@ -1,0 +1,222 @@
+"""One face per clip: detect (`avemo.faces.cascade`) and track, link over time, choose, fill short gaps."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from avemo.base.contracts import (
+    TRACK_COLUMNS,
+    AvemoError,
+    ComponentConfig,
+    FeatureSequence,
+    TrackStatus,
+    digest,
+    speed,
+)
+
+FACE = slice(0, 15)
+"""The columns of a track that a detection fills: box, score, five landmarks."""
+STATUS, N_FACES, MARGIN = (TRACK_COLUMNS.index(name) for name in ("status", "n_faces", "margin"))
+# Boxes of one face in consecutive frames overlap by more than this.
+LINK_IOU = 0.3
+# Faces come and go within this, so that no two key frames of slow video lie farther apart than need be.
+KEY_S = 0.3
+# Frames; giving back takes as long as detection in a few.
+GIVE_BACK_EVERY = 256
+NEAR = 0.4
+"""Between key frames faces are looked for from this share of the smallest one's size."""
+
+
+@dataclass
+class Seen:
+    """What detection left of a clip, frame by frame; ``faces[i]`` is ``(n, 15)``."""
+
+    times_s: list[float] = field(default_factory=list)
+    faces: list[np.ndarray] = field(default_factory=list)
+    is_key: list[bool] = field(default_factory=list)
+    size: tuple[int, int] = (1, 1)
+
+
+class FaceTracker:
+    """The track of a clip's main face."""
+
+    name: ClassVar[str] = "mtcnn"
+    version: ClassVar[int] = 4
+
+    class Config(ComponentConfig):
+        """Settings of detection, linking and filling."""
+
+        min_face: float = Field(default=0.12, gt=0, lt=1)
+        """Smallest face looked for, as a fraction of the frame's shorter side."""
+        thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
+        """Scores that MTCNN's three stages ask for."""
+        factor: float = Field(default=0.709, gt=0, lt=1)
+        """Ratio of neighbouring scales of MTCNN's image pyramid."""
+        score: float = Field(default=0.9, ge=0, le=1)
+        """Final score from which a detection counts as a face."""
+        key_every: int = Field(default=8, ge=1)
+        """In every so many frames (slow video: each 0.3 s) faces of any size are looked for; in those between,
+        faces of about the size that was found."""
+        max_gap_s: float = Field(default=0.5, ge=0)
+        """Longest time between two detections that is interpolated."""
+        device: str = speed("auto")
+        """Torch device; auto takes a GPU if there is one."""
+
+    def __init__(self, config: Config | None = None):
+        import torch
+
+        from avemo.faces.cascade import Cascade
+
+        self.config = config or self.Config()
+        device = self.config.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._cascade = Cascade(self.config.thresholds, self.config.factor, torch.device(device))
+
+    def key_part(self) -> str:
+        """This tracker's part of an item's key (`avemo.base.keys`)."""
+        library = version("facenet-pytorch")
+        return digest([self.name, self.version, self.config.numbers(), {"facenet-pytorch": library}])
+
+    def track(self, frames: Iterable[tuple[float, np.ndarray]]) -> FeatureSequence:
+        """``(time_s, frame (height, width, 3) uint8 RGB)`` to ``x (frames, 18)``, see `TRACK_COLUMNS`.
+
+        Rows without a face hold zeros, status `TrackStatus.missing` and the
+        number of faces seen, which between key frames leaves out much smaller
+        ones. Frames stream; those up to the next key frame are kept.
+        """
+        seen = self._detect(frames)
+        _give_back_memory()
+        times_s = np.asarray(seen.times_s, dtype=np.float64)
+        chosen, margin = choose(link(seen.faces), seen.size)
+        x = fill(chosen, seen.is_key, times_s, self.config.max_gap_s)
+        x[:, N_FACES] = [len(found) for found in seen.faces]
+        x[:, MARGIN] = margin
+        return FeatureSequence(x, times_s)
+
+    def _detect(self, frames: Iterable[tuple[float, np.ndarray]]) -> Seen:
+        seen = Seen()
+        group: list[np.ndarray] = []
+        key_s = -np.inf
+        for time_s, frame in frames:
+            if frame.ndim != 3 or frame.shape[2] != 3:
+                raise AvemoError(
+                    f"expected frames (height, width, 3), found {frame.shape}; convert them to RGB"
+                )
+            full = len(group) == self.config.key_every or time_s - key_s >= KEY_S
+            if not group or full or frame.shape != group[0].shape:
+                self._detect_group(group, seen)
+                group, key_s = [], time_s
+            group.append(frame)
+            seen.times_s.append(time_s)
+        self._detect_group(group, seen)
+        return seen
+
+    def _detect_group(self, group: list[np.ndarray], seen: Seen) -> None:
+        """Find the faces of a key frame, and of the frames up to the next."""
+        if not group:
+            return
+        seen.size = group[0].shape[:2]
+        least_px = self.config.min_face * min(seen.size)
+        (key,) = self._found(group[:1], least_px)
+        if len(key):
+            least_px = max(least_px, NEAR * float((key[:, 2:4] - key[:, :2]).min()))
+        seen.faces += [key, *(self._found(group[1:], least_px) if group[1:] else [])]
+        seen.is_key += [True, *(False for _ in group[1:])]
+        if len(seen.faces) // GIVE_BACK_EVERY > (len(seen.faces) - len(group)) // GIVE_BACK_EVERY:
+            _give_back_memory()
+
+    def _found(self, frames: list[np.ndarray], least_px: float) -> list[np.ndarray]:
+        found = self._cascade.detect(np.stack(frames), least_px)
+        return [faces[faces[:, 4] >= self.config.score] for faces in found]
+
+
+def _give_back_memory() -> None:
+    """Return freed memory to the system: candidates in ever new numbers fragment glibc's heap."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Intersection over union of ``box (4,)`` with each of ``boxes (n, 4)``."""
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:4], boxes[:, 2:4])
+    shared = np.prod(np.clip(high - low, 0, None), axis=1)
+    areas = np.prod(boxes[:, 2:4] - boxes[:, :2], axis=1)
+    return shared / (np.prod(box[2:4] - box[:2]) + areas - shared)
+
+
+Track = dict[int, np.ndarray]
+"""A face over time: frame number to the 15 columns of `FACE`."""
+
+
+def link(faces: list[np.ndarray]) -> list[Track]:
+    """Join each frame's faces to the tracks whose last box they overlap most, best pairs first.
+
+    A track stays open however long its face is away, so that a face that was
+    hidden and comes back where it was is the same face.
+    """
+    tracks: list[Track] = []
+    for number, found in enumerate(faces):
+        free = set(range(len(found)))
+        overlaps = [iou(next(reversed(track.values()))[:4], found[:, :4]) for track in tracks]
+        pairs = [(row[i], t, i) for t, row in enumerate(overlaps) for i in free if row[i] > LINK_IOU]
+        taken: set[int] = set()
+        for _, t, i in sorted(pairs, key=lambda pair: -pair[0]):
+            if i in free and t not in taken:
+                tracks[t][number] = found[i]
+                free.remove(i)
+                taken.add(t)
+        tracks += [{number: found[i]} for i in sorted(free)]
+    return tracks
+
+
+def choose(tracks: list[Track], size: tuple[int, int]) -> tuple[Track, float]:
+    """The track with the greatest length x size x centrality, and by how much; ``({}, 0)`` if there is none.
+
+    The margin is 1 minus the runner-up's weight over the chosen one's. Size is
+    the box' height over the frame's ``size (height, width)``; centrality falls from 1 in the middle of the picture to 0 in its corners.
+    """
+    if not tracks:
+        return {}, 0.0
+    middle = np.array(size[::-1]) / 2
+
+    def weight(track: Track) -> float:
+        boxes = np.stack(list(track.values()))[:, :4]
+        away = np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - middle, axis=1)
+        centrality = np.clip(1 - away / np.linalg.norm(middle), 0, 1)
+        return float(np.sum((boxes[:, 3] - boxes[:, 1]) / size[0] * centrality))
+
+    weights = [weight(track) for track in tracks]
+    best = int(np.argmax(weights))
+    second = max([*weights[:best], *weights[best + 1 :]], default=0.0)
+    return tracks[best], 1 - second / weights[best] if weights[best] > 0 else 0.0
+
+
+def fill(track: Track, is_key: list[bool], times_s: np.ndarray, max_gap_s: float) -> np.ndarray:
+    """``x (frames, 18)``: found faces in place, and straight lines over gaps of at most ``max_gap_s``.
+
+    A face is `TrackStatus.detected` in a key frame, `TrackStatus.tracked` in others, and
+    `TrackStatus.interpolated` in a gap.
+    """
+    x = np.zeros((len(times_s), len(TRACK_COLUMNS)), dtype=np.float32)
+    for number, row in track.items():
+        x[number, FACE] = row
+        x[number, STATUS] = TrackStatus.detected if is_key[number] else TrackStatus.tracked
+    for first, last in pairwise(sorted(track)):
+        inside = np.arange(first + 1, last)
+        gap_s = times_s[last] - times_s[first]
+        if len(inside) == 0 or gap_s > max_gap_s:
+            continue
+        part = ((times_s[inside] - times_s[first]) / gap_s)[:, None] if gap_s > 0 else 0.5
+        x[inside, FACE] = (1 - part) * track[first] + part * track[last]
+        x[inside, STATUS] = TrackStatus.interpolated
+    return x

@@ -1,0 +1,16 @@
+"""Extractors: one file and one line here each."""
+
+from avemo.base.registry import Registry
+
+EXTRACTORS = Registry(
+    "extractor",
+    compare_lld="avemo.features.opensmile_lld:CompareLLD",
+    compare_2016="avemo.features.opensmile_sets:Compare2016",
+    egemaps="avemo.features.opensmile_sets:EGeMAPS",
+    logmel="avemo.features.logmel:LogMel",
+    wav2vec2="avemo.features.wav2vec2:Wav2Vec2",
+    efficientnet_b2="avemo.features.efficientnet:EfficientNetB2",
+    face_frames="avemo.features.face_frames:FaceFrames",
+    vgg_face_affectnet="avemo.features.vgg_face:VGGFaceAffectNet",
+    vgg_face_fc6="avemo.features.vgg_face:VGGFaceFC6",
+)

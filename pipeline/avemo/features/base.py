@@ -1,0 +1,93 @@
+"""The extractor contract: a pure function of decoded signal and `Config`.
+
+An extractor never sees HDF5, files of the corpus or Snakemake. Heavy imports
+happen in `__init__`, so that importing a module to read its `Config` and
+`version` is cheap.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+
+from avemo.base.contracts import ComponentConfig, FeatureSequence, digest
+from avemo.faces.crop import CropPolicy
+from avemo.media.decoding import resampler
+
+
+class Extractor(ABC):
+    """Common part. ``version`` is raised by hand whenever the numbers change."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    modality: ClassVar[str]
+    dim: ClassVar[int]
+    Config: ClassVar[type[ComponentConfig]]
+
+    def provenance(self) -> dict[str, Any]:
+        """What the numbers come from besides config: weight hashes, library versions.
+
+        ``{"random_weights": True}`` marks features no trained network has made.
+        """
+        return {}
+
+    @property
+    def dtype(self) -> str:
+        """Type in which the store keeps ``x``."""
+        return "float32"
+
+    def key_part(self) -> str:
+        """This extractor's part of an item's key (`avemo.base.keys`)."""
+        return digest([self.name, self.version, self.config.numbers(), self.provenance()])
+
+    def __init__(self, config: ComponentConfig):
+        self.config = config
+
+
+class AudioExtractor(Extractor):
+    """Reads mono sound at ``rate_hz``."""
+
+    modality = "audio"
+    rate_hz: ClassVar[int] = 16_000
+
+    def provenance(self) -> dict[str, Any]:
+        """What turns sound of any rate into this extractor's."""
+        return {"resampler": resampler()}
+
+    @abstractmethod
+    def extract(self, signal: np.ndarray) -> FeatureSequence:
+        """``signal (samples,)`` float32 in [-1, 1] at ``rate_hz`` to features; times are frame centres in seconds."""
+
+
+class VisualExtractor(Extractor):
+    """Reads face crops, made as its ``crop`` policy asks."""
+
+    modality = "visual"
+
+    def __init__(self, config: ComponentConfig):
+        super().__init__(config)
+        self.crop = self.crop_policy(config)
+
+    @classmethod
+    @abstractmethod
+    def crop_policy(cls, config: Any) -> CropPolicy:
+        """How crops are cut for an extractor of this ``Config``; cheap, as the workflow asks for it too."""
+
+    @abstractmethod
+    def extract(self, crops: Iterable[tuple[float, np.ndarray]]) -> FeatureSequence:
+        """``(time_s, crop (height, width, 3) uint8 RGB)`` in order of time to features, streaming in batches."""
+
+
+def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Consecutive lists of ``size`` items, the last possibly shorter."""
+    batch: list[Any] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

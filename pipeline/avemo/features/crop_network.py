@@ -1,0 +1,105 @@
+"""What extractors that run a network over face crops have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from avemo.base.contracts import AvemoError, ComponentConfig, FeatureSequence, located, speed
+from avemo.base.frames import FrameBuffer
+from avemo.features.base import VisualExtractor, batched
+from avemo.weights.find import Weights, find
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class CropNetworkConfig(ComponentConfig):
+    """Weights have no default: random ones are used only when asked for by name."""
+
+    weights: str = located()
+    """A registered name, the path of a state dict (.safetensors, .pt, .pth), or ``random-seed-<n>``."""
+    margin: float = Field(default=0.2, ge=0)
+    """Added on each side of the face box, as a fraction of its larger side."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What the network computes in. bfloat16 keeps a cosine of 0.999 to float32; it is slow where a CPU lacks it."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Type of the stored features."""
+    batch_size: int | None = speed(None, ge=1)
+    """Crops per forward pass; by default 64 on a GPU, few on a CPU."""
+    device: str = speed("auto")
+    """``auto`` is the GPU if there is one; else any torch device."""
+
+
+class CropNetwork(VisualExtractor):
+    """Batches of crops, normalised, through one network. Subclasses say which, and how it wants its pixels."""
+
+    cpu_batch: int = 8
+    """Crops per forward pass on a CPU."""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    """Of red, green and blue on a scale of 0 to 255: the network sees (pixel - mean) / std."""
+    config: CropNetworkConfig
+
+    def __init__(self, config: CropNetworkConfig):
+        super().__init__(config)
+        import torch
+
+        name = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+        self._device = torch.device(name)
+        self._batch_size = config.batch_size or (self.cpu_batch if self._device.type == "cpu" else 64)
+        self._precision = getattr(torch, config.precision)
+        self._weights = find(config.weights)
+        model = self.network(self._weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._model = model.to(self._device, self._precision).eval()
+        self._mean = torch.tensor(self.mean, device=self._device).view(3, 1, 1)
+        self._std = torch.tensor(self.std, device=self._device).view(3, 1, 1)
+
+    @abstractmethod
+    def network(self, weights: Weights) -> nn.Module:
+        """Normalised RGB ``(batch, 3, size_px, size_px)`` to features ``(batch, dim)``, on the CPU."""
+
+    @property
+    def dtype(self) -> str:
+        """As the config says."""
+        return self.config.dtype
+
+    def provenance(self) -> dict[str, Any]:
+        """Sha-256 of the weights or the name of random ones, and whether they are random."""
+        return dict(self._weights.provenance())
+
+    def extract(self, crops: Iterable[tuple[float, np.ndarray]]) -> FeatureSequence:
+        """Crops ``(size_px, size_px, 3)`` uint8 RGB with their times to ``x (frames, dim)``.
+
+        Memory holds one batch of crops at a time. No crops give no frames.
+        Raises `AvemoError` for a crop of another shape or type.
+        """
+        times_s: list[float] = []
+        features = FrameBuffer((self.dim,), self.config.dtype)
+        for batch in batched(crops, self._batch_size):
+            times_s.extend(time_s for time_s, _ in batch)
+            features.append(self._forward(np.stack([self._checked(*item) for item in batch])))
+        return FeatureSequence(features.array(), np.array(times_s, float))
+
+    def _forward(self, images: np.ndarray) -> np.ndarray:
+        """``images (batch, height, width, 3)`` uint8 to ``(batch, dim)`` float32."""
+        import torch
+
+        # The permuted view is channels-last already. TF32 would change the fourth digit.
+        with torch.inference_mode(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+            pixels = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2).float()
+            normal = pixels.sub_(self._mean).div_(self._std)
+            return self._model(normal.to(self._precision)).float().cpu().numpy()
+
+    def _checked(self, time_s: float, crop: np.ndarray) -> np.ndarray:
+        expected = (self.crop.size_px, self.crop.size_px, 3)
+        if crop.shape != expected or crop.dtype != np.uint8:
+            raise AvemoError(
+                f"crop at {time_s:.3f} s: expected uint8 {expected}, found {crop.dtype} {crop.shape}; "
+                "cut it with this extractor's `crop` policy"
+            )
+        return crop

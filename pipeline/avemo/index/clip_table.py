@@ -1,0 +1,260 @@
+"""The clip table: one checked row a clip, written as Parquet by the index stage.
+
+Media problems that a look at the file tells (missing, empty, Git LFS pointer,
+unreadable, the same id twice) are recorded here, before anything expensive
+runs; such a clip keeps its row, with status and reason.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+from avemo.base.atomic import aside
+from avemo.base.contracts import AvemoError, Clip, ClipFailure, Status, digest
+from avemo.base.keys import checked_id, shard_of
+from avemo.media.decoding import MediaInfo, check_file, check_length, probe
+
+UNKNOWN_S = 5.0
+PROBED = 1
+"""Raised whenever `probe` finds other numbers in the same file."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clip as indexed. Durations in seconds; hashes are of whole files; None = no such stream."""
+
+    clip_id: str
+    speaker: str
+    group: str
+    audio_path: str | None
+    video_path: str | None
+    start_s: float
+    end_s: float | None
+    audio_sha256: str | None
+    video_sha256: str | None
+    duration_s: float | None
+    audio_rate_hz: int | None
+    fps: float | None
+    n_frames: int | None
+    status: str
+    detail: str
+
+    @property
+    def clip(self) -> Clip:
+        """The row as the media room wants it."""
+        return Clip(
+            self.clip_id,
+            self.speaker,
+            self.group,
+            Path(self.audio_path) if self.audio_path else None,
+            Path(self.video_path) if self.video_path else None,
+            self.start_s,
+            self.end_s,
+        )
+
+    @property
+    def problem(self) -> ClipFailure | None:
+        """What is wrong with the media, with its remedy; None if nothing is."""
+        return (
+            ClipFailure(Status(self.status), self.clip_id, self.detail) if self.status != Status.ok else None
+        )
+
+    def media_key(self, modality: str) -> str:
+        """What identifies the signal of ``modality``: the bytes of its file, the interval, any failure."""
+        sha = (self.audio_sha256 or self.video_sha256) if modality == "audio" else self.video_sha256
+        return digest([sha, self.start_s, self.end_s, self.status])
+
+
+class Hashes(Protocol):
+    """Where `index_clips` gets a file's hash."""
+
+    def sha256(self, path: Path) -> str:
+        """The hash of the file's bytes, hex."""
+
+    def fact(self, key: str, find: Callable[[], Any]) -> Any:
+        """What ``find`` gives, perhaps remembered from an earlier call with this key."""
+
+
+def index_clips(
+    clips: Sequence[Clip], hashes: Hashes, progress: Callable[[int, int], None] | None = None
+) -> list[Row]:
+    """One row a clip id, sorted. Raises `AvemoError` for ids that no file may be named after."""
+    by_id: dict[str, list[Clip]] = {}
+    for clip in clips:
+        if clip.end_s is not None and clip.end_s <= clip.start_s:
+            raise AvemoError(
+                f"{clip.clip_id}: expected end_s after start_s, found {clip.start_s} to {clip.end_s} s; "
+                "correct the clip's row"
+            )
+        by_id.setdefault(checked_id(clip.clip_id), []).append(clip)
+    rows = []
+    for done, (_, same) in enumerate(sorted(by_id.items()), start=1):
+        rows.append(_row(same[0], hashes) if len(same) == 1 else _duplicate(same))
+        if progress:
+            progress(done, len(by_id))
+    return rows
+
+
+def _duplicate(same: list[Clip]) -> Row:
+    files = ", ".join(str(clip.video_path or clip.audio_path) for clip in same)
+    failure = ClipFailure(Status.duplicate_id, same[0].clip_id, f"{len(same)} rows share this id: {files}")
+    return _make_row(same[0], {}, None, failure)
+
+
+def _row(clip: Clip, hashes: Hashes) -> Row:
+    """A clip's row; a problem of one file leaves the other modality usable."""
+    shas: dict[str, str] = {}
+    problem: ClipFailure | None = None
+    info: MediaInfo | None = None
+    for name, path in (("audio_sha256", clip.audio_path), ("video_sha256", clip.video_path)):
+        if path is None:
+            continue
+        try:
+            check_file(path, clip.clip_id)
+            check_length(path, clip.clip_id)
+            shas[name] = hashes.sha256(path)
+        except ClipFailure as failure:
+            problem = failure
+    if problem is None:
+        try:
+            info = MediaInfo(**hashes.fact(_probe_key(clip, shas), lambda: asdict(probe(clip))))
+        except ClipFailure as failure:
+            problem = failure
+    return _make_row(clip, shas, info, problem)
+
+
+def _probe_key(clip: Clip, shas: dict[str, str]) -> str:
+    """All that `probe` can depend on, so that thousands of files need not be opened for one that is new."""
+    suffixes = [path and path.suffix for path in (clip.audio_path, clip.video_path)]
+    return digest(["probe", PROBED, _av_version(), shas, suffixes, clip.start_s, clip.end_s])
+
+
+@cache
+def _av_version() -> str:
+    return metadata.version("av")
+
+
+def _make_row(clip: Clip, shas: dict[str, str], info: MediaInfo | None, problem: ClipFailure | None) -> Row:
+    return Row(
+        clip_id=clip.clip_id,
+        speaker=clip.speaker,
+        group=clip.group,
+        audio_path=str(clip.audio_path) if clip.audio_path else None,
+        video_path=str(clip.video_path) if clip.video_path else None,
+        start_s=clip.start_s,
+        end_s=clip.end_s,
+        audio_sha256=shas.get("audio_sha256"),
+        video_sha256=shas.get("video_sha256"),
+        duration_s=info.duration_s if info else None,
+        audio_rate_hz=info.audio_rate_hz if info else None,
+        fps=info.fps if info else None,
+        n_frames=info.n_frames if info else None,
+        status=str(problem.status if problem else Status.ok),
+        detail=problem.detail if problem else "",
+    )
+
+
+def write_table(path: Path, rows: Sequence[Row]) -> None:
+    """Rows to Parquet, aside and renamed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with aside(path) as temporary:
+        pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema()), temporary)
+
+
+def read_table(path: Path) -> list[Row]:
+    """The rows that `write_table` wrote; raises `AvemoError` for anything else."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        if not table.schema.equals(_schema()):
+            raise ValueError(f"columns {table.schema.to_string(show_schema_metadata=False)}")
+        rows = [Row(*values) for values in zip(*(c.to_pylist() for c in table.columns), strict=True)]
+        for row in rows:
+            _check(row)
+    except (pa.ArrowException, TypeError, ValueError, OSError, AvemoError) as error:
+        raise AvemoError(f"{path}: expected a clip table, found {error}; delete it and run again") from error
+    return rows
+
+
+def _schema() -> Any:
+    """One column a field of `Row`."""
+    import pyarrow as pa
+
+    kinds = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
+    return pa.schema([(field.name, kinds[str(field.type).split(" ")[0]]) for field in fields(Row)])
+
+
+def summarised(
+    summarise: Callable[[Iterable[Row], int], list[Any]], path: Path, shards: int, folder: Path, version: str
+) -> list[Any]:
+    """``summarise(rows, shards)`` of the table at ``path``, kept in ``folder`` while table and ``version`` stay.
+
+    For many processes that each want a little of a large table.
+    """
+    stat = path.stat()
+    of = [summarise.__name__, shards, str(path.resolve()), stat.st_mtime_ns, stat.st_size, version]
+    kept = folder / f"table-{digest(of)}.json"
+    if kept.is_file():
+        return json.loads(kept.read_text())
+    found = summarise(read_table(path), shards)
+    folder.mkdir(parents=True, exist_ok=True)
+    with aside(kept) as temporary:
+        temporary.write_text(json.dumps(found))
+    return found
+
+
+def _check(row: Row) -> None:
+    """Raises for what `index_clips` never makes, so that nothing downstream has to look."""
+    checked_id(row.clip_id)
+    Status(row.status)
+    end_s = math.inf if row.end_s is None else row.end_s
+    if not (0 <= row.start_s < end_s and row.end_s != math.inf):
+        raise ValueError(f"{row.clip_id}: an interval from {row.start_s} to {row.end_s} s")
+    for value in (row.duration_s, row.audio_rate_hz, row.fps, row.n_frames):
+        if value is not None and not 0 <= value < math.inf:
+            raise ValueError(f"{row.clip_id}: {value} as duration, rate or number of frames")
+
+
+def shard_rows(rows: Iterable[Row], shard: int, shards: int) -> list[Row]:
+    """The rows whose clips belong to ``shard``; adding clips never moves the others."""
+    return [row for row in rows if shard_of(row.clip_id, shards) == shard]
+
+
+def shard_digests(rows: Iterable[Row], shards: int) -> list[str]:
+    """One digest a shard; it changes exactly when media, interval or status of one of its clips does.
+
+    Names of files and folders do not count.
+    """
+    media: list[list[list[str]]] = [[] for _ in range(shards)]
+    for row in rows:
+        media[shard_of(row.clip_id, shards)].append(
+            [row.clip_id, row.media_key("audio"), row.media_key("visual")]
+        )
+    return [digest(clips) for clips in media]
+
+
+def shard_clips(rows: Iterable[Row], shards: int) -> list[int]:
+    """Clips in each shard."""
+    total = [0] * shards
+    for row in rows:
+        total[shard_of(row.clip_id, shards)] += 1
+    return total
+
+
+def shard_seconds(rows: Iterable[Row], shards: int) -> list[float]:
+    """Seconds of media in each shard; a clip of unknown length counts as `UNKNOWN_S`."""
+    total = [0.0] * shards
+    for row in rows:
+        total[shard_of(row.clip_id, shards)] += UNKNOWN_S if row.duration_s is None else row.duration_s
+    return total

@@ -1,0 +1,56 @@
+"""AuxFormer's Audio Only and Video Only models: one modality, same depth.
+
+Goncalves and Busso, ICASSP 2022, section 5.2. A plain self encoder, with
+positions, stands where AuxFormer attends across; the rest is the branch and the
+auxiliary network of that modality.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+
+from avemo.dataset.batch import Batch
+from avemo.models.attention import Encoder, prepare, projection
+from avemo.models.auxformer import AuxFormerConfig, AuxiliaryHead, MainHead, SequenceNetwork
+from avemo.models.base import Outputs, System
+
+
+class UnimodalAuxFormer(System):
+    """Logits ``audio`` and ``audio_auxiliary`` (or ``visual`` and ...); their mean is the prediction."""
+
+    version: ClassVar[int] = 1
+
+    class Config(AuxFormerConfig):
+        """3,335,582 parameters with 130-D audio, 3,868,062 with 4096-D faces (6 classes)."""
+
+        modality: Literal["audio", "visual"] = "audio"
+        """What the system looks at."""
+
+    config: Config
+
+    def __init__(self, config: Config, *, audio_dim: int, visual_dim: int, outputs: int):
+        super().__init__(config, audio_dim=audio_dim, visual_dim=visual_dim, outputs=outputs)
+        first, second = config.fusion_layers
+        self.project = projection(audio_dim if config.modality == "audio" else visual_dim, config.width)
+        self.plain = Encoder(config, layers=first, positions=True)
+        self.scaled = SequenceNetwork(config, layers=second, residual=config.scales)
+        self.head = MainHead(config, config.width, outputs)
+        self.auxiliary = SequenceNetwork(config, repeats=config.aux_repeats)
+        self.auxiliary_head = AuxiliaryHead(config, outputs)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The one it looks at."""
+        return (self.config.modality,)
+
+    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
+        """One pass; draws nothing from ``generator``. Raises `AvemoError` for a clip without frames."""
+        name = self.config.modality
+        x_BTF, mask_BT = prepare(batch, self.config).frames(name)
+        x_BTD = self.project(x_BTF)
+        main_BC = self.head(self.scaled(self.plain(x_BTD, mask_BT), mask_BT))
+        auxiliary_BC = self.auxiliary_head(self.auxiliary(x_BTD, mask_BT))
+        logits = {name: main_BC, f"{name}_auxiliary": auxiliary_BC}
+        return Outputs(logits=logits, prediction=(main_BC + auxiliary_BC) / 2)

@@ -1,0 +1,175 @@
+"""What a run would do, stage by stage, before it is started: jobs, clips, hours, disk, and why.
+
+Jobs and causes are Snakemake's; clips are counted in the stores; hours and disk
+are means of what the same component or system has cost before. Where there is
+no such record a similar one is taken, and the row's ``basis`` says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avemo.base.contracts import AvemoError
+from avemo.progress.clips import held_clips, ids_in, indexed_clips
+from avemo.progress.costs import Cost, component_cost, cost_of
+from avemo.progress.dryrun import Job
+from avemo.progress.reasons import METADATA, reasons, siblings
+from avemo.study.config import corpus_of
+from avemo.study.layout import Layout
+from avemo.study.study import Study
+
+MOST_REASONS = 6
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The jobs of one rule on one thing. None: not known, or not a matter of clips.
+
+    ``cpu_h`` are CPU hours, ``gpu_h`` hours of a held GPU, ``bytes`` disk to be
+    filled; ``basis`` says what the three were estimated from.
+    """
+
+    rule: str
+    of: str
+    jobs: int
+    compute: int | None
+    cached: int | None
+    cpu_h: float | None
+    gpu_h: float | None
+    bytes: int | None
+    basis: str
+    why: list[str]
+
+
+def make_plan(study: Study, jobs: Sequence[Job], metadata: Path = METADATA) -> list[Stage]:
+    """One row for each rule and corpus, component, run or system, in Snakemake's order."""
+    stages: dict[tuple[str, str], list[Job]] = {}
+    for job in jobs:
+        # Rules such as `all` make nothing themselves.
+        if job.output:
+            stages.setdefault((job.rule, _of(job)), []).append(job)
+    return [_stage(study, rule, of, group, metadata) for (rule, of), group in stages.items()]
+
+
+def is_open(jobs: Iterable[Job]) -> bool:
+    """Whether a clip table is to be made, after which Snakemake looks again at all that reads it."""
+    return any(job.rule == "index" for job in jobs)
+
+
+def _of(job: Job) -> str:
+    names = ("corpus", "component", "run", "system")
+    return "/".join(job.wildcards[name] for name in names if name in job.wildcards)
+
+
+def _stage(study: Study, rule: str, of: str, jobs: list[Job], metadata: Path) -> Stage:
+    compute = cached = None
+    estimate: Estimate = (Cost(), None, "")
+    if "shard" in jobs[0].wildcards:
+        compute, cached = _clips(study, jobs)
+        estimate = _shard_estimate(study, jobs, compute)
+    elif rule.startswith("train"):
+        estimate = _training_estimate(study, jobs)
+    cost, size, basis = estimate
+    gpu = jobs[0].resources.get("gpu", 0)
+    known = cost.jobs > 0 or compute == 0
+    return Stage(
+        *(rule, of, len(jobs), compute, cached),
+        cost.cpu_s / 3600 if known else None,
+        gpu * cost.wall_s / 3600 if known else None,
+        *(size, basis, _why(study, jobs, metadata)),
+    )
+
+
+def _why(study: Study, jobs: list[Job], metadata: Path) -> list[str]:
+    told = Counter(reason for job in jobs for reason in reasons(job, metadata))
+    found = [
+        f"{reason} ({n} of {len(jobs)})" if n < len(jobs) else reason for reason, n in told.most_common()
+    ]
+    more = [f"and {len(found) - MOST_REASONS} other causes"] if len(found) > MOST_REASONS else []
+    return found[:MOST_REASONS] + more + (_listed(study, jobs[0]) if jobs[0].rule == "index" else [])
+
+
+def _listed(study: Study, job: Job) -> list[str]:
+    """New and gone clips, by the corpus' own list."""
+    run = study.corpora[job.wildcards["corpus"]]
+    known = indexed_clips(Layout(run), run["corpus"]["shards"])
+    if known is None:
+        return []
+    try:
+        now = {clip.clip_id for clip in corpus_of(run).clips()}
+    except AvemoError as error:
+        return [f"its clips cannot be counted: {error}"]
+    before = set().union(*known)
+    counts = {"new clips": len(now - before), "clips gone": len(before - now)}
+    return [f"{count} {what}" for what, count in counts.items() if count]
+
+
+def _clips(study: Study, jobs: list[Job]) -> tuple[int | None, int | None]:
+    """Clips of these shards to compute, and held already."""
+    run = study.corpora[jobs[0].wildcards["corpus"]]
+    layout, component = Layout(run), jobs[0].wildcards["component"]
+    wanted = indexed_clips(layout, run["corpus"]["shards"])
+    if wanted is None:
+        return None, None
+    compute = cached = 0
+    for number in (int(job.wildcards["shard"]) for job in jobs):
+        held = wanted[number] & held_clips(layout, component, number)
+        compute, cached = compute + len(wanted[number] - held), cached + len(held)
+    return compute, cached
+
+
+Estimate = tuple[Cost, int | None, str]
+"""Seconds, bytes, and what they were taken from; ``jobs`` is 0 where nothing is known."""
+
+
+def _shard_estimate(study: Study, jobs: list[Job], compute: int | None) -> Estimate:
+    layout = Layout(study.corpora[jobs[0].wildcards["corpus"]])
+    component = jobs[0].wildcards["component"]
+    if compute is None:
+        return Cost(), None, "no clip table yet"
+    if compute == 0:
+        return Cost(), 0, "nothing to compute"
+    folder = layout.corpus / component
+    for source in (folder, *siblings(folder)):
+        past = component_cost(layout.corpus, source.name)
+        if past.clips:
+            share = compute / past.clips
+            guess = "" if source == folder else "guess: "
+            basis = f"{guess}{past.clips} clips of {source.name}"
+            estimated = Cost(past.jobs, past.wall_s * share, past.cpu_s * share, compute)
+            return estimated, _bytes_a_clip(source, compute), basis
+    return Cost(), None, _at_most(jobs)
+
+
+def _bytes_a_clip(component: Path, clips: int) -> int | None:
+    files = list(component.glob("*.h5"))
+    held = sum(len(ids_in(path)) for path in files)
+    return round(clips * sum(path.stat().st_size for path in files) / held) if held else None
+
+
+def _training_estimate(study: Study, jobs: list[Job]) -> Estimate:
+    run, system = jobs[0].wildcards["run"], jobs[0].wildcards["system"]
+    folder = study.layouts[run].benchmarks / "train"
+    for pattern, basis in (
+        (f"{system}-split*.tsv", f"trainings of {system}"),
+        ("*.tsv", "trainings of any system"),
+    ):
+        past = cost_of(folder.glob(pattern))
+        if past.jobs:
+            share = len(jobs) / past.jobs
+            guess = "" if basis.endswith(system) else "guess: "
+            return (
+                Cost(past.jobs, past.wall_s * share, past.cpu_s * share),
+                None,
+                f"{guess}{basis}, {past.jobs} recorded",
+            )
+    return Cost(), None, _at_most(jobs)
+
+
+def _at_most(jobs: list[Job]) -> str:
+    minutes: list[Any] = [job.resources["runtime"] for job in jobs if "runtime" in job.resources]
+    return f"no record; at most {sum(minutes) / 60:.1f} h as requested" if minutes else "no record"

@@ -1,0 +1,158 @@
+"""Tables of the published papers as data: rows, columns, printed values, what the paper compared.
+
+One file a paper in ``papers/``. A cell's address joins the table's ``defaults``,
+its column's fields and its row's fields, in that order.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Literal, Self
+
+import yaml
+from pydantic import Field, model_validator
+
+from avemo.base.contracts import AvemoError, ComponentConfig
+from avemo.base.registry import nearest
+
+UNITS = {"share": (1.0, 3), "percent": (100.0, 1), "count": (1.0, 0)}
+"""What our scores are multiplied by to stand beside the printed ones, and the digits printed."""
+
+PRINTED = re.compile(r"(?P<value>-?\d+(\.\d+)?)\s*(?P<marks>\D*)")
+
+
+class Address(ComponentConfig):
+    """Where a cell's value is found: scores by run, system, input and metric; or counts of a label on a side."""
+
+    run: str = ""
+    system: str = ""
+    modality: Literal["", "av", "audio", "visual"] = ""
+    metric: str = ""
+    label: str = ""
+    side: Literal["", "train", "dev", "test"] = ""
+
+    def over(self, base: Address) -> Address:
+        """This address, completed by ``base``."""
+        fields = Address.model_fields
+        return Address(**{name: getattr(self, name) or getattr(base, name) for name in fields})
+
+
+class Column(Address):
+    """A column under a common heading ``group``."""
+
+    name: str
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A printed value, in the paper's unit, and the marks printed beside it."""
+
+    value: float
+    marks: str = ""
+
+
+class Row(Address):
+    """A row; ``key`` (default: the system) names it within the table."""
+
+    name: str
+    key: str = ""
+    minus: str = ""
+    """Key of a row whose values are taken away, split by split."""
+    only: tuple[str, ...] = ()
+    """Inputs with which the paper reports the row; none: all."""
+    published: tuple[float | str | None, ...] = ()
+    """One a column, as printed; null where the paper has no number."""
+
+    @property
+    def id(self) -> str:
+        return self.key or self.system
+
+    def printed(self, column: int) -> Printed | None:
+        """What the paper prints in a column."""
+        entry = self.published[column] if self.published else None
+        match = PRINTED.fullmatch(str(entry)) if entry is not None else None
+        if entry is not None and match is None:
+            raise AvemoError(f"row {self.name!r}: expected a number and marks, found {entry!r}")
+        return Printed(float(match["value"]), match["marks"]) if match else None
+
+
+class Comparison(ComponentConfig):
+    """Which rows were tested against which; ``symbol`` marks a cell significantly better than all ``against``."""
+
+    symbol: str = ""
+    rows: tuple[str, ...] = ()
+    """None: every row that is not in ``against``."""
+    against: tuple[str, ...] = Field(min_length=1)
+
+
+class TableDefinition(ComponentConfig):
+    """One table or figure of a paper."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    title: str
+    source: str
+    unit: Literal["share", "percent", "count"]
+    chart: bool = False
+    """Draw it as well."""
+    defaults: Address = Address()
+    columns: tuple[Column, ...] = Field(min_length=1)
+    rows: tuple[Row, ...] = Field(min_length=1)
+    comparisons: tuple[Comparison, ...] = ()
+    remark: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        keys = [row.id for row in self.rows]
+        named = [key for c in self.comparisons for key in (*c.rows, *c.against)]
+        unknown = {*named, *(row.minus for row in self.rows if row.minus)} - set(keys)
+        if len(set(keys)) != len(keys) or unknown:
+            raise ValueError(
+                f"{self.name}: expected rows of keys of their own, found {keys}, unknown {unknown}"
+            )
+        for row in self.rows:
+            if len(row.published) not in (0, len(self.columns)):
+                raise ValueError(
+                    f"{self.name}: {row.name}: expected {len(self.columns)} published values or none, "
+                    f"found {len(row.published)}"
+                )
+            for column in range(len(self.columns)):
+                row.printed(column)
+        return self
+
+    def row(self, key: str) -> Row:
+        """The row of that key."""
+        return next(row for row in self.rows if row.id == key)
+
+    def address(self, row: Row, column: Column) -> Address:
+        """Where the value of a cell is found."""
+        return row.over(column.over(self.defaults))
+
+    def reported(self, row: Row, column: Column) -> bool:
+        """Whether the paper reports the row with the column's input."""
+        return not row.only or self.address(row, column).modality in row.only
+
+
+class Paper(ComponentConfig):
+    """A paper's name and its tables."""
+
+    paper: str
+    tables: tuple[TableDefinition, ...] = Field(min_length=1)
+
+
+def papers() -> list[str]:
+    """Names of the papers whose tables are known."""
+    folder = files("avemo.report") / "papers"
+    return sorted(path.name.removesuffix(".yaml") for path in folder.iterdir() if path.name.endswith(".yaml"))
+
+
+def read_paper(name: str) -> Paper:
+    """The tables of a paper; raises `AvemoError` for an unknown name."""
+    if name not in papers():
+        raise AvemoError(
+            f"config: tables: no paper {name!r}{nearest(name, papers())}; known: {', '.join(papers())}"
+        )
+    text = (files("avemo.report") / "papers" / f"{name}.yaml").read_text(encoding="utf-8")
+    return Paper.model_validate(yaml.safe_load(text))

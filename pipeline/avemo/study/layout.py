@@ -1,0 +1,83 @@
+"""Where everything lies: the one place that knows folder and file names.
+
+::
+
+    cache/<corpus>/index.parquet             the clip table
+    cache/<corpus>/<component>/<shard>.h5    published shards: face tracks, kept crops, features
+    cache/<corpus>/<component>/manifest.json their list and fingerprint
+    cache/<corpus>/.store/<component>/<shard> what a shard job has computed so far
+    cache/<corpus>/{logs,benchmarks}/...     of the jobs that fill the cache
+    results/<run>/...                        labels, splits, trained systems, scores, tables, report
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+TABLES = (
+    *("main", "tests", "missing_modality", "per_class", "speakers", "costs"),
+    *("clip_status", "failed_clips", "quality", "worst_clips", "labels_counts", "splits_balance"),
+)
+"""Names of a run's tables."""
+
+
+class Layout:
+    """Paths of one resolved config (`avemo.study.config.resolve`), or patterns where a name is a wildcard."""
+
+    def __init__(self, resolved: dict[str, Any]):
+        self.corpus = Path(resolved["cache"]) / resolved["corpus"]["id"]
+        self.results = Path(resolved["results"]) / resolved["run"]
+        self.index = self.corpus / "index.parquet"
+        self.hashes = self.corpus / "hashes.json"
+        self.config = self.results / "config.json"
+        self.labels = self.results / "data" / "labels.parquet"
+        self.labels_made_of = self.results / "data" / "labels.json"
+        self.splits = self.results / "data" / "splits.json"
+        self.quality = self.results / "data" / "quality.csv"
+        self.sheet = self.results / "data" / "contact_sheet.png"
+        self.tests = self.results / "scores" / "tests.csv"
+        self.table_files = [
+            self.results / "tables" / f"{name}{suffix}"
+            for name in TABLES
+            for suffix in (".csv", ".tex", ".html")
+        ]
+        self.report = self.results / "report.html"
+        self.summary = self.results / "run_summary.json"
+        self.cache_logs = self.corpus / "logs"
+        self.cache_benchmarks = self.corpus / "benchmarks"
+        self.logs = self.results / "logs"
+        self.benchmarks = self.results / "benchmarks"
+
+    def shard(self, component: str, shard: int | str) -> Path:
+        """A published shard; a string such as ``"{shard}"`` makes a workflow pattern."""
+        return self.corpus / component / f"{shard if isinstance(shard, str) else format(shard, '04d')}.h5"
+
+    def store(self, component: str, shard: int | str) -> Path:
+        """The folder a shard job owns."""
+        name = shard if isinstance(shard, str) else format(shard, "04d")
+        return self.corpus / ".store" / component / name
+
+    def manifest(self, component: str) -> Path:
+        """The list of a component's shards."""
+        return self.corpus / component / "manifest.json"
+
+    def trained(self, system: str, split: str) -> Path:
+        """One system trained on one split: model, history, run record."""
+        return self.results / "train" / system / split
+
+    def resume(self, system: str, split: str) -> Path:
+        """Checkpoints of a training under way, outside any job's outputs."""
+        return self.results / ".resume" / system / split
+
+    def readings(self, system: str) -> Path:
+        """Journal of the models of a system that were scored on test clips, outside any job's outputs."""
+        return self.results / ".readings" / f"{system}.jsonl"
+
+    def predictions(self, system: str) -> Path:
+        """Test predictions of one system, all splits and modalities."""
+        return self.results / "predictions" / f"{system}.parquet"
+
+    def scores(self, system: str) -> Path:
+        """Test scores of one system, or of ``baselines``."""
+        return self.results / "scores" / f"{system}.csv"

@@ -1,0 +1,81 @@
+"""How a system is trained. Defaults are AuxFormer's schedule (paper section 4)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from avemo.base.contracts import ComponentConfig, speed
+from avemo.base.registry import nearest
+from avemo.training import STEPS
+
+
+class TrainingConfig(ComponentConfig):
+    """One training schedule; AV-Ladder's is batch 64, 40 epochs, plateau patience 6."""
+
+    procedure: str = "joint"
+    """What one mini-batch does: a name in `avemo.training.STEPS`."""
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(32, ge=1)
+    """Clips a mini-batch."""
+    bucketing: int = Field(1, ge=1)
+    """Mini-batches whose clips are drawn together and sorted by length, to pad less; 1: no sorting."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the training passes; ``bfloat16`` is autocast. Weights, losses, dev and test are float32 always."""
+    optimizer: Literal["adam", "adamw", "radam"] = "adam"
+    lr: float = Field(7.25e-4, gt=0)
+    """Learning rate of the first epoch."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the optimiser's two moments; VAVL's code uses 0.95 and 0.999."""
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float | None = Field(0.8, gt=0)
+    """Largest global gradient norm of an update; None: no clipping."""
+    schedule: Literal["plateau", "step", "none"] = "plateau"
+    """When the rate falls: on a plateau of the dev loss, every ``step_epochs``, or never."""
+    plateau_patience: int = Field(5, ge=0)
+    """Epochs without a lower dev loss that the rate survives; it falls after one more."""
+    plateau_factor: float = Field(0.1, gt=0, lt=1)
+    """What the rate is multiplied by when it falls."""
+    step_epochs: int = Field(5, ge=1)
+    """Epochs between two falls of the ``step`` schedule."""
+    train_share: float = Field(1.0, gt=0, le=1)
+    """Share of the train clips that is used; see `learning_curve` of a run."""
+    modality_drop: float = Field(0.0, ge=0, le=0.5)
+    """Probability that a mini-batch loses its sound, and again that it loses its faces; never both.
+    AuxFormer's optimized training uses 0.2."""
+    drop_scope: Literal["batch", "clip", "independent"] = "batch"
+    """``modality_drop`` strikes a mini-batch, each clip, or each modality of each clip by itself."""
+    per_clip: tuple[Literal["audio", "visual"], ...] = ()
+    """Modalities z-scored by each clip's own mean and deviation; the others by the train part's."""
+    shuffle: bool = True
+    """New order of the clips in every epoch; VAVL's released code keeps one."""
+    inplace_flip: bool = False
+    """Train and choose on 1 − x of the first attribute (arousal) in every other epoch, the first one
+    included: VAVL's released code turns its labels over in place each time it reads them."""
+    noisy_dev: bool = False
+    """Drop modalities of dev batches too, as AuxFormer's released code does."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after so many epochs without a lower dev loss. None: all epochs, best checkpoint."""
+    dev_loss: Literal["prediction", "heads", "total"] = "prediction"
+    """What selects the epoch: cross-entropy of the prediction's logits, the mean over the heads', or the
+    whole training loss, for which AV-Ladder adds noise and reconstructs."""
+    visual_first: bool = False
+    """``alternating`` starts with the visual step, as VAVL's released code does; its paper starts with audio."""
+    sampling: Literal["batch", "clip", "all"] = "batch"
+    """``sampled`` draws one head for a whole mini-batch, one for each clip, or takes the mean of all heads."""
+    seed: int = Field(0, ge=0)
+    """With the split's name, the source of every random number of the run."""
+    device: str = speed("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """``auto``: a GPU if there is one. Equal bytes are promised on the CPU only."""
+    threads: int | None = speed(1, ge=1)
+    """CPU threads; None leaves PyTorch's choice. Sums may round differently with another number."""
+
+    @field_validator("procedure")
+    @classmethod
+    def _known(cls, procedure: str) -> str:
+        if procedure not in STEPS:
+            raise ValueError(
+                f"unknown procedure{nearest(procedure, STEPS)}; known: {', '.join(sorted(STEPS))}"
+            )
+        return procedure

@@ -1,0 +1,158 @@
+"""What one mini-batch does to the weights. Names stand in `avemo.training.STEPS`.
+
+A step takes the run, a batch and where the run is (for error messages); it
+updates the weights and returns the loss terms, the sum of all it trained on
+as ``total``. A batch that holds nothing to train on changes nothing and
+returns no terms. A loss or gradient that is not finite raises `AvemoError`
+before the update, so the weights stay good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+
+from avemo.base.contracts import AvemoError
+from avemo.dataset.batch import Batch
+from avemo.models.base import System
+from avemo.training.losses import total
+from avemo.training.state import RunState
+
+DropScope = Literal["batch", "clip", "independent"]
+
+
+def joint(run: RunState, batch: Batch, place: str) -> dict[str, float]:
+    """One update of all weights from all losses."""
+    terms = _terms(run, batch)
+    _update(run, terms["total"], batch, place)
+    return {name: float(term.detach()) for name, term in terms.items()}
+
+
+def alternating(run: RunState, batch: Batch, place: str) -> dict[str, float]:
+    """One update a head, each of its own part of the model (VAVL, section 3.3).
+
+    Audio updates its own modules and the shared ones, then the visual head likewise, then the
+    audio-visual head updates its own with all others frozen and in evaluation mode. Adam keeps
+    moments and step counts per weight and skips weights without gradient, so one optimiser does
+    what the released code's one per module does. A head is trained on the batch's clips that
+    have its modalities, and skipped if there are none.
+    """
+    parts = run.model.parts()
+    order = sorted(parts, key=["visual", "audio", "av"].index) if run.config.visual_first else parts
+    found: dict[str, float] = {}
+    for head in order:
+        own = batch.select(having(batch, head))
+        if not len(own):
+            continue
+        with training_only(run.model, parts[head]):
+            terms = _terms(run, own, head)
+            _update(run, terms.pop("total"), own, f"{place}, {head} step")
+        found |= {_term(head, name): float(term.detach()) for name, term in terms.items()}
+    return found | ({"total": sum(found.values())} if found else {})
+
+
+def sampled(run: RunState, batch: Batch, place: str) -> dict[str, float]:
+    """One update from heads drawn uniformly: one for the mini-batch (co-learning, UAVM), or one a clip; or all.
+
+    Each head's loss counts by its share of the clips. Clips that lack the modalities of
+    the head drawn for them are left out.
+    """
+    heads = list(run.model.parts())
+    draws = len(batch) if run.config.sampling == "clip" else 1
+    drawn_B = torch.randint(len(heads), (draws,), generator=run.generators.drop).expand(len(batch))
+    if run.config.sampling == "all":
+        own = {head: having(batch, head) for head in heads}
+    else:
+        own = {head: having(batch, head) & (drawn_B == i).to(run.device) for i, head in enumerate(heads)}
+    clips = sum(int(keep_B.sum()) for keep_B in own.values())
+    losses: dict[str, Tensor] = {}
+    for head, keep_B in own.items():
+        if part := batch.select(keep_B) if keep_B.any() else None:
+            terms = _terms(run, part, head)
+            losses |= {_term(head, n): len(part) / clips * t for n, t in terms.items() if n != "total"}
+    if not losses:
+        return {}
+    losses["total"] = torch.stack(list(losses.values())).sum()
+    _update(run, losses["total"], batch, place)
+    return {name: float(term.detach()) for name, term in losses.items()}
+
+
+def having(batch: Batch, head: str) -> Tensor:
+    """Which clips ``(B,)`` have the modalities that ``head`` needs."""
+    needed = {"audio": batch.has_audio_B, "visual": batch.has_visual_B}
+    return needed.get(head, batch.has_audio_B & batch.has_visual_B)
+
+
+@contextmanager
+def training_only(model: System, modules: Sequence[nn.Module]) -> Iterator[None]:
+    """``modules`` in training mode; all else in evaluation mode (no dropout, buffers fixed) and frozen."""
+    chosen = {id(weights) for module in modules for weights in module.parameters()}
+    frozen = [w for w in model.parameters() if w.requires_grad and id(w) not in chosen]
+    model.eval()
+    for module in modules:
+        module.train()
+    for weights in frozen:
+        weights.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weights in frozen:
+            weights.requires_grad_(True)
+        model.train()
+
+
+def drop_modality(
+    batch: Batch, probability: float, generator: torch.Generator, scope: DropScope = "batch"
+) -> Batch:
+    """Zero the sound if r < p, the faces if p ≤ r < 2p, with r ~ U[0, 1).
+
+    One r a batch (AuxFormer's code), or one a clip; ``independent``: a clip loses each modality by
+    an r < p of its own, so that p² of them lose both.
+    """
+    draws_N = torch.rand(1 if scope == "batch" else len(batch), generator=generator)
+    deaf_N, blind_N = draws_N < probability, (draws_N >= probability) & (draws_N < 2 * probability)
+    if scope == "independent":
+        blind_N = torch.rand(len(batch), generator=generator) < probability
+    for modality, lost_N in (("audio", deaf_N), ("visual", blind_N)):
+        if lost_N.any():
+            batch = batch.without(modality, lost_N.expand(len(batch)))
+    return batch
+
+
+def _terms(run: RunState, batch: Batch, head: str | None = None) -> dict[str, Tensor]:
+    """Loss terms of a pass through all of the model or through one head, at the run's precision."""
+    low = run.config.precision == "bfloat16"
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=low):
+        if head is None:
+            outputs = run.model(batch, run.generators.noise)
+        else:
+            outputs = run.model.forward_only(head, batch, run.generators.noise)
+    if low:
+        outputs.logits = {name: logits_BC.float() for name, logits_BC in outputs.logits.items()}
+    return total(outputs, batch, run.task)
+
+
+def _term(head: str, name: str) -> str:
+    return head if name == "supervised" else f"{head}_{name}"
+
+
+def _update(run: RunState, loss: Tensor, batch: Batch, place: str) -> None:
+    run.optimizer.zero_grad(set_to_none=True)
+    _require_finite(loss, "loss", batch, place)
+    loss.backward()
+    norm = clip_grad_norm_(run.model.parameters(), run.config.clip_norm or torch.inf)
+    _require_finite(norm, "gradient norm", batch, place)
+    run.optimizer.step()
+
+
+def _require_finite(value: Tensor, what: str, batch: Batch, place: str) -> None:
+    if not torch.isfinite(value):
+        raise AvemoError(
+            f"{place}: expected a finite {what}, found {value.item()}; clips: {', '.join(batch.clip_ids)}; "
+            "check these clips' features for extreme values, or lower training.lr"
+        )

@@ -1,0 +1,117 @@
+"""What weights are: the sha-256 of their bytes, recorded at first use and verified ever after."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from avemo.base.atomic import aside
+from avemo.base.contracts import AvemoError
+
+LEDGER = "sha256.json"
+PARTS = (".json", ".safetensors")
+"""Files of a weights folder (as transformers saves one) that decide its numbers."""
+
+
+def weights_folder() -> Path:
+    """Where registered weights lie: ``AVEMO_WEIGHTS`` in the environment, else ``weights``."""
+    return Path(os.environ.get("AVEMO_WEIGHTS", "weights"))
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files behind ``path``: itself, or a folder's configuration and tensors. Empty if there is nothing."""
+    if path.is_file():
+        return [path]
+    found = path.iterdir() if path.is_dir() else ()
+    return sorted(part for part in found if part.is_file() and part.suffix in PARTS)
+
+
+def sha256_path(path: Path | str) -> str:
+    """Sha-256, 64 hex digits, of a file's bytes, or of the names and hashes of a folder's `parts_of`.
+
+    Raises `AvemoError` if there is nothing.
+    """
+    path = Path(path)
+    parts = parts_of(path)
+    if not parts:
+        found = f"no {' or '.join(PARTS)}" if path.is_dir() else "nothing"
+        raise AvemoError(
+            f"weights {path}: expected a file, or a folder of {' and '.join(PARTS)}, found {found}; "
+            "correct the path or fetch the weights; random ones must be asked for by name, e.g. random-seed-0"
+        )
+    if path.is_file():
+        return _sha256(path)
+    lines = "".join(f"{part.name} {_sha256(part)}\n" for part in parts)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check(name: str, path: Path, pinned: str | None) -> str:
+    """The sha-256 of ``path``, after comparing it with the pinned or recorded one; recorded if there is none.
+
+    Raises `AvemoError` naming file, expected and found.
+    """
+    found = sha256_path(path)
+    expected = pinned or recorded(path.parent).get(name)
+    if expected is None:
+        record(path.parent, name, found)
+    elif found != expected:
+        known = "published" if pinned else f"recorded in {path.parent / LEDGER} at first use"
+        raise AvemoError(
+            f"weights {name} ({path}): expected sha-256 {expected} ({known}), found {found}; fetch the file "
+            f"again, give it as a path of its own, or, if you changed it, delete its line from {LEDGER}"
+        )
+    return found
+
+
+def recorded(folder: Path) -> dict[str, str]:
+    """The hashes that first uses have recorded, by name."""
+    path = folder / LEDGER
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text()))
+    except ValueError as error:
+        raise AvemoError(
+            f"{path}: expected JSON of names to sha-256, found: {error}; restore or delete it"
+        ) from error
+
+
+def record(folder: Path, name: str, sha256: str) -> None:
+    """Add a hash to the folder's ledger, or replace it."""
+    ledger = folder / LEDGER
+    try:
+        with aside(ledger) as temporary:
+            temporary.write_text(
+                json.dumps(recorded(folder) | {name: sha256}, indent=1, sort_keys=True) + "\n"
+            )
+    except PermissionError as error:
+        raise AvemoError(
+            f"{ledger}: expected a folder to record the hash of {name} in, found it closed to writing; "
+            f"run `avemo weights verify {name}` once where it can be written"
+        ) from error
+
+
+def remembered_sha256(path: Path, memory: Path) -> str | None:
+    """`sha256_path` for callers that ask often; ``memory`` keeps it by size and time of change.
+
+    None if there is nothing.
+    """
+    parts = parts_of(path)
+    if not parts:
+        return None
+    stamp = [[part.name, part.stat().st_size, part.stat().st_mtime_ns] for part in parts]
+    known = json.loads(memory.read_text()) if memory.is_file() else {}
+    name = str(path.absolute())
+    if name not in known or known[name][0] != stamp:
+        known[name] = [stamp, sha256_path(path)]
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        with aside(memory) as temporary:
+            temporary.write_text(json.dumps(known))
+    return known[name][1]

@@ -1,0 +1,212 @@
+"""The leakage audit: honest records pass every check; each kind of violation is found and named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from avemo.dataset.normalise import Normaliser
+from avemo.dataset.splits import Split
+from avemo.evaluation.audit import CHECKS, Records, audit
+from avemo.training.witness import account_of
+
+FRAMES = {clip: np.array([[number, 1.0]]) for number, clip in enumerate(["a1", "a2", "b1", "b2", "c1", "c2"])}
+SPLITS = (
+    Split("split00", ("a1", "a2"), ("b1", "b2"), ("c1", "c2")),
+    Split("split01", ("b1", "b2"), ("c1", "c2"), ("a1", "a2")),
+)
+SYSTEMS = ("first", "second")
+INPUTS = {"audio": "f0" * 16}
+
+
+def statistics(clips: list[str]) -> dict[str, Normaliser]:
+    x = np.concatenate([FRAMES[clip] for clip in clips])
+    return {"audio": Normaliser.from_moments(len(x), x.sum(0), (x**2).sum(0))}
+
+
+def run_of(split: Split) -> dict:
+    read = {"statistics": split.train, "train": split.train, "dev": split.dev}
+    accounts = {use: account_of(clips) for use, clips in read.items()}
+    record = {"inputs": INPUTS, "best_epoch": 2, "left_out": {}, "read": accounts}
+    return record | {"config": {"training": {"train_share": 1.0}}}
+
+
+def model_of(system: str, split: Split) -> dict:
+    normalisers = {name: made.to_dict() for name, made in statistics(list(split.train)).items()}
+    return {"sha256": f"{system}-{split.name}", "best_epoch": 2, "inputs": INPUTS, "normalisers": normalisers}
+
+
+def predictions() -> pd.DataFrame:
+    rows = [(s.name, m, clip) for s in SPLITS for m in ("av", "audio") for clip in s.test]
+    return pd.DataFrame(rows, columns=["split", "modality", "clip_id"])
+
+
+@pytest.fixture
+def honest() -> Records:
+    """A run of two systems on two splits of three speakers."""
+    places = {(system, split.name): split for system in SYSTEMS for split in SPLITS}
+    return Records(
+        groups={clip: clip[0] for clip in FRAMES},
+        splits=SPLITS,
+        runs={place: run_of(split) for place, split in places.items()},
+        models={place: model_of(place[0], split) for place, split in places.items()},
+        histories={
+            place: pd.DataFrame({"epoch": [1, 2, 3], "lr": 0.1, "train_av": 1.0, "dev_loss": [3.0, 1.0, 2.0]})
+            for place in places
+        },
+        predictions={system: predictions() for system in SYSTEMS},
+        readings={
+            s: [{"split": p.name, "model": f"{s}-{p.name}", "inputs": INPUTS} for p in SPLITS]
+            for s in SYSTEMS
+        },
+        features=INPUTS,
+        statistics=statistics,
+    )
+
+
+def found(records: Records) -> dict[str, list[str]]:
+    """Offences by check, those without left out."""
+    return {finding.name: finding.offences for finding in audit(records) if not finding.passed}
+
+
+def changed(records: Records, part: str, place: tuple[str, str], **values: object) -> Records:
+    """``records`` in which one system's and split's entry of a part has other values."""
+    entries = getattr(records, part)
+    return replace(records, **{part: {**entries, place: {**entries[place], **values}}})
+
+
+HERE = ("second", "split01")
+
+
+def with_read(records: Records, use: str, clips: list[str]) -> Records:
+    return changed(records, "runs", HERE, read=records.runs[HERE]["read"] | {use: account_of(clips)})
+
+
+def test_honest_records_pass_every_check(honest):
+    assert found(honest) == {}
+    assert [finding.name for finding in audit(honest)] == list(CHECKS)
+
+
+def test_a_speaker_on_two_sides(honest):
+    leaky = replace(SPLITS[0], dev=("b1",), test=("b2", "c1", "c2"))
+    assert found(replace(honest, splits=(leaky, SPLITS[1])))["groups"] == [
+        "split00: group b is on dev and test"
+    ]
+
+
+def test_a_clip_that_is_twice_in_a_split(honest):
+    twice = replace(SPLITS[0], train=("a1", "a2", "a2"))
+    assert found(replace(honest, splits=(twice, SPLITS[1])))["groups"] == [
+        "split00: clip a2 is there 2 times"
+    ]
+
+
+def test_statistics_of_more_than_train(honest):
+    (offence,) = found(with_read(honest, "statistics", list(FRAMES)))["statistics"]
+    assert offence == "second, split01: for statistics it read 6 clips, not the 2 of its train side"
+
+
+def test_statistics_whose_numbers_are_those_of_other_clips(honest):
+    values = {"audio": statistics(list(FRAMES))["audio"].to_dict()}
+    (offence,) = found(changed(honest, "models", HERE, normalisers=values))["statistics"]
+    assert offence == "second, split01: audio is normalised by other numbers than those of its train clips"
+
+
+def test_epochs_judged_on_test_clips(honest):
+    (offence,) = found(with_read(honest, "dev", ["a1", "a2"]))["selection"]
+    assert offence == "second, split01: for dev it read 2 clips, not the 2 of its dev side"
+
+
+def test_an_epoch_that_dev_did_not_choose(honest):
+    (offence,) = found(changed(honest, "models", HERE, best_epoch=3))["selection"]
+    assert offence == "second, split01: its model is of epoch 3, the lowest dev loss of epoch 2"
+
+
+def test_a_history_with_test_scores(honest):
+    histories = {**honest.histories, HERE: honest.histories[HERE].assign(test_loss=1.0)}
+    (offence,) = found(replace(honest, histories=histories))["selection"]
+    assert "its history holds test_loss" in offence
+
+
+def test_two_models_scored_on_one_test_side(honest):
+    tried = {"split": "split01", "model": "another", "inputs": INPUTS}
+    readings = {**honest.readings, "second": [tried, *honest.readings["second"]]}
+    assert found(replace(honest, readings=readings)) == {
+        "test": ["second, split01: 2 models were scored on its test clips, one after the other"]
+    }
+
+
+def test_the_same_model_scored_again_is_no_second_look(honest):
+    readings = {**honest.readings, "second": [*honest.readings["second"], *honest.readings["second"]]}
+    assert found(replace(honest, readings=readings)) == {}
+
+
+def test_scores_of_a_model_that_was_not_kept(honest):
+    (offence,) = found(changed(honest, "models", HERE, sha256="another"))["test"]
+    assert offence == "second, split01: its scores are of another model than the one that was kept"
+
+
+def test_no_journal_of_test_readings(honest):
+    offences = found(replace(honest, readings={}))["test"]
+    assert offences[0] == "first, split00: nothing says which model read its test clips"
+
+
+def test_predictions_of_clips_that_are_not_of_the_test_side(honest):
+    frame = pd.concat([predictions(), pd.DataFrame([("split00", "av", "a1")], columns=predictions().columns)])
+    offences = found(replace(honest, predictions={**honest.predictions, "second": frame}))
+    assert offences["test"] == ["second, split00: predicted a1, not of its test side"]
+
+
+def test_a_clip_predicted_twice(honest):
+    frame = pd.concat([predictions(), predictions().head(1)])
+    offences = found(replace(honest, predictions={**honest.predictions, "second": frame}))
+    assert offences["test"] == ["second, split00: predicted c1 twice (av)"]
+
+
+def test_a_system_trained_on_other_clips(honest):
+    (offence,) = found(with_read(honest, "train", ["b1", "b2", "c1"]))["splits"]
+    assert offence == "second, split01: for train it read 3 clips, not the 2 of its train side"
+
+
+def test_a_system_scored_on_fewer_clips(honest):
+    frame = predictions().query("clip_id != 'c1'")
+    (*_, offence) = found(replace(honest, predictions={**honest.predictions, "second": frame}))["splits"]
+    assert offence == "second, split00: scored on other clips than first: c1"
+
+
+def test_a_system_with_splits_of_its_own(honest):
+    runs = {place: run for place, run in honest.runs.items() if place != HERE}
+    (offence,) = found(replace(honest, runs=runs))["splits"]
+    assert offence == "second: trained on split00, the splits are split00, split01"
+
+
+def test_features_of_other_keys(honest):
+    (offence,) = found(changed(honest, "runs", HERE, inputs={"audio": "aa" * 16}))["features"]
+    assert (
+        offence == "second, split01: trained on features audio aaaaaaaa, the first system on audio f0f0f0f0"
+    )
+
+
+def test_a_system_scored_on_other_features_than_it_was_trained_on(honest):
+    readings = {**honest.readings, "second": [one | {"inputs": {}} for one in honest.readings["second"]]}
+    offences = found(replace(honest, readings=readings))["features"]
+    assert offences[0] == "second, split00: scored on features none, the first system on audio f0f0f0f0"
+
+
+def test_a_cache_that_has_changed_since(honest):
+    (offence,) = found(replace(honest, features={"audio": "bb" * 16}))["features"]
+    assert offence == "audio: the cache has bbbbbbbb now, the systems saw f0f0f0f0"
+
+
+def test_a_record_that_does_not_say_what_was_read(honest):
+    offences = found(changed(honest, "runs", HERE, read={}))
+    assert set(offences) == {"statistics", "selection", "splits"}
+    assert "does not say which clips it read for dev; train it again" in offences["selection"][0]
+
+
+def test_a_training_resumed_after_its_last_epoch_read_nothing_more(honest):
+    assert found(with_read(with_read(honest, "train", []), "dev", [])) == {}
+    assert set(found(with_read(honest, "statistics", []))) == {"statistics"}
