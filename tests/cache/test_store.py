@@ -218,6 +218,17 @@ def test_replaced_items_beyond_their_room_go_the_oldest_first(folder: Path, tmp_
         assert store.missing(WANTED) == ids(8)
 
 
+def test_clips_that_one_table_leaves_out_are_held_for_the_next(folder: Path, tmp_path: Path) -> None:
+    publish(folder, tmp_path / "0000.h5")
+    for kept in (ids(2), [], ids(3)):
+        publish(folder, tmp_path / "0000.h5", wanted_of(kept))
+        assert [item.clip_id for item in items_in(tmp_path / "0000.h5")] == kept
+    with ShardStore(folder, INFO) as store:
+        assert store.missing(WANTED) == []
+    publish(folder, tmp_path / "0000.h5")
+    assert names(folder) == ["packed"]
+
+
 def test_a_kill_amid_compaction_loses_nothing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
