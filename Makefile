@@ -42,7 +42,7 @@ dag: .venv/installed ## draw docs/dag.svg again (needs graphviz)
 
 lock: .venv/installed ## make the lock again after a change of dependencies
 	uv pip compile pyproject.toml --extra dev --override envs/overrides.txt --universal --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate -o envs/requirements.lock
+	  --fork-strategy fewest --generate-hashes --no-header --no-annotate -o envs/requirements.lock
 
 clean: ## remove .venv and derived files; caches and results stay
 	rm -rf .venv .avemo .snakemake .pytest_cache .mypy_cache .ruff_cache

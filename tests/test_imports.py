@@ -43,14 +43,19 @@ def room_of(module: str) -> str:
     return module.split(".")[1]
 
 
-def imports_of(path: Path) -> set[str]:
-    """Rooms that a file imports, at any depth."""
+def imported(path: Path) -> list[str]:
+    """Modules that a file imports, at any depth, each name of a ``from`` apart."""
     tree = ast.parse(path.read_text())
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return {room_of(name) for name in names if name.startswith("avemo.")} - {"__version__"}
+    return names
+
+
+def imports_of(path: Path) -> set[str]:
+    """Rooms that a file imports."""
+    return {room_of(name) for name in imported(path) if name.startswith("avemo.")} - {"__version__"}
 
 
 def test_every_room_has_its_place_in_the_order(repository):
@@ -79,3 +84,13 @@ def test_what_the_workflow_imports_is_free_of_heavy_libraries(module):
     code = f"import sys, {module}; print([name for name in ('torch', 'cv2', 'av', 'timm', 'pandas') if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_benchmarks_and_tests_import_nothing_from_each_other(repository):
+    tests = {
+        path.stem for path in (*(repository / "tests").glob("*"), *(repository / "tests/helpers").glob("*"))
+    }
+    for folder, foreign in (("tests", {"benchmarks"}), ("benchmarks", tests)):
+        for path in (repository / folder).rglob("*.py"):
+            found = {name.split(".")[0] for name in imported(path)} & foreign
+            assert not found, f"{path} imports {found}"

@@ -5,6 +5,9 @@ the job keeps it locked (``flock``) while it lives, so the kernel gives a dead
 job's share back. Leases are counted and made under one lock of the pool. The
 pool lies in this machine's own temporary folder: nothing here is shared
 between machines, whose scheduler hands out devices itself.
+
+Snakemake's resources are sums over the whole machine: they bound how many jobs run at once, but
+cannot say which device a job gets, nor keep each device within its own memory.
 """
 
 from __future__ import annotations
