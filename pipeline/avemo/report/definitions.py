@@ -14,7 +14,7 @@ from typing import Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
-from avemo.base.contracts import AvemoError, ComponentConfig
+from avemo.base.contracts import AvemoError, ComponentConfig, ConfigError
 from avemo.base.registry import nearest
 
 UNITS = {"share": (1.0, 3), "percent": (100.0, 1), "count": (1.0, 0)}
@@ -149,9 +149,9 @@ def papers() -> list[str]:
 
 
 def read_paper(name: str) -> Paper:
-    """The tables of a paper; raises `AvemoError` for an unknown name."""
+    """The tables of a paper; raises `ConfigError` for an unknown name."""
     if name not in papers():
-        raise AvemoError(
+        raise ConfigError(
             f"config: tables: no paper {name!r}{nearest(name, papers())}; known: {', '.join(papers())}"
         )
     text = (files("avemo.report") / "papers" / f"{name}.yaml").read_text(encoding="utf-8")
