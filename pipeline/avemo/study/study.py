@@ -3,7 +3,7 @@
 A config is one run's (`avemo.study.config.RunConfig`), or::
 
     paper: NAME                # results lie under results/NAME/<run>
-    tables: auxformer          # optional: whose tables to lay beside ours (`avemo.report.definitions`)
+    tables: auxformer          # optional: whose tables to lay beside ours (`avemo.papers.definitions`)
     cache: cache               # these two hold for all runs
     results: results
     paths: {corpus: data/X}    # optional: text for each ``${corpus}`` below
@@ -30,8 +30,9 @@ from typing import Any
 from avemo.base.atomic import aside
 from avemo.base.contracts import AvemoError, ConfigError, digest
 from avemo.base.registry import nearest
+from avemo.dataset.split_names import split_names
 from avemo.index.media_hashes import HashCache
-from avemo.report.definitions import read_paper
+from avemo.papers.definitions import read_paper
 from avemo.study.config import (
     NAME,
     RunConfig,
@@ -259,8 +260,8 @@ def waits_for(run: dict[str, Any], system: str) -> str:
             n = run["corpus"]["shards"]
             done = sum(layout.shard(component, shard).is_file() for shard in range(n))
             return f"waits for {stage} ({done} of {n} shards done)"
-    splits = [f"split{number:02d}" for number in range(run["splits"]["n"])]
-    done = sum((layout.trained(system, split) / "model.safetensors").is_file() for split in splits)
+    splits = split_names(run["splits"]["n"])
+    done = sum(layout.model(system, split).is_file() for split in splits)
     if done < len(splits):
         return f"waits for training ({done} of {len(splits)} splits done)"
     return "waits for its evaluation"
