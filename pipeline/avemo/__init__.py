@@ -15,9 +15,10 @@ Data flows one way, and so do imports (a room may import those before it):
     models       one system per file
     training     losses, steps, the loop, checkpoints
     finetuning   networks behind the extractors, tuned on corpora of their own
+    papers       tables of published papers, to stand beside ours
+    study        the checked runs, where their files lie, what their corpora hold
     evaluation   checkpoint to predictions and scores, one clip's prediction, the audit of a finished run
     report       significance tests, tables, figures, the HTML page
-    study        the checked runs, where their files lie, what their corpora hold
     progress     what a run would do and has done
     machine      whether this machine is fit, and jobs that share its GPUs
     cli          one command a rule, and some for people

@@ -46,7 +46,8 @@ def names(folder: Path) -> list[str]:
 def test_what_was_appended_is_held_after_reopening(folder: Path) -> None:
     with ShardStore(folder, INFO) as store:
         assert store.missing(WANTED | {"new": "k1-new", "clip00": "other"}) == ["clip00", "new"]
-        assert store.failures(WANTED) == {"clip03": "no_face: no face in 7 frames"}
+        (failure,) = store.failures(WANTED).values()
+    assert (failure.clip, failure.status, failure.detail) == ("clip03", Status.no_face, "no face in 7 frames")
 
 
 def test_publishing_packs_exactly_the_wanted_items_in_order(folder: Path, tmp_path: Path) -> None:

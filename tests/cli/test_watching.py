@@ -8,7 +8,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avemo.cli import watching
-from avemo.cli.watching import Lines, ProfiledData
+from avemo.cli.watching import Lines
+from avemo.training.profiled import ProfiledData
 from training_standins import SHORT, TASK, ToyData, run_tiny
 
 ROW = {"epoch": 1, "lr": 0.1, "train_total": 1.5, "dev_loss": 1.25, "dev_macro_f1": 0.5, "seconds": 2.0}

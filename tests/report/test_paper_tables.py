@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from avemo.report.definitions import TableDefinition, papers, read_paper
+from avemo.papers.definitions import TableDefinition, papers, read_paper
 from avemo.report.paper_tables import Findings, Method, paper_table
 from avemo.report.writers import to_csv, to_html, to_latex
 

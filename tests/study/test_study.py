@@ -8,7 +8,7 @@ import pytest
 from avemo.base.contracts import AvemoError
 from avemo.corpora.base import MARKER
 from avemo.index.media_hashes import HashCache
-from avemo.report.definitions import papers, read_paper
+from avemo.papers.definitions import papers, read_paper
 from avemo.study.config import read_config, resolve
 from avemo.study.study import Study, expand, overlaid, resolve_cached, resolve_study
 

@@ -7,7 +7,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from avemo.report.definitions import papers, read_paper
+from avemo.papers.definitions import papers, read_paper
 from workflow_runner import Workflow
 
 CORPORA = ("crema_d", "msp_improv", "cmu_mosei")

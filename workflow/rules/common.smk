@@ -22,6 +22,7 @@ from avemo.study.config import (
     train_part,
 )
 from avemo.base.contracts import AvemoError
+from avemo.dataset.split_names import split_names
 from avemo.study.layout import Layout
 from avemo.study.file_contents import contents, label_contents
 from avemo.study.file_contents import listing as find_listing
@@ -160,7 +161,7 @@ def clip_index(wildcards):
 
 
 def splits(run):
-    return [f"split{number:02d}" for number in range(RUNS[run]["splits"]["n"])]
+    return split_names(RUNS[run]["splits"]["n"])
 
 
 def packs():

@@ -19,6 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field
 class AvemoError(Exception):
     """An error for people: names the item, what was expected, what was found and the remedy."""
 
+    exit_code = 1
+
+
+class ConfigError(AvemoError):
+    """What the user wrote is at fault, a config's key or an option: nothing was started."""
+
+    exit_code = 2
+
 
 class Status(StrEnum):
     """How one clip fared in one stage. Everything but ``ok`` is a recorded failure."""
@@ -54,8 +62,7 @@ class ClipFailure(AvemoError):
     """One clip cannot be processed; recorded with its status, never stops the run."""
 
     def __init__(self, status: Status, clip: str, detail: str):
-        self.status = status
-        self.detail = detail
+        self.status, self.clip, self.detail = status, clip, detail
         super().__init__(f"{clip}: {status}: {detail}; {REMEDIES[status]}")
 
 

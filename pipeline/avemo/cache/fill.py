@@ -35,11 +35,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """Clips computed now (failed ones too) and found already done; all wanted failures, ``id: reason``."""
+    """Clips computed now (failed ones too) and found already done; all wanted failures, by id."""
 
     computed: int
     reused: int
-    failed: dict[str, str]
+    failed: dict[str, ClipFailure]
 
 
 def fill(

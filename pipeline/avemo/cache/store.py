@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from avemo.base.atomic import SUFFIX, aside, leftovers
-from avemo.base.contracts import AvemoError, Status, digest
+from avemo.base.contracts import AvemoError, ClipFailure, Status, digest
 from avemo.cache.items import Item
 from avemo.cache.lock import Lock
 from avemo.cache.shard import Shard
@@ -97,11 +97,12 @@ class ShardStore:
         held = self._held
         return sorted(clip_id for clip_id, key in wanted.items() if (clip_id, key) not in held)
 
-    def failures(self, wanted: Wanted) -> dict[str, str]:
-        """``"status: detail"`` of each wanted clip that is held as failed, by sorted clip id."""
+    def failures(self, wanted: Wanted) -> dict[str, ClipFailure]:
+        """The failure of each wanted clip that is held as failed, by sorted clip id."""
         held = self._held
         entries = [held[pair].entry for pair in sorted(wanted.items()) if pair in held]
-        return {e.clip_id: f"{e.status}: {e.detail}" for e in entries if e.status is not Status.ok}
+        failed = [entry for entry in entries if entry.status is not Status.ok]
+        return {e.clip_id: ClipFailure(e.status, e.clip_id, e.detail) for e in failed}
 
     def append(self, items: Sequence[Item]) -> None:
         """Keep ``items`` for good, as one new part."""

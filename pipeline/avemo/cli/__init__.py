@@ -15,17 +15,14 @@ from pathlib import Path
 def main() -> None:
     """Entry point of ``avemo``: an error for people is one message, not a traceback."""
     keep_caches_here()
+    from avemo.base.contracts import AvemoError
     from avemo.cli.app import app
 
     try:
         app()
-    except Exception as error:
-        from avemo.base.contracts import AvemoError
-
-        if not isinstance(error, AvemoError):
-            raise
+    except AvemoError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if str(error).startswith("config:") else 1)
+        sys.exit(error.exit_code)
 
 
 def keep_caches_here() -> None:

@@ -115,12 +115,12 @@ def label_counts(given: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _survey_examples(name: str, root: Path | None) -> dict[str, Any]:
-    from avemo.base.contracts import AvemoError
+    from avemo.base.contracts import ConfigError
     from avemo.corpora import EXAMPLES
     from avemo.corpora.base import MARKER
 
     if root is None:
-        raise AvemoError(f"config: --root: expected the folder of {name}, found none; give it")
+        raise ConfigError(f"config: --root: expected the folder of {name}, found none; give it")
     found = EXAMPLES.load(name)(root)
     return {
         "corpus": name,

@@ -41,12 +41,12 @@ Index = Annotated[Path, typer.Option("--index", help="Clip table (Parquet).")]
 
 def as_mapping(text: str) -> dict[str, Any]:
     """An option's JSON, given in place or as a file's name."""
-    from avemo.base.contracts import AvemoError
+    from avemo.base.contracts import ConfigError
 
     try:
         loaded = json.loads(text if text.lstrip().startswith("{") else Path(text).read_text())
     except (OSError, json.JSONDecodeError) as error:
-        raise AvemoError(f"config: expected JSON or a JSON file, found {text!r}: {error}") from error
+        raise ConfigError(f"config: expected JSON or a JSON file, found {text!r}: {error}") from error
     return loaded
 
 

@@ -34,6 +34,7 @@ def predict(
     from avemo.base.registry import nearest
     from avemo.corpora.table import AUDIO_SUFFIXES
     from avemo.evaluation.prediction import predict_clip
+    from avemo.study.layout import MODEL, training_folder
 
     torch.set_num_threads(threads)
     config = _run_config(run)
@@ -43,7 +44,7 @@ def predict(
         raise AvemoError(f"{run}: no system {name!r}{nearest(name, systems)}; trained: {', '.join(systems)}")
     sound = clip.suffix.lower() in AUDIO_SUFFIXES
     asked = Clip(clip.name, "", "", audio_path=clip if sound else None, video_path=None if sound else clip)
-    answer = predict_clip(asked, config, run / "train" / name / split / "model.safetensors")
+    answer = predict_clip(asked, config, training_folder(run, name, split) / MODEL)
     notes = list(answer.notes)
     if config["corpus"]["synthetic"]:
         notes.append(f"trained on a synthetic corpus ({config['corpus']['name']})")
@@ -62,8 +63,9 @@ def predict(
 def _run_config(run: Path) -> dict[str, Any]:
     """The resolved config that the run wrote."""
     from avemo.base.contracts import AvemoError
+    from avemo.study.layout import CONFIG
 
-    path = run / "config.json"
+    path = run / CONFIG
     if not path.is_file():
         raise AvemoError(
             f"{run}: expected a run's results folder with config.json, found none; run the workflow first"

@@ -28,8 +28,8 @@ def quality(
     Example: avemo cache quality --index index.parquet --faces manifest.json --out quality.csv
     """
     from avemo.cache.manifest import FeatureSet
+    from avemo.evaluation.clip_quality import quality_table
     from avemo.index.clip_table import read_table
-    from avemo.report.quality import quality_table
 
     rows = read_table(index)
     counter = Counter("quality")

@@ -61,9 +61,8 @@ def fill_shard(
     with _waited_for(store, wait_s) as held:
         counter = Counter(held.info["component"])
         summary = fill(held, wanted, compute_clip, progress=lambda p: counter(p.done, p.total))
-        for clip_id, reason in summary.failed.items():
-            status, _, detail = reason.partition(": ")
-            print(f"failed: {ClipFailure(Status(status), clip_id, detail)}", file=sys.stderr)
+        for failure in summary.failed.values():
+            print(f"failed: {failure}", file=sys.stderr)
         if strict and summary.failed:
             raise AvemoError(f"{len(summary.failed)} clips failed (listed above) and strict is true")
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ def show(
 
     Example: avemo config show --part audio > audio.json
     """
-    from avemo.base.contracts import AvemoError
+    from avemo.base.contracts import ConfigError
     from avemo.base.registry import nearest
     from avemo.study.config import corpus_part, feature_part, train_part
     from avemo.study.study import components_of, read_study
@@ -52,7 +52,7 @@ def show(
         **{system: train_part(resolved, system) for system in resolved["systems"]},
     }
     if part not in parts:
-        raise AvemoError(f"config: unknown part {part!r}{nearest(part, parts)}; known: {', '.join(parts)}")
+        raise ConfigError(f"config: unknown part {part!r}{nearest(part, parts)}; known: {', '.join(parts)}")
     typer.echo(json.dumps(parts[part], indent=1))
 
 

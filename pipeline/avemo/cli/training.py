@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avemo.cli.options import Cfg, GpuMb, Out, Run, Speed, Threads, as_mapping, use_threads, write_aside
+from avemo.cli.options import (
+    Cfg,
+    GpuMb,
+    Out,
+    Run,
+    Speed,
+    Threads,
+    as_mapping,
+    use_threads,
+    write_aside,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from avemo.dataset.loading import ClipData
-    from avemo.training.loop import TrainingResult
+    from avemo.training.one_split import Trained
 
 LabelFile = Annotated[Path, typer.Option("--labels", help="Label table.")]
 SplitFile = Annotated[Path, typer.Option("--splits", help="Splits (JSON).")]
@@ -82,18 +93,13 @@ def train(
     --splits splits.json --audio a.json --visual v.json --resume resume --out model.safetensors
     """
     use_threads(threads)
-    from avemo.base.contracts import digest
-    from avemo.cli.watching import ProfiledData, watching
+    from avemo.cli.watching import watching
     from avemo.dataset.labels import load_labels
-    from avemo.dataset.splits import Split
+    from avemo.dataset.splits import load_split
     from avemo.machine.gpus import use_gpu
-    from avemo.models import build_model
-    from avemo.training.loop import train as train_system
+    from avemo.training.one_split import Job, train_on
+    from avemo.training.profiled import ProfiledData
     from avemo.training.recipe import TrainingConfig
-    from avemo.training.record import run_record
-    from avemo.training.seeding import build_seeded
-    from avemo.training.shares import train_share
-    from avemo.training.witness import Witness
 
     part, known = as_mapping(cfg), load_labels(labels)
     fast = as_mapping(speed).get(f"{run}/{system}", {}) | {"threads": threads}
@@ -102,34 +108,12 @@ def train(
     resumes, outs = _by_split(resume, split, "--resume"), _by_split(out, split, "--out")
     curves = _by_split(tensorboard, split, "--tensorboard") if tensorboard else {}
     with _features(audio, visual, known.targets) as (data, inputs):
-        dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(known.task.names)}
-        run_id = f"{system}-{digest([part, inputs, known.targets])}"
+        job = Job(run, system, part, config, known, inputs)
         read = ProfiledData(data, profile) if profile else data
         for name in split:
-            started, whole = time.time(), _split(splits, name)
-            train_ids, left_train = data.usable(train_share(whole, config.train_share))
-            dev_ids, left_dev = data.usable(whole.dev)
-            model = build_seeded(
-                lambda: build_model(part["model"], **dims, **part["config"]), config.seed, whole.name
-            )
-            model.initialise()
-            sides, seen = Split(name, tuple(train_ids), tuple(dev_ids), ()), Witness(read)
             with watching(f"{system}, {name}", known.task, curves.get(name)) as tell:
-                result = train_system(
-                    *(model, seen, sides, config, known.task),
-                    run_id=run_id,
-                    folder=resumes[name],
-                    progress=tell,
-                )
-            place = {"run": run, "system": system, "split": name, "best_epoch": result.best_epoch}
-            meta = place | {key: part[key] for key in ("model", "config")}
-            meta |= {"dims": dims, "task": known.task.kind, "outputs": list(known.task.names)}
-            meta |= {"normalisers": {key: each.to_dict() for key, each in data.normalisers.items()}}
-            meta |= {"inputs": inputs, "batch_size": config.batch_size}
-            record = place | run_record(part, seed=config.seed, inputs=inputs, started=started)
-            record |= {"parameters": sum(w.numel() for w in model.parameters())}
-            record |= {"left_out": left_train | left_dev, "read": seen.account()}
-            _keep(outs[name], result, meta, record)
+                trained = train_on(job, data, load_split(splits, name), read, resumes[name], tell)
+            _keep(outs[name], trained)
     # Not before all are done: a workflow deletes the models of a job that fails, but none of its checkpoints.
     for folder in resumes.values():
         shutil.rmtree(folder, ignore_errors=True)
@@ -147,16 +131,17 @@ def _by_split(pattern: Path, splits: list[str], option: str) -> dict[str, Path]:
     return {split: Path(str(pattern).replace("{split}", split)) for split in splits}
 
 
-def _keep(out: Path, result: TrainingResult, meta: dict[str, Any], record: dict[str, Any]) -> None:
+def _keep(out: Path, trained: Trained) -> None:
     """Write a trained model, and its history and record beside it; the model last, as the job's proof."""
     import pandas as pd
 
+    from avemo.study.layout import HISTORY, RECORD
     from avemo.training.checkpoint import save_model
 
-    history = pd.DataFrame(result.history)
-    write_aside(out.with_name("history.csv"), lambda path: history.to_csv(path, index=False))
-    write_aside(out.with_name("run.json"), lambda path: path.write_text(json.dumps(record, indent=1)))
-    save_model(out, result.best_state, meta)
+    history, record = pd.DataFrame(trained.result.history), json.dumps(trained.record, indent=1)
+    write_aside(out.with_name(HISTORY), lambda path: history.to_csv(path, index=False))
+    write_aside(out.with_name(RECORD), partial(write_text, text=record))
+    save_model(out, trained.result.best_state, trained.meta)
 
 
 def evaluate(
@@ -177,48 +162,25 @@ def evaluate(
     --visual v.json --readings mult.jsonl --predictions p.parquet --scores s.csv train/mult/*/model.safetensors
     """
     use_threads(threads)
-    import pandas as pd
     import torch
 
     from avemo.dataset.labels import load_labels
-    from avemo.evaluation.scoring import load_system, predict
+    from avemo.evaluation.readings import note_reading
+    from avemo.evaluation.scoring import score_models
     from avemo.weights.hashes import sha256_path
 
     torch.set_num_threads(threads)
     known = load_labels(labels)
-    speakers = dict(zip(known.table.clip_id, known.table.speaker, strict=True))
-    frames, rows = [], []
-    for path in models:
-        with _features(audio, visual, known.targets) as (data, inputs):
-            model, meta = load_system(path, data, known.task)
-            test_ids, left_out = data.usable(_split(splits, meta["split"]).test)
+    with _features(audio, visual, known.targets) as (data, inputs):
+
+        def before(model: Path, split: str, left_out: dict[str, str]) -> None:
             for clip_id, reason in left_out.items():
-                typer.echo(f"{meta['split']}: {clip_id} not scored: {reason}")
-            _note_reading(readings, {"split": meta["split"], "model": sha256_path(path), "inputs": inputs})
-            alone = [name for name in data.sources if name in model.modalities]
-            for modality in ("av", *alone) if len(data.sources) > 1 else ("av",):
-                frame = predict(
-                    *(model, data, test_ids, known.task),
-                    modality=modality,
-                    batch_size=meta["batch_size"],
-                    device="cpu",
-                )
-                place = {"system": system, "split": meta["split"], "modality": modality}
-                values = known.task.score(frame)
-                if frame.get("cosine_distance", pd.Series(dtype=float)).notna().any():
-                    values["cosine_distance"] = float(frame.cosine_distance.mean())
-                rows += [place | {"metric": metric, "value": value} for metric, value in values.items()]
-                frames.append(frame.assign(**place, speaker=frame.clip_id.map(speakers)))
-    write_aside(predictions, lambda path: pd.concat(frames, ignore_index=True).to_parquet(path, index=False))
-    write_aside(scores, lambda path: pd.DataFrame(rows).to_csv(path, index=False))
+                typer.echo(f"{split}: {clip_id} not scored: {reason}")
+            note_reading(readings, {"split": split, "model": sha256_path(model), "inputs": inputs})
 
-
-def _note_reading(journal: Path, reading: dict[str, Any]) -> None:
-    """Add a line, before the test clips are read; nothing is ever taken out."""
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    with journal.open("a") as file:
-        file.write(json.dumps({"at": at} | reading) + "\n")
+        scored = score_models(system, models, data, known, splits, before)
+    write_aside(predictions, lambda path: scored.predictions.to_parquet(path, index=False))
+    write_aside(scores, lambda path: scored.scores.to_csv(path, index=False))
 
 
 def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:
@@ -226,20 +188,12 @@ def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:
 
     Example: avemo baselines --labels labels.parquet --splits splits.json --out baselines.csv
     """
-    import numpy as np
-    import pandas as pd
-
     from avemo.dataset.labels import load_labels
     from avemo.dataset.splits import load_splits
+    from avemo.evaluation.baselines import blind_scores
 
-    known = load_labels(labels)
-    targets, rows = known.targets, []
-    for split in load_splits(splits):
-        train_side, test_side = (np.array([targets[c] for c in side]) for side in (split.train, split.test))
-        for name, values in known.task.blind_scores(train_side, test_side, seed=0).items():
-            place = {"system": name, "split": split.name, "modality": "av"}
-            rows += [place | {"metric": metric, "value": value} for metric, value in values.items()]
-    write_aside(out, lambda path: pd.DataFrame(rows).to_csv(path, index=False))
+    table = blind_scores(load_labels(labels), load_splits(splits))
+    write_aside(out, lambda path: table.to_csv(path, index=False))
 
 
 def tests(
@@ -267,16 +221,6 @@ def tests(
     table = pd.concat(families, ignore_index=True)
     write_aside(out, lambda path: table.to_csv(path, index=False))
     typer.echo(table.to_string(index=False))
-
-
-def _split(path: Path, name: str) -> Any:
-    from avemo.base.contracts import AvemoError
-    from avemo.dataset.splits import load_splits
-
-    found = {split.name: split for split in load_splits(path)}
-    if name not in found:
-        raise AvemoError(f"{path}: expected a split {name!r}, found {', '.join(found)}")
-    return found[name]
 
 
 @contextmanager

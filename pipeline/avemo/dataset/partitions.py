@@ -14,6 +14,7 @@ from pathlib import Path
 
 from avemo.base.contracts import AvemoError
 from avemo.corpora.csv_file import read_csv
+from avemo.dataset.split_names import split_name
 from avemo.dataset.splits import Split, SplitConfig, check_disjoint
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def published_splits(clip_ids: Sequence[str], groups: Sequence[str], config: Spl
                 "%s: %d labelled clips are on no side; %d of %d %s it names have no labelled clip",
                 *(path, unnamed, absent, len(named), "groups" if by_group else "clips"),
             )
-        splits.append(_split(f"split{number:02d}", sides, path))
+        splits.append(_split(split_name(number), sides, path))
         check_disjoint(splits[-1], group_of)
     return splits
 

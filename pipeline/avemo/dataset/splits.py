@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 
 from avemo.base.atomic import aside
 from avemo.base.contracts import AvemoError, ComponentConfig
+from avemo.dataset.split_names import split_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +133,7 @@ def make_splits(
         generator = np.random.default_rng([config.seed, i])
         chosen = _best(counts, islice(_candidates(len(names), n_dev, n_test, used, generator), CANDIDATES))
         used.add(chosen)
-        splits.append(_split(f"split{i:02d}", chosen, names, members))
+        splits.append(_split(split_name(i), chosen, names, members))
         if absent := _imbalance(counts, chosen)[0]:
             log.warning("splits: %s: a class is absent from a side %d times", splits[-1].name, absent)
     return splits
@@ -210,6 +211,14 @@ def load_splits(path: Path) -> list[Split]:
         raise AvemoError(
             f"{path}: expected splits as `avemo splits` writes them, found {error!r}; make them again"
         ) from error
+
+
+def load_split(path: Path, name: str) -> Split:
+    """One split of a file; raises `AvemoError` naming those there are."""
+    found = {split.name: split for split in load_splits(path)}
+    if name not in found:
+        raise AvemoError(f"{path}: expected a split {name!r}, found {', '.join(found)}")
+    return found[name]
 
 
 def _check_lists(clip_ids: Sequence[str], groups: Sequence[str], labels: Sequence[str]) -> None:

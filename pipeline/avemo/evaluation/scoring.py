@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import torch
 from avemo.base.contracts import AvemoError
 from avemo.base.metrics import cosine_distance
 from avemo.dataset.batch import Batch
+from avemo.dataset.labels import Labels
 from avemo.dataset.loading import ClipData
 from avemo.dataset.normalise import read_normaliser
+from avemo.dataset.splits import load_split
 from avemo.dataset.tasks import Task
 from avemo.models import build_model
 from avemo.models.base import Outputs, System
@@ -48,6 +51,46 @@ def load_system(path: Path, data: ClipData, task: Task | None = None) -> tuple[S
     load_model(path, model)
     data.use({name: read_normaliser(values) for name, values in meta["normalisers"].items()})
     return model, meta
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A system's test ``predictions``, a row a clip, split and modality, and ``scores``, a row a metric."""
+
+    predictions: pd.DataFrame
+    scores: pd.DataFrame
+
+
+def score_models(
+    system: str,
+    models: Sequence[Path],
+    data: ClipData,
+    known: Labels,
+    splits: Path,
+    before: Callable[[Path, str, dict[str, str]], None],
+) -> Scored:
+    """What a system's models, one a split, say of their test clips, with both modalities and with each alone.
+
+    ``before`` is told the model, its split and why clips are left out, before any test clip is read.
+    """
+    speakers = dict(zip(known.table.clip_id, known.table.speaker, strict=True))
+    frames, rows = [], []
+    for path in models:
+        model, meta = load_system(path, data, known.task)
+        test_ids, left_out = data.usable(load_split(splits, meta["split"]).test)
+        before(path, meta["split"], left_out)
+        alone = [name for name in data.sources if name in model.modalities]
+        for modality in ("av", *alone) if len(data.sources) > 1 else ("av",):
+            frame = predict(
+                *(model, data, test_ids, known.task), modality=modality, batch_size=meta["batch_size"]
+            )
+            place = {"system": system, "split": meta["split"], "modality": modality}
+            values = known.task.score(frame)
+            if frame.get("cosine_distance", pd.Series(dtype=float)).notna().any():
+                values["cosine_distance"] = float(frame.cosine_distance.mean())
+            rows += [place | {"metric": metric, "value": value} for metric, value in values.items()]
+            frames.append(frame.assign(**place, speaker=frame.clip_id.map(speakers)))
+    return Scored(pd.concat(frames, ignore_index=True), pd.DataFrame(rows))
 
 
 def predict(

@@ -25,7 +25,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from avemo.base.contracts import AvemoError
+from avemo.base.contracts import ConfigError
 
 DEVICES = "AVEMO_GPUS"
 """Environment: ``0:80000,1:40000``, devices and their megabytes to share, where not those that nvidia-smi lists."""
@@ -73,7 +73,7 @@ def use_gpu(megabytes: int, device: str = "auto") -> None:
 
 
 def shared_devices() -> dict[str, int]:
-    """This machine's GPUs and the megabytes of each that jobs share; raises `AvemoError` for a bad list."""
+    """This machine's GPUs and the megabytes of each that jobs share; raises `ConfigError` for a bad list."""
     given = os.environ.get(DEVICES)
     if given is not None:
         return _parsed(given)
@@ -132,7 +132,7 @@ def _parsed(text: str) -> dict[str, int]:
             name.strip(): int(size) for name, size in (part.split(":") for part in text.split(",") if part)
         }
     except ValueError:
-        raise AvemoError(
+        raise ConfigError(
             f"config: {DEVICES}: expected devices and megabytes such as 0:80000,1:80000, found {text!r}"
         ) from None
 

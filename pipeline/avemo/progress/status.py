@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from avemo.dataset.split_names import split_names
 from avemo.progress.clips import held_clips, indexed_clips
 from avemo.progress.costs import Cost, component_cost, cost_of
 from avemo.study.layout import Layout
@@ -121,10 +122,10 @@ def _component(
 def _training(
     layout: Layout, system: str, splits: int, pack: int, failed: dict[str, float], now: float
 ) -> Progress:
-    names = [f"split{number:02d}" for number in range(splits)]
+    names = split_names(splits)
     works = [
         Work(
-            layout.trained(system, split) / "model.safetensors",
+            layout.model(system, split),
             layout.logs / "train" / f"{system}-{split}.log",
             (layout.resume(system, split),),
         )

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from avemo.report.definitions import UNITS, TableDefinition
+from avemo.papers.definitions import UNITS, TableDefinition
 from avemo.report.figures import INK, WIDTH_IN, Chart, finish, palette, style
 from avemo.report.writers import Notes, Table
 

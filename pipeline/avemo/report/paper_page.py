@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from avemo import __version__
 from avemo.evaluation.audit import Finding
-from avemo.report.definitions import TableDefinition
+from avemo.papers.definitions import TableDefinition
 from avemo.report.figures import Chart
 from avemo.report.page import chart_view
 from avemo.report.writers import Notes, Table, note_label, to_html

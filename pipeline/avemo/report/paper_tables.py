@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from avemo.report.definitions import UNITS, Address, Column, Row, TableDefinition
+from avemo.papers.definitions import UNITS, Address, Column, Row, TableDefinition
 from avemo.report.formatting import fixed, p_value, plus_minus, signed
 from avemo.report.scores import ALPHA
 from avemo.report.ttest import Pairing, Tail, holm, paired_test, welch_test

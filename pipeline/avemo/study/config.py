@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from avemo.base.contracts import AvemoError, ComponentConfig, digest, speed
+from avemo.base.contracts import ComponentConfig, ConfigError, digest, speed
 from avemo.base.registry import nearest
 from avemo.corpora import CORPORA
 from avemo.corpora.base import Corpus
@@ -126,15 +126,15 @@ class RunConfig(ComponentConfig):
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A YAML file's mapping; raises `AvemoError` if it is absent or not one."""
+    """A YAML file's mapping; raises `ConfigError` if it is absent or not one."""
     try:
         loaded = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise AvemoError(f"{path}: expected a config file, found {error.strerror}") from error
+        raise ConfigError(f"{path}: expected a config file, found {error.strerror}") from error
     except yaml.YAMLError as error:
-        raise AvemoError(f"{path}: not valid YAML: {error}") from error
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(loaded, dict):
-        raise AvemoError(f"{path}: expected keys and values, found {type(loaded).__name__}")
+        raise ConfigError(f"{path}: expected keys and values, found {type(loaded).__name__}")
     return loaded
 
 
@@ -143,7 +143,7 @@ def parse(model: type[BaseModel], values: Any, where: str) -> Any:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise AvemoError("\n".join(_explain(model, where, problem) for problem in error.errors())) from None
+        raise ConfigError("\n".join(_explain(model, where, problem) for problem in error.errors())) from None
 
 
 def _explain(model: type[BaseModel], where: str, problem: Any) -> str:
@@ -213,7 +213,7 @@ def _resolve_feature(
     """Fill in a feature and, where they are kept, the crops it is made from."""
     extractor = EXTRACTORS.load(feature["extractor"])
     if extractor.modality != modality:
-        raise AvemoError(
+        raise ConfigError(
             f"config: features.{modality}: expected an extractor of {modality} features, "
             f"found {feature['extractor']!r}, which is {extractor.modality}"
         )
@@ -246,7 +246,7 @@ def _resolve_system(name: str, system: dict[str, Any], shared: dict[str, Any]) -
     training = _fields(TrainingConfig, {**shared, **system["training"]}, f"{where}.training")
     procedure = training["config"]["procedure"]
     if procedure not in model.procedures:
-        raise AvemoError(
+        raise ConfigError(
             f"config: {where}.training.procedure: expected one that fits {system['model']!r} "
             f"({', '.join(model.procedures)}), found {procedure!r}"
         )

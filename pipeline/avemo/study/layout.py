@@ -20,6 +20,27 @@ TABLES = (
     *("clip_status", "failed_clips", "quality", "worst_clips", "labels_counts", "splits_balance"),
 )
 """Names of a run's tables."""
+TABLE_FORMS = (".csv", ".tex", ".html")
+CONFIG, PAPER = "config.json", "paper.json"
+"""What a run's folder and a paper's folder keep of their config."""
+PAPER_PAGE = "paper.html"
+MODEL, HISTORY, RECORD = "model.safetensors", "history.csv", "run.json"
+"""What a training leaves in its folder."""
+
+
+def table_file(results: Path, name: str, form: str) -> Path:
+    """A table of a run's or a paper's folder in one of `TABLE_FORMS`."""
+    return results / "tables" / f"{name}{form}"
+
+
+def figure_file(results: Path, name: str) -> Path:
+    """A figure of a run's or a paper's folder."""
+    return results / "figures" / f"{name}.svg"
+
+
+def training_folder(results: Path, system: str, split: str) -> Path:
+    """Where one system trained on one split lies in a run's folder."""
+    return results / "train" / system / split
 
 
 class Layout:
@@ -30,18 +51,14 @@ class Layout:
         self.results = Path(resolved["results"]) / resolved["run"]
         self.index = self.corpus / "index.parquet"
         self.hashes = self.corpus / "hashes.json"
-        self.config = self.results / "config.json"
+        self.config = self.results / CONFIG
         self.labels = self.results / "data" / "labels.parquet"
         self.labels_made_of = self.results / "data" / "labels.json"
         self.splits = self.results / "data" / "splits.json"
         self.quality = self.results / "data" / "quality.csv"
         self.sheet = self.results / "data" / "contact_sheet.png"
         self.tests = self.results / "scores" / "tests.csv"
-        self.table_files = [
-            self.results / "tables" / f"{name}{suffix}"
-            for name in TABLES
-            for suffix in (".csv", ".tex", ".html")
-        ]
+        self.table_files = [table_file(self.results, name, form) for name in TABLES for form in TABLE_FORMS]
         self.report = self.results / "report.html"
         self.summary = self.results / "run_summary.json"
         self.cache_logs = self.corpus / "logs"
@@ -64,7 +81,19 @@ class Layout:
 
     def trained(self, system: str, split: str) -> Path:
         """One system trained on one split: model, history, run record."""
-        return self.results / "train" / system / split
+        return training_folder(self.results, system, split)
+
+    def model(self, system: str, split: str) -> Path:
+        """The weights of the best epoch."""
+        return self.trained(system, split) / MODEL
+
+    def history(self, system: str, split: str) -> Path:
+        """A row an epoch."""
+        return self.trained(system, split) / HISTORY
+
+    def record(self, system: str, split: str) -> Path:
+        """What made a trained system, on what, at what cost."""
+        return self.trained(system, split) / RECORD
 
     def resume(self, system: str, split: str) -> Path:
         """Checkpoints of a training under way, outside any job's outputs."""

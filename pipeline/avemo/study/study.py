@@ -3,7 +3,7 @@
 A config is one run's (`avemo.study.config.RunConfig`), or::
 
     paper: NAME                # results lie under results/NAME/<run>
-    tables: auxformer          # optional: whose tables to lay beside ours (`avemo.report.definitions`)
+    tables: auxformer          # optional: whose tables to lay beside ours (`avemo.papers.definitions`)
     cache: cache               # these two hold for all runs
     results: results
     paths: {corpus: data/X}    # optional: text for each ``${corpus}`` below
@@ -28,10 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from avemo.base.atomic import aside
-from avemo.base.contracts import AvemoError, digest
+from avemo.base.contracts import AvemoError, ConfigError, digest
 from avemo.base.registry import nearest
+from avemo.dataset.split_names import split_names
 from avemo.index.media_hashes import HashCache
-from avemo.report.definitions import read_paper
+from avemo.papers.definitions import read_paper
 from avemo.study.config import (
     NAME,
     RunConfig,
@@ -102,11 +103,11 @@ class Study:
         return {"paper": self.paper, "tables": self.tables, "runs": runs}
 
     def run(self, name: str = "") -> dict[str, Any]:
-        """The run of that name; without one, the only run. Raises `AvemoError` naming what there is."""
+        """The run of that name; without one, the only run. Raises `ConfigError` naming what there is."""
         if not name and len(self.runs) == 1:
             return next(iter(self.runs.values()))
         if name not in self.runs:
-            raise AvemoError(
+            raise ConfigError(
                 f"config: expected --run to be one of {', '.join(self.runs)}, "
                 f"found {name or 'none'!r}{nearest(name, self.runs)}"
             )
@@ -169,7 +170,8 @@ def resolve_study(raw: dict[str, Any]) -> Study:
             runs[name] = resolve(run)
         except AvemoError as error:
             place = f"config: run {name}: " if paper else "config: "
-            raise AvemoError(str(error).replace("config: ", place)) from None
+            error.args = (str(error).replace("config: ", place),)
+            raise
     study = Study(runs, paper, raw.get("tables") if paper else None)
     if study.tables is not None:
         read_paper(study.tables)
@@ -183,11 +185,11 @@ def expand(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
         return {str(raw.get("run", "")): raw}
     paper, runs = raw.get("paper"), raw.get("runs")
     if not isinstance(paper, str) or not re.match(NAME, paper):
-        raise AvemoError(f"config: paper: expected a name of letters, digits, _ and -, found {paper!r}")
+        raise ConfigError(f"config: paper: expected a name of letters, digits, _ and -, found {paper!r}")
     if not isinstance(runs, dict) or not runs:
-        raise AvemoError(f"config: runs: expected a mapping of at least one run, found {runs!r}")
+        raise ConfigError(f"config: runs: expected a mapping of at least one run, found {runs!r}")
     if "run" in raw:
-        raise AvemoError(
+        raise ConfigError(
             "config: run: expected no such key beside `runs`, whose keys are the names; delete it"
         )
     base = {
@@ -197,10 +199,10 @@ def expand(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
     expanded = {}
     for name, own in runs.items():
         if not isinstance(own, dict):
-            raise AvemoError(f"config: runs.{name}: expected the run's keys, found {own!r}")
+            raise ConfigError(f"config: runs.{name}: expected the run's keys, found {own!r}")
         for key in ("run", "cache", "results"):
             if key in own:
-                raise AvemoError(f"config: runs.{name}.{key}: it holds for all runs; put it beside `runs`")
+                raise ConfigError(f"config: runs.{name}.{key}: it holds for all runs; put it beside `runs`")
         run = placed(overlaid(base, own), raw.get("paths") or {}, f"runs.{name}")
         expanded[str(name)] = run | {"run": str(name), "results": results}
     return expanded
@@ -220,7 +222,7 @@ def overlaid(base: Any, own: Any) -> Any:
 
 
 def placed(value: Any, paths: dict[str, str], where: str) -> Any:
-    """``value`` with each ``${name}`` in its texts replaced; raises `AvemoError` for an unknown name.
+    """``value`` with each ``${name}`` in its texts replaced; raises `ConfigError` for an unknown name.
 
     >>> placed({"root": "${mosei}/Raw"}, {"mosei": "data/MOSEI"}, "corpus")
     {'root': 'data/MOSEI/Raw'}
@@ -228,7 +230,7 @@ def placed(value: Any, paths: dict[str, str], where: str) -> Any:
 
     def text(match: re.Match[str]) -> str:
         if match[1] not in paths:
-            raise AvemoError(
+            raise ConfigError(
                 f"config: {where}: no {match[1]!r} among paths{nearest(match[1], paths) or '.'} "
                 f"Known: {', '.join(paths)}"
             )
@@ -258,21 +260,21 @@ def waits_for(run: dict[str, Any], system: str) -> str:
             n = run["corpus"]["shards"]
             done = sum(layout.shard(component, shard).is_file() for shard in range(n))
             return f"waits for {stage} ({done} of {n} shards done)"
-    splits = [f"split{number:02d}" for number in range(run["splits"]["n"])]
-    done = sum((layout.trained(system, split) / "model.safetensors").is_file() for split in splits)
+    splits = split_names(run["splits"]["n"])
+    done = sum(layout.model(system, split).is_file() for split in splits)
     if done < len(splits):
         return f"waits for training ({done} of {len(splits)} splits done)"
     return "waits for its evaluation"
 
 
 def _check_sharing(study: Study) -> None:
-    """Raise `AvemoError` where two runs mean different corpora by one id."""
+    """Raise `ConfigError` where two runs mean different corpora by one id."""
     for name, run in study.runs.items():
         first = next(other for other in study.runs if _corpus_id(study, other) == _corpus_id(study, name))
         ours, theirs = _shared(run), _shared(study.runs[first])
         if ours != theirs:
             keys = sorted(key for key in ours if ours[key] != theirs[key])
-            raise AvemoError(
+            raise ConfigError(
                 f"config: runs {first} and {name}: expected one corpus under the id {_corpus_id(study, name)!r}, "
                 f"found different {' and '.join(keys)}; make them equal, or give one run another corpus.id"
             )
@@ -297,7 +299,8 @@ def resolve_cached(raw: dict[str, Any], folder: Path = Path(".avemo")) -> Study:
         [sys.executable, "-m", "avemo.study.study"], input=json.dumps(raw), capture_output=True, text=True
     )
     if done.returncode != 0:
-        raise AvemoError(done.stderr.strip())
+        kind = ConfigError if done.returncode == ConfigError.exit_code else AvemoError
+        raise kind(done.stderr.strip())
     folder.mkdir(parents=True, exist_ok=True)
     with aside(path) as temporary:
         temporary.write_text(done.stdout)
@@ -328,7 +331,7 @@ def _main() -> int:
         study = resolve_study(json.load(sys.stdin))
     except AvemoError as error:
         print(error, file=sys.stderr)
-        return 2
+        return error.exit_code
     print(json.dumps({"runs": study.runs, "paper": study.paper, "tables": study.tables}))
     return 0
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from avemo.base.contracts import AvemoError, digest
+from avemo.base.contracts import ConfigError, digest
 from avemo.base.registry import nearest
 from avemo.dataset.splits import Split
 
@@ -27,11 +27,11 @@ def curve_systems(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Resolved sections of the systems ``names`` (none: the first) on smaller train parts, each with a name of its own.
 
-    ``curve`` names the system that a section repeats. Raises `AvemoError` for an unknown system.
+    ``curve`` names the system that a section repeats. Raises `ConfigError` for an unknown system.
     """
     for name in names or list(systems)[:1]:
         if name not in systems:
-            raise AvemoError(
+            raise ConfigError(
                 f"config: learning_curve.systems: no system {name!r}{nearest(name, systems)}; "
                 f"known: {', '.join(systems)}"
             )

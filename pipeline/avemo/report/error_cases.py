@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
-from avemo.cli.run_files import RunFiles
+import numpy as np
 
-if TYPE_CHECKING:
-    from avemo.cache.manifest import FeatureSet
-    from avemo.features.opensmile_lld import CompareLLD
-    from avemo.index.clip_table import Row
-    from avemo.report.errors import ErrorCase
+from avemo.base.contracts import AvemoError
+from avemo.cache.manifest import FeatureSet
+from avemo.faces.crop import CropPolicy
+from avemo.features.extraction import extract_audio, sample_crops
+from avemo.features.opensmile_lld import CompareLLD
+from avemo.index.clip_table import Row, read_table
+from avemo.report.gravest_errors import CONTOURS, CROPS, ErrorCase, gravest_errors
+from avemo.report.run_files import RunFiles
+from avemo.study.study import components_of
 
 
 def error_cases(run: RunFiles) -> list[ErrorCase]:
     """The clips of the figure; none where the clip table is gone."""
-    from avemo.cache.manifest import FeatureSet
-    from avemo.features.opensmile_lld import CompareLLD
-    from avemo.index.clip_table import read_table
-    from avemo.report.errors import gravest_errors
-    from avemo.study.study import components_of
-
     if not run.layout.index.is_file():
         return []
     first = run.predictions[run.predictions["system"] == run.order[0]]
@@ -38,13 +35,6 @@ def error_cases(run: RunFiles) -> list[ErrorCase]:
 
 def _case(row: Row, told: str, tracks: FeatureSet | None, smile: CompareLLD) -> ErrorCase:
     """One clip; what cannot be read any more is left out."""
-    import numpy as np
-
-    from avemo.base.contracts import AvemoError
-    from avemo.faces.crop import CropPolicy
-    from avemo.features.extraction import extract_audio, sample_crops
-    from avemo.report.errors import CONTOURS, CROPS, ErrorCase
-
     crops, times_s, contours = [], np.zeros(0), {}
     try:
         if tracks is not None and tracks.has(row.clip_id):

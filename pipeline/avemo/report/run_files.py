@@ -6,12 +6,16 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+
+from avemo.cache.manifest import FeatureSet
+from avemo.dataset.labels import Labels, load_labels
+from avemo.report.breakdown import scores_by
 from avemo.study.config import compared_systems
-
-if TYPE_CHECKING:
-    import pandas as pd
+from avemo.study.layout import CONFIG, Layout
+from avemo.study.study import components_of
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,10 @@ class RunFiles:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        return json.loads((self.folder / "config.json").read_text())
+        return json.loads((self.folder / CONFIG).read_text())
 
     @cached_property
-    def layout(self) -> Any:
-        from avemo.study.layout import Layout
-
+    def layout(self) -> Layout:
         return Layout(self.config)
 
     @cached_property
@@ -44,8 +46,6 @@ class RunFiles:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        import pandas as pd
-
         names = [*self.titles, "baselines"]
         return self._named(
             pd.concat([pd.read_csv(self.layout.scores(name)) for name in names], ignore_index=True)
@@ -54,8 +54,6 @@ class RunFiles:
     @cached_property
     def curve(self) -> pd.DataFrame:
         """Scores with a column ``percent`` of the train clips, of the systems that have a learning curve."""
-        import pandas as pd
-
         parts = []
         for name, section in self.config["systems"].items():
             if "curve" in section:
@@ -67,14 +65,10 @@ class RunFiles:
 
     @cached_property
     def tests(self) -> pd.DataFrame:
-        import pandas as pd
-
         return self._named(pd.read_csv(self.layout.tests))
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        import pandas as pd
-
         return self._named(
             pd.concat(
                 [pd.read_parquet(self.layout.predictions(name)) for name in self.titles], ignore_index=True
@@ -88,42 +82,32 @@ class RunFiles:
     @cached_property
     def records(self) -> dict[tuple[str, str], dict[str, Any]]:
         return {
-            (name, split): json.loads((self.layout.trained(name, split) / "run.json").read_text())
+            (name, split): json.loads(self.layout.record(name, split).read_text())
             for name in self.titles
             for split in self.splits
         }
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        import pandas as pd
-
         frames = [
-            pd.read_csv(self.layout.trained(name, split) / "history.csv").assign(system=title, split=split)
+            pd.read_csv(self.layout.history(name, split)).assign(system=title, split=split)
             for name, title in self.titles.items()
             for split in self.splits
         ]
         return pd.concat(frames, ignore_index=True)
 
     @cached_property
-    def labels(self) -> Any:
-        from avemo.dataset.labels import load_labels
-
+    def labels(self) -> Labels:
         return load_labels(self.layout.labels)
 
     @cached_property
     def speakers(self) -> pd.DataFrame:
         """Scores by speaker."""
-        from avemo.report.breakdown import scores_by
-
         return scores_by(self.predictions, "speaker", self.order, self.labels.task)
 
     @cached_property
     def intensities(self) -> pd.DataFrame:
         """Scores by intensity, a row a split; empty where the corpus names no levels."""
-        import pandas as pd
-
-        from avemo.report.breakdown import scores_by
-
         table = self.labels.table
         levels = table.get("intensity", pd.Series("", index=table.index))
         level_of = dict(zip(table.clip_id, levels, strict=True))
@@ -133,8 +117,6 @@ class RunFiles:
     @cached_property
     def costs(self) -> pd.DataFrame:
         """Parameters, and means over splits of training time and memory."""
-        import pandas as pd
-
         rows = [
             {
                 "system": self.titles[name],
@@ -149,29 +131,18 @@ class RunFiles:
     @cached_property
     def quality(self) -> pd.DataFrame:
         """A row a clip, the worst first."""
-        import pandas as pd
-
         return pd.read_csv(self.layout.quality, dtype={"clip_id": str})
 
     @cached_property
     def clips(self) -> pd.DataFrame:
         """Status of each clip in each stage."""
-        import pandas as pd
-
-        from avemo.cache.manifest import FeatureSet
-
         frames = []
         # Kept crops fail where faces do, and their rows are no frames.
-        components = {stage: c for stage, c in self._components().items() if stage != "crops"}
+        components = {stage: c for stage, c in components_of(self.config).items() if stage != "crops"}
         for stage, component in components.items():
             with FeatureSet(self.layout.manifest(component)) as stored:
                 frames.append(stored.statuses().assign(stage=stage))
         return pd.concat(frames, ignore_index=True)
-
-    def _components(self) -> dict[str, str]:
-        from avemo.study.study import components_of
-
-        return components_of(self.config)
 
     @cached_property
     def notes(self) -> list[dict[str, str]]:
@@ -180,9 +151,6 @@ class RunFiles:
 
 def run_notes(config: dict[str, Any]) -> list[dict[str, str]]:
     """What limits a run's numbers, told by its corpus and by the records of the features there are."""
-    from avemo.cache.manifest import FeatureSet
-    from avemo.study.layout import Layout
-
     notes = []
     if len(config["features"]) == 1:
         (only,) = config["features"]

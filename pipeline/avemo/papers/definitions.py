@@ -1,6 +1,6 @@
 """Tables of the published papers as data: rows, columns, printed values, what the paper compared.
 
-One file a paper in ``papers/``. A cell's address joins the table's ``defaults``,
+One YAML file a paper beside this. A cell's address joins the table's ``defaults``,
 its column's fields and its row's fields, in that order.
 """
 
@@ -14,7 +14,7 @@ from typing import Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
-from avemo.base.contracts import AvemoError, ComponentConfig
+from avemo.base.contracts import AvemoError, ComponentConfig, ConfigError
 from avemo.base.registry import nearest
 
 UNITS = {"share": (1.0, 3), "percent": (100.0, 1), "count": (1.0, 0)}
@@ -144,15 +144,18 @@ class Paper(ComponentConfig):
 
 def papers() -> list[str]:
     """Names of the papers whose tables are known."""
-    folder = files("avemo.report") / "papers"
-    return sorted(path.name.removesuffix(".yaml") for path in folder.iterdir() if path.name.endswith(".yaml"))
+    return sorted(
+        path.name.removesuffix(".yaml")
+        for path in files("avemo.papers").iterdir()
+        if path.name.endswith(".yaml")
+    )
 
 
 def read_paper(name: str) -> Paper:
-    """The tables of a paper; raises `AvemoError` for an unknown name."""
+    """The tables of a paper; raises `ConfigError` for an unknown name."""
     if name not in papers():
-        raise AvemoError(
+        raise ConfigError(
             f"config: tables: no paper {name!r}{nearest(name, papers())}; known: {', '.join(papers())}"
         )
-    text = (files("avemo.report") / "papers" / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (files("avemo.papers") / f"{name}.yaml").read_text(encoding="utf-8")
     return Paper.model_validate(yaml.safe_load(text))

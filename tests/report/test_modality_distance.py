@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from avemo.report.alignment import alignment_chart, represented
+from avemo.report.modality_distance import distance_chart, represented
 
 SCORES = pd.DataFrame(
     [
@@ -18,7 +18,7 @@ SCORES = pd.DataFrame(
 
 def test_only_systems_with_two_vectors_are_drawn():
     assert represented(SCORES, ["mult", "vavl"]) == ["vavl"]
-    chart = alignment_chart(SCORES, ["mult", "vavl"], [{"kind": "synthetic"}])
+    chart = distance_chart(SCORES, ["mult", "vavl"], [{"kind": "synthetic"}])
     (axes,) = chart.figure.axes
     (bar,) = axes.patches
     assert bar.get_width() == pytest.approx(0.3)

@@ -20,7 +20,7 @@ def represented(scores: pd.DataFrame, order: Sequence[str]) -> list[str]:
     return [system for system in order if system in having]
 
 
-def alignment_chart(scores: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Chart:
+def distance_chart(scores: pd.DataFrame, order: Sequence[str], notes: Notes = ()) -> Chart:
     """``1 − cos(r_a, r_v)`` of test clips: a bar for the mean over splits, a dot for each split."""
     systems, colours = represented(scores, order), palette(order)
     figure = Figure(figsize=(WIDTH_IN, 1.2 + 0.45 * len(systems)), layout="constrained")

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from avemo.base.contracts import AvemoError
-from avemo.report.definitions import TableDefinition, papers, read_paper
+from avemo.papers.definitions import TableDefinition, papers, read_paper
 
 TABLES = {
     ("auxformer", "table1"): ("AuxFormer (ICASSP 2022)", "Table 1"),

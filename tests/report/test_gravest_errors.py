@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from avemo.dataset.tasks import Attributes, Bits, Classes
-from avemo.report.errors import CONTOURS, ErrorCase, errors_chart, gravest_errors
+from avemo.report.gravest_errors import CONTOURS, ErrorCase, errors_chart, gravest_errors
 
 PLACE = {"split": "split00", "modality": "av"}
 

@@ -1,0 +1,82 @@
+"""The audit of a run's folder: its records as files, read and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from avemo.base.contracts import AvemoError
+from avemo.cache.manifest import FeatureSet
+from avemo.dataset.labels import load_labels
+from avemo.dataset.loading import ClipData
+from avemo.dataset.splits import load_splits
+from avemo.evaluation.audit import Finding, Records, audit
+from avemo.evaluation.readings import read_journal
+from avemo.study.layout import CONFIG, PAPER, Layout
+from avemo.training.checkpoint import model_meta
+from avemo.weights.hashes import sha256_path
+
+
+def run_configs(folder: Path) -> dict[str, dict[str, Any]]:
+    """The configs of a run's folder, or of all runs of a paper's, by name."""
+    if (folder / PAPER).is_file():
+        return json.loads((folder / PAPER).read_text())["runs"]
+    config = json.loads(_there(folder / CONFIG).read_text())
+    return {config["run"]: config}
+
+
+def examine(config: dict[str, Any]) -> list[Finding]:
+    """Every check on one run; statistics are made again where the cache still has the features."""
+    layout = Layout(config)
+    manifests = {modality: layout.manifest(f["id"]) for modality, f in config["features"].items()}
+    labels = load_labels(_there(layout.labels))
+    with ExitStack() as opened:
+        sets = {m: opened.enter_context(FeatureSet(path)) for m, path in manifests.items() if path.is_file()}
+        statistics = None
+        if sets.keys() == manifests.keys():
+            statistics = ClipData(sets.get("audio"), sets.get("visual"), labels.targets).fit
+        features = {modality: stored.fingerprint for modality, stored in sets.items()}
+        return audit(_records(config, layout, labels.groups, features, statistics))
+
+
+def audited(config: dict[str, Any]) -> list[Finding]:
+    """`examine` for a page: where records are missing, one finding that says which."""
+    try:
+        return examine(config)
+    except AvemoError as error:
+        return [Finding("records", "The records are whole", "", [str(error)])]
+
+
+def _records(
+    config: dict[str, Any],
+    layout: Layout,
+    groups: Mapping[str, str],
+    features: dict[str, str],
+    statistics: Any,
+) -> Records:
+    splits, systems = load_splits(_there(layout.splits)), list(config["systems"])
+    places = [(system, split.name) for system in systems for split in splits]
+    models = {place: _there(layout.model(*place)) for place in places}
+    journals = {system: layout.readings(system) for system in systems}
+    return Records(
+        groups=groups,
+        splits=splits,
+        runs={place: json.loads(_there(layout.record(*place)).read_text()) for place in places},
+        models={place: model_meta(path) | {"sha256": sha256_path(path)} for place, path in models.items()},
+        histories={place: pd.read_csv(_there(layout.history(*place))) for place in places},
+        predictions={s: pd.read_parquet(_there(layout.predictions(s))) for s in systems},
+        readings={s: read_journal(path) for s, path in journals.items() if path.is_file()},
+        features=features,
+        statistics=statistics,
+    )
+
+
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise AvemoError(f"{path}: expected a file of a finished run, found none; let the run finish first")
+    return path

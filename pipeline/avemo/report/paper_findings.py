@@ -1,0 +1,76 @@
+"""What a paper's runs have found so far, read from the files there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from avemo.dataset.labels import load_labels
+from avemo.dataset.splits import Split, load_splits
+from avemo.report.paper_tables import Findings, Method
+from avemo.report.run_files import run_notes
+from avemo.study.study import Study, waits_for
+
+
+def find(study: Study) -> Findings:
+    """Findings of all runs; runs and systems that are not finished are left out, and wait."""
+    made = {run: _splits(study, run) for run in study.runs}
+    counts = [row for run, splits in made.items() for row in _counts(study, run, splits)]
+    notes = {note["text"]: note for run in study.runs.values() for note in run_notes(run)}
+    return Findings(
+        _scores(study),
+        pd.DataFrame(counts, columns=["run", "split", "side", "label", "clips"]),
+        _waiting(study),
+        {run: _method(study, run, splits) for run, splits in made.items()},
+        list(notes.values()),
+    )
+
+
+def _waiting(study: Study) -> dict[tuple[str, str], str]:
+    """What each (run, system) without scores waits for; (run, "") stands for labels and splits."""
+    pairs = [(run, system) for run, config in study.runs.items() for system in ("", *config["systems"])]
+    found = {(run, system): waits_for(study.runs[run], system) for run, system in pairs}
+    return {pair: text for pair, text in found.items() if text}
+
+
+def _scores(study: Study) -> pd.DataFrame:
+    files = [
+        (run, study.layouts[run].scores(system))
+        for run, config in study.runs.items()
+        for system in config["systems"]
+    ]
+    found = [pd.read_csv(path).assign(run=run) for run, path in files if path.is_file()]
+    empty = pd.DataFrame(columns=["run", "system", "split", "modality", "metric", "value"])
+    return pd.concat(found, ignore_index=True) if found else empty
+
+
+def _splits(study: Study, run: str) -> list[Split]:
+    path = study.layouts[run].splits
+    return load_splits(path) if path.is_file() else []
+
+
+def _counts(study: Study, run: str, splits: Sequence[Split]) -> Iterator[dict[str, Any]]:
+    """Clips of each label on each side of each split."""
+    given = load_labels(study.layouts[run].labels).given if splits else {}
+    for split in splits:
+        for side, clips in split.sides().items():
+            tally: dict[str, int] = {}
+            for clip in clips:
+                for label in _labels_of(given[clip]):
+                    tally[label] = tally.get(label, 0) + 1
+            for label, count in tally.items():
+                yield {"run": run, "split": split.name, "side": side, "label": label, "clips": count}
+
+
+def _method(study: Study, run: str, splits: Sequence[Split]) -> Method:
+    ratios = [len(split.test) / len(split.train) for split in splits]
+    how = Method(**study.runs[run]["tests"])
+    return replace(how, ratio=sum(ratios) / len(ratios)) if ratios else how
+
+
+def _labels_of(given: str | dict[str, float]) -> list[str]:
+    """A clip's class, or the names of its bits that are set."""
+    return [given] if isinstance(given, str) else [name for name, value in given.items() if value == 1]

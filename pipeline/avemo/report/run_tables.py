@@ -1,0 +1,44 @@
+"""Every table of a finished run, in the order of the page."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from avemo.dataset.splits import balance, load_splits
+from avemo.report import tables as make
+from avemo.report.breakdown import intensity_table, speakers_table
+from avemo.report.learning_curve import learning_curve_table
+from avemo.report.quality import summary_table, worst_table
+from avemo.report.run_files import RunFiles
+from avemo.report.writers import Table
+
+
+def run_tables(run: RunFiles) -> list[Table]:
+    """Those of `avemo.study.layout.TABLES`; by intensity and of learning curves where the run has them."""
+    task = run.labels.task
+    always = [
+        make.main_table(run.scores, run.tests, run.order, task, run.notes),
+        make.tests_table(run.tests, run.order, task, run.notes),
+        make.missing_modality_table(run.scores, run.order, task, run.notes),
+        make.per_class_table(run.predictions, run.scores, run.order, task, run.notes),
+        speakers_table(run.speakers, run.order, task, run.notes),
+        make.costs_table(run.costs, run.order, run.notes),
+        make.clip_status_table(run.clips, run.notes),
+        make.failed_clips_table(run.clips, run.notes),
+        summary_table(run.quality, run.notes),
+        worst_table(run.quality, run.notes),
+        make.plain_table("labels_counts", "Labels", "Clips by label.", run.labels.counts(), run.notes),
+        make.plain_table(
+            "splits_balance", "Splits", "Groups and clips of each side.", _balance(run), run.notes
+        ),
+    ]
+    levels = run.intensities
+    return [
+        *always,
+        *([intensity_table(levels, run.order, task, run.notes)] if levels["intensity"].nunique() > 1 else []),
+        *([learning_curve_table(run.curve, run.order, task, run.notes)] if len(run.curve) else []),
+    ]
+
+
+def _balance(run: RunFiles) -> pd.DataFrame:
+    return balance(load_splits(run.layout.splits), run.labels.given, run.labels.groups)

@@ -1,0 +1,73 @@
+"""One system trained on one split: from its checked settings to what is kept of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avemo.base.contracts import digest
+from avemo.dataset.labels import Labels
+from avemo.dataset.loading import ClipData
+from avemo.dataset.splits import Split
+from avemo.models import build_model
+from avemo.training.inference import Data
+from avemo.training.loop import Progress, TrainingResult, train
+from avemo.training.recipe import TrainingConfig
+from avemo.training.record import run_record
+from avemo.training.seeding import build_seeded
+from avemo.training.shares import train_share
+from avemo.training.witness import Witness
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the trainings of one system have in common.
+
+    ``part`` is all they depend on beside the data: ``model``, its ``config``, ``training``.
+    ``inputs`` are the fingerprints of the features by modality.
+    """
+
+    run: str
+    system: str
+    part: dict[str, Any]
+    config: TrainingConfig
+    known: Labels
+    inputs: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training's result, the ``meta`` by which the system is built again, and the record of what made it."""
+
+    result: TrainingResult
+    meta: dict[str, Any]
+    record: dict[str, Any]
+
+
+def train_on(job: Job, data: ClipData, split: Split, read: Data, resume: Path, progress: Progress) -> Trained:
+    """Train a fresh system, or go on from the checkpoint in ``resume``.
+
+    ``read`` gives the batches: ``data``, or what looks on. Raises `AvemoError` as `train` does.
+    """
+    started, config, task = time.time(), job.config, job.known.task
+    train_ids, left_train = data.usable(train_share(split, config.train_share))
+    dev_ids, left_dev = data.usable(split.dev)
+    dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(task.names)}
+    model = build_seeded(
+        lambda: build_model(job.part["model"], **dims, **job.part["config"]), config.seed, split.name
+    )
+    model.initialise()
+    sides, seen = Split(split.name, tuple(train_ids), tuple(dev_ids), ()), Witness(read)
+    run_id = f"{job.system}-{digest([job.part, job.inputs, job.known.targets])}"
+    result = train(model, seen, sides, config, task, run_id=run_id, folder=resume, progress=progress)
+    place = {"run": job.run, "system": job.system, "split": split.name, "best_epoch": result.best_epoch}
+    meta = place | {key: job.part[key] for key in ("model", "config")}
+    meta |= {"dims": dims, "task": task.kind, "outputs": list(task.names)}
+    meta |= {"normalisers": {key: each.to_dict() for key, each in data.normalisers.items()}}
+    meta |= {"inputs": job.inputs, "batch_size": config.batch_size}
+    record = place | run_record(job.part, seed=config.seed, inputs=job.inputs, started=started)
+    record |= {"parameters": sum(weights.numel() for weights in model.parameters())}
+    record |= {"left_out": left_train | left_dev, "read": seen.account()}
+    return Trained(result, meta, record)
