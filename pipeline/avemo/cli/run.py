@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -15,12 +15,15 @@ from avemo.cli.options import DEFAULT_CONFIG, SNAKEFILE, ConfigFile
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from avemo.progress.session import Session
     from avemo.progress.status import Progress
     from avemo.study.study import Study
 
 LOG = Path(".avemo/run.log")
 LOOK_S = 10.0
 """Seconds between two looks at a run, more where a look takes long."""
+STOP_S = 14.0
+"""A run told to stop has ended by then; no look is begun that might take longer."""
 LAST_LINES = 20
 LINE_LENGTH = 300
 
@@ -50,15 +53,31 @@ def run(
 
     Example: avemo run --configfile mine.yaml -- --profile profiles/slurm
     """
+    from avemo.progress.session import Session, Stopped
     from avemo.study.study import read_study
 
     study = read_study(config)
     LOG.parent.mkdir(parents=True, exist_ok=True)
     where = ("--snakefile", str(SNAKEFILE), "--configfile", str(config))
     command = [sys.executable, "-m", "snakemake", *(arguments or []), *where]
-    with LOG.open("w") as log:
-        code = _watched(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT), study)
-    if code and not any(row.failed for rows in _look(study).values() for row in rows):
+    look = Look(study)
+    # What a stopped run has left half made is made again.
+    with LOG.open("w") as log, Session([*command, "--rerun-incomplete"], log) as session:
+        try:
+            code = _watched(session, look)
+        except Stopped:
+            typer.echo(f"{session.asked[0].name}: stopping; once more kills the jobs under way", err=True)
+            begin = time.monotonic()
+            tidy = session.stop()
+            if time.monotonic() - begin + look.took_s < STOP_S:
+                _tell_what_is_kept(look())
+            if not tidy:
+                unlock = shlex.join([*command, "--unlock"])
+                typer.echo(f"Snakemake had to be killed; take its lock away: {unlock}", err=True)
+            typer.echo("Clips of shards under way, and trainings up to their last whole epoch, are kept.")
+            typer.echo("The same command goes on from there.")
+            raise typer.Exit(128 + session.asked[0]) from None
+    if code and not any(row.failed for rows in look().values() for row in rows):
         # No job is to blame, so Snakemake itself has something to say.
         for said in LOG.read_text(errors="replace").splitlines()[-LAST_LINES:]:
             typer.echo(said[:LINE_LENGTH], err=True)
@@ -68,32 +87,59 @@ def run(
     raise typer.Exit(code)
 
 
-def _watched(process: subprocess.Popen[bytes], study: Study) -> int:
-    """Show progress until the process ends; its exit code. Ctrl-C reaches it by itself, and it needs time to stop."""
+class Look:
+    """The progress of each run of a study, by name; ``took_s`` is how long the last look took."""
+
+    def __init__(self, study: Study):
+        self.study, self.took_s = study, 0.0
+
+    def __call__(self) -> dict[str, list[Progress]]:
+        from avemo.progress.status import status
+
+        begin = time.monotonic()
+        found = {name: status(self.study, name) for name in self.study.runs}
+        self.took_s = time.monotonic() - begin
+        return found
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait for the next look."""
+        return max(LOOK_S, 5 * self.took_s)
+
+
+def _tell_what_is_kept(found: dict[str, list[Progress]]) -> None:
+    from avemo.progress.view import line
+
+    for name, rows in found.items():
+        for row in rows:
+            if row.clips_done or row.done:
+                typer.echo(f"kept of {name}: {line(row)}")
+
+
+def _watched(session: Session, look: Look) -> int:
+    """Show progress until Snakemake ends; its exit code."""
     from rich.console import Console
     from rich.live import Live
 
     console = Console()
     if not console.is_terminal:
-        return _told(process, study)
+        return _told(session, look)
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            begin = time.monotonic()
-            live.update(_tables(_look(study)), refresh=True)
-            if (code := _wait(process, max(LOOK_S, 5 * (time.monotonic() - begin)))) is not None:
-                live.update(_tables(_look(study)), refresh=True)
+            live.update(_tables(look()), refresh=True)
+            if (code := session.wait(look.pause_s)) is not None:
+                live.update(_tables(look()), refresh=True)
                 return code
 
 
-def _told(process: subprocess.Popen[bytes], study: Study) -> int:
+def _told(session: Session, look: Look) -> int:
     """As `_watched`, in plain lines: a stage's line again where its jobs have changed."""
     from avemo.progress.view import changed, failures, line
 
     before: dict[str, list[Progress]] = {}
     code = None
     while True:
-        begin = time.monotonic()
-        now = _look(study)
+        now = look()
         for name, rows in now.items():
             for row in changed(rows, before.get(name, [])):
                 typer.echo(f"{time.strftime('%H:%M:%S')} {name}: {line(row)}")
@@ -103,13 +149,7 @@ def _told(process: subprocess.Popen[bytes], study: Study) -> int:
                 for end in failures(rows):
                     typer.echo(end)
             return code
-        code = _wait(process, max(LOOK_S, 5 * (time.monotonic() - begin)))
-
-
-def _look(study: Study) -> dict[str, list[Progress]]:
-    from avemo.progress.status import status
-
-    return {name: status(study, name) for name in study.runs}
+        code = session.wait(look.pause_s)
 
 
 def _tables(found: dict[str, list[Progress]]) -> RenderableType:
@@ -118,15 +158,3 @@ def _tables(found: dict[str, list[Progress]]) -> RenderableType:
     from avemo.progress.view import table
 
     return Group(*(table(f"{name} at {time.strftime('%H:%M:%S')}", rows) for name, rows in found.items()))
-
-
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
-    """The process' exit code; None if it still runs after so long."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            return process.wait(max(0.0, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            return None
-        except KeyboardInterrupt:
-            continue
