@@ -144,8 +144,8 @@ def test_the_cached_resolution_is_the_same_and_is_made_once(demo, tmp_path):
     first = resolve_cached(demo, tmp_path)
     (cached,) = tmp_path.iterdir()
     assert first == resolve_study(demo)
-    assert first == Study(**json.loads(cached.read_text()))
-    cached.write_text('{"runs": {}, "paper": "from the cache"}')
+    assert first == Study(**json.loads(cached.read_text())["study"])
+    cached.write_text('{"study": {"runs": {}, "paper": "from the cache"}, "stands_on": []}')
     assert resolve_cached(demo, tmp_path) == Study({}, "from the cache")
     assert resolve_cached(demo | {"run": "other"}, tmp_path).run()["run"] == "other"
 

@@ -56,8 +56,7 @@ def _corpus(name: str, root: Path | None, labels: str) -> Any:
     from avemo.study.config import parse
 
     found = CORPORA.load(name)
-    place = next(field for field in ("root", "csv") if field in found.Config.model_fields)
-    given = {} if root is None else {place: root}
+    given = {} if root is None else {found.place: root}
     return found(
         parse(found.Config, given, "corpus.config"), parse(found.Labels, as_mapping(labels), "corpus.labels")
     )

@@ -1,9 +1,10 @@
-"""Corpora: one file and one line here each."""
+"""Corpora: one file and one line here each; or of another package (`avemo.base.registry`)."""
 
 from avemo.base.registry import Registry
 
 CORPORA = Registry(
     "corpus",
+    base="avemo.corpora.base:Corpus",
     cmu_mosei="avemo.corpora.cmu_mosei:CmuMosei",
     crema_d="avemo.corpora.crema_d:CremaD",
     demo="avemo.synthetic.demo_corpus:Demo",

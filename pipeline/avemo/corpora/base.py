@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from avemo.base.component import Component
 from avemo.base.contracts import Clip, ComponentConfig
 
 MARKER = "SYNTHETIC.txt"
@@ -31,13 +32,20 @@ class Label:
     """How strongly the emotion was to be shown, or was seen, where the corpus has such levels."""
 
 
-class Corpus(ABC):
+class Corpus(Component, ABC):
     """One corpus, made from its ``Config`` (where it lies) and ``Labels`` (the label rule)."""
 
     name: ClassVar[str]
-    version: ClassVar[int]
-    Config: ClassVar[type[ComponentConfig]]
+    """Its folder in the cache, unless a config gives another id."""
+    place: ClassVar[str] = "root"
+    """The field of ``Config`` that says where the corpus lies: a folder, or a file in it."""
     Labels: ClassVar[type[ComponentConfig]]
+
+    @classmethod
+    def complaints(cls) -> Iterator[str]:
+        yield from super().complaints()
+        if cls.place not in cls.Config.model_fields:
+            yield f"expected a field {cls.place!r} of Config, as the class variable 'place' says; found none"
 
     def __init__(self, config: ComponentConfig, labels: ComponentConfig):
         self.config, self.label_rule = config, labels
@@ -45,7 +53,7 @@ class Corpus(ABC):
     @property
     def root(self) -> Path:
         """The corpus' folder."""
-        return Path(self.config.root)  # type: ignore[attr-defined]
+        return Path(getattr(self.config, self.place))
 
     @property
     def synthetic(self) -> bool:

@@ -36,6 +36,7 @@ class TableCorpus(Corpus):
 
     name = "table"
     version = 1
+    place = "csv"
 
     class Config(ComponentConfig):
         """Which table."""

@@ -1,9 +1,10 @@
-"""Extractors: one file and one line here each."""
+"""Extractors: one file and one line here each; or of another package (`avemo.base.registry`)."""
 
 from avemo.base.registry import Registry
 
 EXTRACTORS = Registry(
     "extractor",
+    base="avemo.features.base:Extractor",
     compare_lld="avemo.features.opensmile_lld:CompareLLD",
     compare_2016="avemo.features.opensmile_sets:Compare2016",
     egemaps="avemo.features.opensmile_sets:EGeMAPS",

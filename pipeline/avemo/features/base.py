@@ -13,19 +13,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from avemo.base.component import Component
 from avemo.base.contracts import ComponentConfig, FeatureSequence, digest
 from avemo.faces.crop import CropPolicy
 from avemo.media.decoding import resampler
 
 
-class Extractor(ABC):
-    """Common part. ``version`` is raised by hand whenever the numbers change."""
+class Extractor(Component, ABC):
+    """Common part."""
 
     name: ClassVar[str]
-    version: ClassVar[int]
+    """Its folders in the cache begin with it."""
     modality: ClassVar[str]
     dim: ClassVar[int]
-    Config: ClassVar[type[ComponentConfig]]
+    """Features of a frame."""
 
     def provenance(self) -> dict[str, Any]:
         """What the numbers come from besides config: weight hashes, library versions.
@@ -41,7 +42,7 @@ class Extractor(ABC):
 
     def key_part(self) -> str:
         """This extractor's part of an item's key (`avemo.base.keys`)."""
-        return digest([self.name, self.version, self.config.numbers(), self.provenance()])
+        return digest([self.name, self.release(), self.config.numbers(), self.provenance()])
 
     def __init__(self, config: ComponentConfig):
         self.config = config

@@ -132,7 +132,7 @@ class HashCache:
 def fingerprint(corpus: Corpus, hashes: HashCache) -> str:
     """A cheap digest of what the corpus' `clips` would read: names, sizes, and since when they hold what they hold."""
     listed = hashes.listing(corpus.watched_files())
-    return digest([corpus.name, corpus.version, corpus.config.numbers(), listed])
+    return digest([corpus.name, corpus.release(), corpus.config.numbers(), listed])
 
 
 def is_media(path: str | Path) -> bool:

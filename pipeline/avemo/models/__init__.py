@@ -1,4 +1,4 @@
-"""Systems: one file and one line here each."""
+"""Systems: one file and one line here each; or of another package (`avemo.base.registry`)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 MODELS = Registry(
     "model",
+    base="avemo.models.base:System",
     auxformer="avemo.models.auxformer:AuxFormer",
     auxformer_unimodal="avemo.models.auxformer_unimodal:UnimodalAuxFormer",
     av_ladder="avemo.models.av_ladder:AVLadder",

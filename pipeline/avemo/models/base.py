@@ -14,6 +14,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
+from avemo.base.component import Component
 from avemo.base.contracts import AvemoError, ComponentConfig
 from avemo.dataset.batch import Batch
 
@@ -61,7 +62,7 @@ class Outputs:
     representations: dict[str, Tensor] = field(default_factory=dict)
 
 
-class System(nn.Module):
+class System(Component, nn.Module):
     """Base of every system.
 
     A system trained by ``joint`` needs `forward` alone. One whose heads are trained
@@ -69,8 +70,6 @@ class System(nn.Module):
     of them in `forward_only`.
     """
 
-    version: ClassVar[int] = 1
-    Config: ClassVar[type[ComponentConfig]]
     procedures: ClassVar[tuple[str, ...]] = ("joint",)
     """Training procedures (`avemo.training.STEPS`) that fit this system."""
 

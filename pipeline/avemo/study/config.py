@@ -32,7 +32,7 @@ class CorpusSection(ComponentConfig):
 
     name: str
     id: str = Field("", pattern=r"^[A-Za-z0-9_-]*$")
-    """Folder under ``cache``; default: the name. Two corpora of one kind need two ids."""
+    """Folder under ``cache``; default: the corpus' own name. Two corpora of one kind need two ids."""
     shards: int = Field(32, ge=1, le=4096)
     config: dict[str, Any] = {}
     labels: dict[str, Any] = {}
@@ -186,10 +186,10 @@ def resolve(raw: dict[str, Any]) -> dict[str, Any]:
     resolved["speed"] = {"splits_per_job": resolved.pop("splits_per_job")}
     corpus = CORPORA.load(run.corpus.name)
     resolved["corpus"] |= {
-        "id": run.corpus.id or run.corpus.name,
+        "id": run.corpus.id or corpus.name,
         **_fields(corpus.Config, run.corpus.config, "corpus.config"),
         "labels": _fields(corpus.Labels, run.corpus.labels, "corpus.labels")["config"],
-        "version": corpus.version,
+        "version": corpus.release(),
     }
     resolved["corpus"]["synthetic"] = corpus_of(resolved).synthetic
     faces = _fields(FaceTracker.Config, run.faces, "faces") | {"version": FaceTracker.version}
@@ -218,14 +218,14 @@ def _resolve_feature(
             f"found {feature['extractor']!r}, which is {extractor.modality}"
         )
     feature |= _fields(extractor.Config, feature["config"], f"features.{modality}.config")
-    feature["version"] = extractor.version
+    feature["version"] = extractor.release()
     upstream = []
     if modality == "visual":
         upstream = [resolved["faces"]["id"]]
         if crops.cache == "jpeg":
             resolved["crops"] = _resolve_crops(extractor, feature, crops.quality, *upstream)
             upstream = [resolved["crops"]["id"]]
-    feature["id"] = _variant(feature["extractor"], feature, *upstream, *weights_of(feature))
+    feature["id"] = _variant(extractor.name, feature, *upstream, *weights_of(feature))
 
 
 def _resolve_crops(extractor: Any, feature: dict[str, Any], quality: int, faces: str) -> dict[str, Any]:
@@ -255,7 +255,7 @@ def _resolve_system(name: str, system: dict[str, Any], shared: dict[str, Any]) -
         "config": _fields(model.Config, system["config"], f"{where}.config")["config"],
         "training": training["config"],
         "speed": training["speed"],
-        "version": model.version,
+        "version": model.release(),
     }
 
 
@@ -273,13 +273,12 @@ def _variant(name: str, component: dict[str, Any], *upstream: str) -> str:
     return f"{name}-{digest([component['version'], component['config'], *upstream])[:8]}"
 
 
-def weights_named(raw: dict[str, Any]) -> list[str]:
-    """What the weights are that a run's unchecked config names."""
-    features = raw.get("features")
-    sections = features.values() if isinstance(features, dict) else ()
-    configs = [section.get("config") for section in sections if isinstance(section, dict)]
-    named = [config.get("weights") for config in configs if isinstance(config, dict)]
-    return [quick_identity(weights) for weights in named if isinstance(weights, str)]
+def foreign_sources(resolved: dict[str, Any]) -> list[Path]:
+    """Where the sources lie of a run's components that come from other packages."""
+    named = [CORPORA.foreign_sources(resolved["corpus"]["name"])]
+    named += [EXTRACTORS.foreign_sources(section["extractor"]) for section in resolved["features"].values()]
+    named += [MODELS.foreign_sources(section["model"]) for section in resolved["systems"].values()]
+    return [path for paths in named for path in paths]
 
 
 def corpus_of(resolved: dict[str, Any]) -> Corpus:

@@ -22,6 +22,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,10 +40,11 @@ from avemo.study.config import (
     corpus_of,
     corpus_part,
     feature_part,
+    foreign_sources,
     read_config,
     report_part,
     resolve,
-    weights_named,
+    weights_of,
 )
 from avemo.study.layout import Layout
 
@@ -291,20 +293,32 @@ def _shared(run: dict[str, Any]) -> dict[str, Any]:
 def resolve_cached(raw: dict[str, Any], folder: Path = Path(".avemo")) -> Study:
     """`resolve_study`, remembered by content of config and package, so that a workflow parses without torch."""
     # As text, because a digest sorts keys, and the order of systems means something.
-    weights = [weights_named(run) for run in expand(raw).values()]
-    path = folder / f"config-{digest([json.dumps(raw), source_digest(), weights])}.json"
+    path = folder / f"config-{digest([json.dumps(raw), source_digest()])}.json"
     if path.is_file():
-        return _marked(Study(**json.loads(path.read_text())))
+        kept = json.loads(path.read_text())
+        study = Study(**kept["study"])
+        with suppress(AvemoError):
+            if kept["stands_on"] == _stands_on(study):
+                return _marked(study)
     done = subprocess.run(
         [sys.executable, "-m", "avemo.study.study"], input=json.dumps(raw), capture_output=True, text=True
     )
     if done.returncode != 0:
         kind = ConfigError if done.returncode == ConfigError.exit_code else AvemoError
         raise kind(done.stderr.strip())
+    found = json.loads(done.stdout)
+    study = Study(**found)
     folder.mkdir(parents=True, exist_ok=True)
     with aside(path) as temporary:
-        temporary.write_text(done.stdout)
-    return _marked(Study(**json.loads(done.stdout)))
+        temporary.write_text(json.dumps({"study": found, "stands_on": _stands_on(study)}))
+    return _marked(study)
+
+
+def _stands_on(study: Study) -> list[str]:
+    """What a study's weights are, and what other packages' components it names: both may change under one config."""
+    runs = study.runs.values()
+    weights = [one for run in runs for section in run["features"].values() for one in weights_of(section)]
+    return [*weights, *(source_digest(path) for run in runs for path in foreign_sources(run))]
 
 
 def _marked(study: Study) -> Study:
@@ -315,11 +329,10 @@ def _marked(study: Study) -> Study:
     return study
 
 
-def source_digest() -> str:
-    """A hash of the package's source files."""
-    root = Path(__file__).parents[1]
+def source_digest(root: Path = Path(__file__).parents[1]) -> str:
+    """A hash of the source files of a package's folder, or of a module's one file; by default of this package's."""
     hasher = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
         hasher.update(str(path.relative_to(root)).encode())
         hasher.update(path.read_bytes())
     return hasher.hexdigest()

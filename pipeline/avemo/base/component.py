@@ -1,0 +1,79 @@
+"""What a config can name: classes that declare what the house would otherwise have to guess.
+
+They come from this package or from another; `avemo.base.registry` finds them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import entry_points, packages_distributions, version
+from typing import Any, ClassVar
+
+from avemo.base.contracts import ComponentConfig
+
+PACKAGE = "avemo"
+GROUPS = {"corpus": "avemo.corpora", "extractor": "avemo.extractors", "model": "avemo.models"}
+"""Groups of entry points by which installed packages offer components."""
+NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
+
+
+class Component:
+    """Base of corpora, extractors and systems. A class variable without a value must be given one."""
+
+    version: ClassVar[int]
+    """Raised by hand whenever the numbers change."""
+    Config: ClassVar[type[ComponentConfig]]
+    tiny: ClassVar[Mapping[str, Any]] = {}
+    """Fields of a `Config` that a test can afford."""
+
+    @classmethod
+    def release(cls) -> int | str:
+        """What enters keys: ``version``, and of another package's component who made it."""
+        maker = maker_of(cls.__module__)
+        return f"{cls.version} of {maker}" if maker else cls.version
+
+    @classmethod
+    def complaints(cls) -> Iterator[str]:
+        """What is wrong with the class itself, as ``expected ..., found ...``."""
+        for variable in _undeclared(cls):
+            yield f"expected the class variable {variable!r}, found none"
+        for method in dir(cls):
+            if getattr(getattr(cls, method, None), "__isabstractmethod__", False):
+                yield f"expected {method!r} to be written, found only its declaration"
+        name, number = getattr(cls, "name", None), getattr(cls, "version", None)
+        config: Any = getattr(cls, "Config", None)
+        if name is not None and not (isinstance(name, str) and re.fullmatch(NAME, name)):
+            yield f"expected a name of letters, digits, _ and -, as it is part of folder names, found {name!r}"
+        if number is not None and (type(number) is not int or number < 1):
+            yield f"expected a version that is a whole number from 1 on, found {number!r}"
+        if config is not None and not (isinstance(config, type) and issubclass(config, ComponentConfig)):
+            yield f"expected a Config derived from avemo.base.contracts.ComponentConfig, found {config!r}"
+        elif config is not None and set(cls.tiny) - set(config.model_fields):
+            yield f"expected tiny to hold fields of Config, found {', '.join(cls.tiny)}"
+
+
+def _undeclared(cls: type) -> Iterator[str]:
+    """Class variables that a base of ``cls`` announces and none gives a value."""
+    for base in cls.__mro__:
+        for variable, kind in vars(base).get("__annotations__", {}).items():
+            if "ClassVar[" in str(kind) and not hasattr(cls, variable):
+                yield variable
+
+
+@cache
+def maker_of(module: str) -> str | None:
+    """Name and version of the distribution that a module belongs to, or its top package alone if none is installed.
+
+    None for this package's own modules.
+    """
+    top = module.split(".")[0]
+    if top == PACKAGE:
+        return None
+    for group in GROUPS.values():
+        for entry in entry_points(group=group):
+            if entry.module.split(".")[0] == top and entry.dist:
+                return f"{entry.dist.name} {entry.dist.version}"
+    names = packages_distributions().get(top)
+    return f"{names[0]} {version(names[0])}" if names else top
