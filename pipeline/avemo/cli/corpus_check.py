@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from avemo.cli.options import Counter, Run, as_mapping
+from avemo.cli.options import DEFAULT_CONFIG, ConfigFile, Counter, Run, as_mapping
 
 SHOWN = 12
 """Problems printed; --json has them all."""
@@ -21,7 +21,7 @@ def check(
     name: Annotated[str, typer.Argument(help="A corpus; without it, the one of --config.")] = "",
     root: Annotated[Path | None, typer.Option(help="Its folder (of `table`: the CSV file).")] = None,
     labels: Annotated[str, typer.Option(help="JSON of the label rule.")] = "{}",
-    config: Annotated[Path, typer.Option("--config", help="A run's YAML.")] = Path("config/config.yaml"),
+    config: ConfigFile = DEFAULT_CONFIG,
     run: Run = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from avemo.base.project import carried
+
 
 def register(app: typer.Typer) -> None:
     app.command()(doctor)
@@ -18,7 +20,9 @@ def doctor(
     slurm: Annotated[
         bool, typer.Option("--slurm", help="Check the Slurm cluster that a profile names.")
     ] = False,
-    profile: Annotated[Path, typer.Option(help="The profile.")] = Path("profiles/slurm/profile.yaml"),
+    profile: Annotated[Path, typer.Option(callback=carried, help="The cluster's Snakemake profile.")] = Path(
+        "profiles/slurm"
+    ),
     folder: Annotated[Path, typer.Option(help="Where caches and results will lie.")] = Path("."),
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -30,7 +34,8 @@ def doctor(
     from avemo.machine.doctor import slurm as cluster
     from avemo.study.config import read_config
 
-    checks = cluster(profile_partitions(read_config(profile)), folder) if slurm else machine(folder)
+    file = profile / "profile.yaml" if profile.is_dir() else profile
+    checks = cluster(profile_partitions(read_config(file)), folder) if slurm else machine(folder)
     found = []
     for check in checks:
         found.append(check)

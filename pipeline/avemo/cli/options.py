@@ -13,10 +13,25 @@ from typing import Annotated, Any
 import typer
 
 from avemo.base.atomic import aside
-from avemo.base.project import PROJECT
+from avemo.base.project import PROJECT, carried
 
-ConfigFile = Annotated[Path, typer.Option("--configfile", "--config", help="A run's YAML.")]
+ConfigFile = Annotated[
+    Path,
+    typer.Option(
+        "--configfile",
+        "--config",
+        callback=carried,
+        help="A run's YAML; config/... also names one that avemo carries.",
+    ),
+]
 DEFAULT_CONFIG = Path("config/config.yaml")
+Profile = Annotated[
+    Path | None,
+    typer.Option(
+        callback=lambda profile: profile and carried(profile),
+        help="A Snakemake profile; profiles/default, profiles/gpu and profiles/slurm are carried by avemo.",
+    ),
+]
 SNAKEFILE = PROJECT / "Snakefile"
 Cfg = Annotated[str, typer.Option("--cfg", help="JSON, or a JSON file; see `avemo config show --part`.")]
 Speed = Annotated[

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avemo.cli.options import DEFAULT_CONFIG, SNAKEFILE, ConfigFile, Run, write_aside
+from avemo.cli.options import DEFAULT_CONFIG, SNAKEFILE, ConfigFile, Profile, Run, write_aside
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def plan(
     targets: Annotated[list[str] | None, typer.Argument(help="Rules or files; default the report.")] = None,
     config: ConfigFile = DEFAULT_CONFIG,
-    profile: Annotated[str, typer.Option(help="A Snakemake profile.")] = "",
+    profile: Profile = None,
     snakefile: Annotated[Path, typer.Option(help="The workflow.")] = SNAKEFILE,
     as_json: Json = False,
     svg: Picture = None,
@@ -47,7 +47,9 @@ def plan(
 
     study = read_study(config)
     where = ["--snakefile", str(snakefile), "--configfile", str(config)]
-    jobs = dry_run([*(targets or []), *where, *(["--profile", profile] if profile else ["--cores", "1"])])
+    jobs = dry_run(
+        [*(targets or []), *where, *(["--profile", str(profile)] if profile else ["--cores", "1"])]
+    )
     stages = make_plan(study, jobs)
     if as_json:
         typer.echo(json.dumps({"open": is_open(jobs), "stages": [asdict(s) for s in stages]}, indent=1))

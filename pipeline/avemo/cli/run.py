@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avemo.cli.options import DEFAULT_CONFIG, SNAKEFILE, ConfigFile
+from avemo.cli.options import DEFAULT_CONFIG, SNAKEFILE, ConfigFile, Profile
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -48,17 +48,19 @@ def run(
         list[str] | None, typer.Argument(help="Targets and options for Snakemake, after `--`.")
     ] = None,
     config: ConfigFile = DEFAULT_CONFIG,
+    profile: Profile = None,
 ) -> None:
     """Run the workflow and show each stage's progress; all that Snakemake says goes to .avemo/run.log.
 
-    Example: avemo run --configfile mine.yaml -- --profile profiles/slurm
+    Example: avemo run --configfile mine.yaml --profile profiles/slurm -- tables
     """
     from avemo.progress.session import Session, Stopped
     from avemo.study.study import read_study
 
     study = read_study(config)
     LOG.parent.mkdir(parents=True, exist_ok=True)
-    where = ("--snakefile", str(SNAKEFILE), "--configfile", str(config))
+    where = ["--snakefile", str(SNAKEFILE), "--configfile", str(config)]
+    where += ["--profile", str(profile)] if profile else []
     command = [sys.executable, "-m", "snakemake", *(arguments or []), *where]
     look = Look(study)
     # What a stopped run has left half made is made again.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from avemo.cli.options import Run
+from avemo.cli.options import DEFAULT_CONFIG, ConfigFile, Run
 
 config_app = typer.Typer(help="A run's configuration.", no_args_is_help=True)
-ConfigFile = Annotated[Path, typer.Option("--config", help="A run's YAML.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 @config_app.command()
 def show(
-    config: ConfigFile = Path("config/config.yaml"),
+    config: ConfigFile = DEFAULT_CONFIG,
     part: Annotated[
         str, typer.Option(help="all, corpus, labels, faces, crops, audio, visual, or a system's name.")
     ] = "all",
