@@ -95,8 +95,9 @@ def _priced(row: Progress, cost: Cost) -> Progress:
 
 def _row(stage: str, of: str, outputs: Sequence[Path], jobs: Mapping[str, Job]) -> Progress:
     missing = [path for path in outputs if not path.is_file()]
-    running = {jobs[str(path)] for path in outputs if str(path) in jobs and jobs[str(path)].is_running}
-    failed = {jobs[str(path)]: None for path in missing if str(path) in jobs and jobs[str(path)].failed}
+    # A job that has several outputs is one job; with all of them there it only has to end.
+    found = dict.fromkeys(jobs[str(path)] for path in missing if str(path) in jobs)
+    running, failed = [job for job in found if job.is_running], [job for job in found if job.failed]
     counts = (len(outputs), len(outputs) - len(missing), len(running), len(failed))
     ends = {log: last_lines(Path(log)) for job in failed for log in job.log[:1]}
     return Progress(stage, of, *counts, ends)
