@@ -1,7 +1,10 @@
 # From raw clips to significance tables. `snakemake -n` says what would run, and why.
 from snakemake.utils import min_version
 
+from avemo.progress.journal import watch
+
 min_version("9.27")
+watch(workflow)
 
 if not workflow.overwrite_configfiles:
 

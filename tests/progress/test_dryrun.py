@@ -1,6 +1,5 @@
 """Snakemake's own dry run and records, read through a workflow of one rule."""
 
-import json
 import subprocess
 import sys
 
@@ -8,12 +7,11 @@ import pytest
 
 from avemo.base.contracts import AvemoError
 from avemo.progress.dryrun import dry_run
-from avemo.progress.reasons import reasons, recorded_command
 
 SNAKEFILE = """
 import json
-import subprocess
-import sys
+from avemo.progress.journal import watch
+watch(workflow)
 rule train:
     output: "out/{{system}}.txt"
     params: cfg=json.dumps({cfg})
@@ -30,20 +28,21 @@ def test_a_changed_setting_is_named_with_both_values(tmp_path, monkeypatch):
     arguments = ["out/mult.txt", "--snakefile", str(snakefile), "--cores", "1"]
     (job,) = dry_run(arguments)
     assert (job.rule, job.wildcards, job.resources["gpu"]) == ("train", {"system": "mult"}, 1)
-    assert reasons(job) == ["not made yet"]
+    assert job.why == ["not made yet"]
 
     run_for_real(arguments)
     assert dry_run(arguments) == []
-    assert json.dumps(before) in recorded_command("out/mult.txt")
 
     snakefile.write_text(SNAKEFILE.format(cfg=before | {"training": {"lr": 0.2, "betas": [0.9, 0.99]}}))
     (job,) = dry_run(arguments)
-    assert reasons(job) == ["training.lr: 0.1 → 0.2"]
+    assert job.why == ["training.lr: 0.1 → 0.2"]
+    (job,) = dry_run([*arguments, "--force"])
+    assert job.why == ["asked for by force"]
 
     (tmp_path / "out" / "mult.txt").unlink()
     snakefile.write_text(SNAKEFILE.format(cfg=before))
     (job,) = dry_run(arguments)
-    assert reasons(job) == ["its output was deleted"]
+    assert job.why == ["its output was deleted"]
 
 
 def run_for_real(arguments):

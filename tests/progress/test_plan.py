@@ -1,17 +1,16 @@
 """Plans from hand-made jobs, stores and benchmarks; expected hours by hand."""
 
-import json
-from base64 import urlsafe_b64encode
+from dataclasses import replace
 
 import pytest
 
-from avemo.base.keys import shard_of
+from avemo.base.keys import item_key, shard_of
 from avemo.cache.shard_writer import write_shard
-from avemo.index.clip_table import Row, write_table
+from avemo.index.clip_table import Row, read_table, write_table
 from avemo.progress.costs import component_cost, cost_of
-from avemo.progress.dryrun import Job
+from avemo.progress.dryrun import PlannedJob
 from avemo.progress.plan import is_open, make_plan
-from avemo.progress.reasons import differences, reasons
+from avemo.progress.shard_records import Counts, Keys, write_record
 from avemo.study.study import Study
 from cache_factory import ids, item_of
 
@@ -43,17 +42,24 @@ def benchmark(path, seconds, cpu):
     path.write_text(HEADER + f"{seconds}\t0:00:00\t1\t1\t1\t1\t1\t1\t1\t{cpu}\n")
 
 
-def shard_job(layout, component="lld-new", reason="Missing output files: x"):
+def computed(layout, component, shard, computed, reused=0):
+    counts = Counts(computed + reused, computed, reused, 0, seconds=50.0)
+    write_record(layout.store(component, shard), counts)
+
+
+def shard_job(layout, component="lld-new"):
     wildcards = {"corpus": "c", "component": component, "shard": "0001"}
-    command = "avemo extract --cfg '" + json.dumps({"id": component, "config": {"window": 40}}) + "'"
     output = [str(layout.shard(component, 1))]
-    return Job("audio_embeddings", wildcards, output, reason, command, {"gpu": 1, "runtime": 30})
+    return PlannedJob(
+        "audio_embeddings", wildcards, output, "", {"gpu": 1, "runtime": 30}, ["its clips have changed"]
+    )
 
 
-def cached_component(layout, clips, component="lld-new"):
+def cached_component(layout, clips, component="lld-new", keys=None):
     store = layout.store(component, 1)
     store.mkdir(parents=True)
-    write_shard(store / "part-000001.h5", [item_of(clip) for clip in clips], {})
+    items = [replace(item_of(clip), key=(keys or {}).get(clip, "key")) for clip in clips]
+    write_shard(store / "part-000001.h5", items, {})
 
 
 def test_clips_in_the_store_are_not_computed_again(study):
@@ -65,36 +71,39 @@ def test_clips_in_the_store_are_not_computed_again(study):
     assert stage.basis == "no record; at most 0.5 h as requested"
 
 
+def test_a_clip_whose_media_have_changed_counts_as_not_computed(study):
+    """Media of the table are those of a `Row`; the third clip was computed from others."""
+    layout = study.layouts["r"]
+    media = {row.clip_id: row.media_key("visual") for row in read_table(layout.index)}
+    media[SHARD[2]] = "other media"
+    tracks = {clip: item_key(media[clip], "tracker") for clip in SHARD}
+    faces = {clip: item_key(media[clip], "network", [tracks[clip]]) for clip in SHARD}
+    cached_component(layout, SHARD[:3], "vgg-1", faces)
+    write_record(layout.store("vgg-1", 1), Keys("visual", "network", "faces-1"))
+    write_record(layout.store("faces-1", 1), Keys("visual", "tracker", ""))
+    (stage,) = make_plan(study, [shard_job(layout, "vgg-1")])
+    assert (stage.compute, stage.cached) == (len(SHARD) - 2, 2)
+
+
 def test_hours_are_scaled_from_the_clips_a_job_computed(study):
     layout = study.layouts["r"]
     benchmark(layout.cache_benchmarks / "lld-new" / "0000.tsv", seconds=100, cpu=360)
-    log = layout.cache_logs / "lld-new" / "0000.log"
-    log.parent.mkdir(parents=True)
-    log.write_text("lld-new: 5 of 5\n5 computed, 4 reused, 1 failed\n")
+    computed(layout, "lld-new", 0, 5, reused=4)
     (stage,) = make_plan(study, [shard_job(layout)])
     assert stage.cpu_h == pytest.approx(len(SHARD) / 5 * 360 / 3600)
     assert stage.gpu_h == pytest.approx(len(SHARD) / 5 * 100 / 3600)
     assert stage.basis == "5 clips of lld-new"
 
 
-def test_a_new_setting_is_told_against_the_component_cached_before_and_estimates_from_it_are_guesses(
-    study, tmp_path
-):
+def test_estimates_from_the_component_cached_before_are_guesses(study):
     layout = study.layouts["r"]
     old = layout.shard("lld-old", 1)
     old.parent.mkdir()
     write_shard(old, [item_of(clip) for clip in SHARD], {})
-    metadata = tmp_path / "metadata"
-    metadata.mkdir()
-    command = "avemo extract --cfg '" + json.dumps({"id": "lld-old", "config": {"window": 60}}) + "'"
-    record = metadata / urlsafe_b64encode(str(old).encode()).decode()
-    record.write_text(json.dumps({"shellcmd": command}))
     benchmark(layout.cache_benchmarks / "lld-old" / "0001.tsv", seconds=10, cpu=9)
-    log = layout.cache_logs / "lld-old" / "0001.log"
-    log.parent.mkdir(parents=True)
-    log.write_text(f"{len(SHARD)} computed, 0 reused, 0 failed\n")
-    (stage,) = make_plan(study, [shard_job(layout)], metadata)
-    assert stage.why == ["differs from lld-old: config.window: 60 → 40"]
+    computed(layout, "lld-old", 1, len(SHARD))
+    (stage,) = make_plan(study, [shard_job(layout)])
+    assert stage.why == ["its clips have changed"]
     assert stage.basis == f"guess: {len(SHARD)} clips of lld-old"
     assert stage.bytes == old.stat().st_size
 
@@ -105,7 +114,14 @@ def test_trainings_cost_what_trainings_of_the_system_cost(study):
     benchmark(layout.benchmarks / "train" / "vavl-split00.tsv", seconds=6000, cpu=6000)
     wildcards = {"run": "r", "system": "mult"}
     jobs = [
-        Job("train", wildcards | {"split": f"split0{n}"}, ["m"], "Code has changed", "", {"gpu": 1})
+        PlannedJob(
+            "train",
+            wildcards | {"split": f"split0{n}"},
+            ["m"],
+            "",
+            {"gpu": 1},
+            ["the rule's command has changed"],
+        )
         for n in "123"
     ]
     (stage,) = make_plan(study, jobs)
@@ -123,24 +139,10 @@ def test_a_job_too_short_to_be_sampled_counts_its_wall_time(tmp_path):
 def test_jobs_that_computed_nothing_tell_nothing_of_cost(study):
     layout = study.layouts["r"]
     benchmark(layout.cache_benchmarks / "lld" / "0000.tsv", seconds=100, cpu=360)
-    log = layout.cache_logs / "lld" / "0000.log"
-    log.parent.mkdir(parents=True)
-    log.write_text("0 computed, 9 reused, 0 failed\n")
-    assert component_cost(layout.corpus, "lld").jobs == 0
+    computed(layout, "lld", 0, 0, reused=9)
+    assert component_cost(layout, "lld").jobs == 0
 
 
 def test_a_plan_with_a_clip_table_to_make_is_open():
-    job = Job("index", {"corpus": "c"}, [], "", "", {})
-    assert is_open([job])
+    assert is_open([PlannedJob("index", {"corpus": "c"}, [], "", {}, [])])
     assert not is_open([])
-
-
-def test_settings_without_a_record_are_said_to_have_none(study, tmp_path):
-    job = shard_job(study.layouts["r"], reason="Params have changed since last execution: ...")
-    assert reasons(job, tmp_path) == ["its settings have changed (the old ones are not recorded)"]
-
-
-def test_versions_and_weights_are_settings():
-    before = "x --cfg '" + json.dumps({"version": 1, "weights": ["a"]}) + "' --out y"
-    now = "x --cfg '" + json.dumps({"version": 2, "weights": ["b"]}) + "' --out z"
-    assert differences(before, now) == ["version: 1 → 2", 'weights: ["a"] → ["b"]']

@@ -20,7 +20,7 @@ import pytest
 
 import slurm_cluster
 from avemo.cache.shard import Shard
-from avemo.progress.clips import held_clips
+from avemo.progress.clips import held_pairs
 from avemo.study.layout import Layout
 from slurm_cluster import Cluster
 from slurm_head import Head, rule_of
@@ -153,7 +153,8 @@ class Scene:
     def kept(self) -> set[str]:
         """Clips that the store holds."""
         (component,) = (self.layout.corpus / ".store").iterdir()
-        return held_clips(self.layout, component.name, 0)
+        parts = self.layout.store(component.name, 0).glob("*.h5")
+        return {clip_id for part in parts for clip_id, _ in held_pairs(part)}
 
     def begun(self) -> Counter[str]:
         """How often each clip was begun."""

@@ -54,6 +54,14 @@ def test_a_run_tells_each_stages_progress_in_few_lines_and_what_it_has_cost(fini
     assert all(costs[stage] > 0 for stage in ("faces", "audio", "visual", "train"))
 
 
+def test_every_clip_of_a_finished_run_counts_by_its_key(finished):
+    (rows,) = json.loads(finished.avemo("status", "--configfile", "config.yaml", "--json")).values()
+    clips = {row["stage"]: (row["clips_done"], row["clips"]) for row in rows if row["clips"]}
+    assert clips == dict.fromkeys(("faces", "audio", "visual"), (64, 64))
+    assert not any(row["running"] or row["failed"] for row in rows)
+    assert len(list(finished.folder.glob("cache/demo/.store/*/*/keys.json"))) == 6
+
+
 def test_the_run_ends_with_a_report_that_says_what_it_rests_on(finished):
     page = (finished.folder / "results/tiny/report.html").read_text()
     assert "synthetic corpus" in page

@@ -23,17 +23,6 @@ EXHAUSTED = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUO
 
 
 @dataclass(frozen=True)
-class Progress:
-    """After each computed clip: clips done and failed of those that were missing, and time so far."""
-
-    clip_id: str
-    done: int
-    total: int
-    failed: int
-    elapsed_s: float
-
-
-@dataclass(frozen=True)
 class Summary:
     """Clips computed now (failed ones too) and found already done; all wanted failures, by id."""
 
@@ -49,9 +38,10 @@ def fill(
     *,
     flush_s: float = 20.0,
     flush_items: int = 64,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
-    """Compute exactly the missing clips, in order of id, keeping them every ``flush_s`` seconds.
+    """Compute exactly the missing clips, in order of id, keeping them every ``flush_s`` seconds; after each, ``progress``
+    is told how many of them are done.
 
     An `AvemoError` of ``compute``, and frames that cannot be stored (NaN, say),
     are recorded as the clip's failure, unless the machine ran out of something. Any other exception, Ctrl-C and SIGTERM
@@ -59,15 +49,11 @@ def fill(
     last flush.
     """
     todo = store.missing(wanted)
-    start_s = time.monotonic()
-    failed = 0
     with _pending(store, flush_s, flush_items) as add:
         for done, clip_id in enumerate(todo, start=1):
-            item = _item(store, clip_id, wanted[clip_id], compute)
-            add(item)
-            failed += item.status is not Status.ok
+            add(_item(store, clip_id, wanted[clip_id], compute))
             if progress:
-                progress(Progress(clip_id, done, len(todo), failed, time.monotonic() - start_s))
+                progress(done, len(todo))
     return Summary(len(todo), len(wanted) - len(todo), store.failures(wanted))
 
 

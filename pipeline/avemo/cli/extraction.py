@@ -21,7 +21,7 @@ from avemo.cli.options import (
     use_threads,
     write_aside,
 )
-from avemo.cli.shard_work import fill_shard, rows_of
+from avemo.cli.shard_work import fill_shard, note_keys, rows_of
 
 if TYPE_CHECKING:
     from avemo.base.contracts import FeatureSequence
@@ -75,6 +75,7 @@ def track(
     tracker = FaceTracker(FaceTracker.Config(**part["config"], **fast))
     rows = rows_of(index, shard, shards)
     wanted = {name: item_key(row.media_key("visual"), tracker.key_part()) for name, row in rows.items()}
+    note_keys(store, "visual", tracker.key_part())
     held = partial(ShardStore, store, _info(part, shards))
     fill_shard(held, wanted, rows, lambda row: track_clip(tracker, row.clip), out, strict, wait)
 
@@ -108,6 +109,7 @@ def crops(
     wanted, compute = _face_work(
         keeper.key_part(), rows, faces, part, lambda row, track: keep_crops(keeper, row.clip, track)
     )
+    note_keys(store, "visual", keeper.key_part(), part["faces"])
     held = partial(ShardStore, store, _info(part, shards), "uint8")
     fill_shard(held, wanted, rows, compute, out, strict, wait)
 
@@ -150,6 +152,7 @@ def extract(
         else _audio_work(extractor, rows)
     )
     info = _info(part, shards) | {"provenance": extractor.provenance()}
+    note_keys(store, extractor.modality, extractor.key_part(), part.get("crops") or part.get("faces") or "")
     held = partial(ShardStore, store, info, extractor.dtype, part["compression"])
     fill_shard(held, wanted, rows, compute, out, strict, wait)
 

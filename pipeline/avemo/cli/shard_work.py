@@ -25,6 +25,13 @@ def rows_of(index: Path, shard: int, shards: int) -> dict[str, Row]:
     return {row.clip_id: row for row in shard_rows(read_table(index), shard, shards)}
 
 
+def note_keys(store: Path, modality: str, key_part: str, upstream: str = "") -> None:
+    """Say in the store what its keys are made of, so that progress can tell which of its clips still count."""
+    from avemo.progress.shard_records import Keys, write_record
+
+    write_record(store, Keys(modality, key_part, upstream))
+
+
 def fill_shard(
     store: Callable[[], ShardStore],
     wanted: Mapping[str, str],
@@ -42,6 +49,7 @@ def fill_shard(
     """
     from avemo.base.contracts import AvemoError, ClipFailure, MachineError, Status
     from avemo.cache.fill import fill
+    from avemo.progress.shard_records import Counts, write_record
 
     def compute_clip(clip_id: str) -> FeatureSequence:
         """One clip's item; raises `ClipFailure` for what is the clip's fault, `MachineError` for a file away."""
@@ -60,13 +68,17 @@ def fill_shard(
 
     with _waited_for(store, wait_s) as held:
         counter = Counter(held.info["component"])
-        summary = fill(held, wanted, compute_clip, progress=lambda p: counter(p.done, p.total))
+        begin = time.monotonic()
+        summary = fill(held, wanted, compute_clip, progress=counter)
+        seconds = time.monotonic() - begin
         for failure in summary.failed.values():
             print(f"failed: {failure}", file=sys.stderr)
         if strict and summary.failed:
             raise AvemoError(f"{len(summary.failed)} clips failed (listed above) and strict is true")
         out.parent.mkdir(parents=True, exist_ok=True)
         held.publish(wanted, out)
+        done = summary.computed, summary.reused, len(summary.failed)
+        write_record(held.folder, Counts(len(wanted), *done, seconds))
     print(f"{summary.computed} computed, {summary.reused} reused, {len(summary.failed)} failed")
 
 

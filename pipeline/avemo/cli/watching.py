@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from avemo.dataset.tasks import Task
-    from avemo.training.loop import Progress
+    from avemo.training.loop import Listener
 
 
 @contextmanager
-def watching(title: str, task: Task, tensorboard: Path | None = None) -> Iterator[Progress]:
+def watching(title: str, task: Task, tensorboard: Path | None = None) -> Iterator[Listener]:
     """Called after each epoch: a bar on a terminal, a line in a log; scalars to a folder on request."""
     with ExitStack() as stack:
         listeners = [stack.enter_context(_bar(title, task)) if sys.stderr.isatty() else Lines(task)]
@@ -51,7 +51,7 @@ def told(task: Task, row: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _bar(title: str, task: Task) -> Iterator[Progress]:
+def _bar(title: str, task: Task) -> Iterator[Listener]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -67,7 +67,7 @@ def _bar(title: str, task: Task) -> Iterator[Progress]:
 
 
 @contextmanager
-def _scalars(folder: Path) -> Iterator[Progress]:
+def _scalars(folder: Path) -> Iterator[Listener]:
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(str(folder)) as writer:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from avemo.base.contracts import AvemoError, ComponentConfig, digest, speed
 from avemo.training.checkpoint import load_checkpoint, save_checkpoint
-from avemo.training.loop import choose_device
+from avemo.training.loop import Listener, choose_device
 from avemo.training.seeding import Generators, seed_global
 from avemo.training.state import Resumable
 
@@ -70,8 +70,6 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """``(outputs (n, ...), targets (n, ...))`` to a scalar: of a mini-batch in training, of the whole dev side then."""
 Scores = Callable[[Tensor, Tensor], dict[str, float]]
 """The same arguments, on the CPU, to named numbers for the history."""
-Progress = Callable[[int, int, dict[str, Any]], None]
-"""Called after each epoch with its number, the number of epochs and its row of the history."""
 Items = Callable[[int, int, int], None]
 """Called after each mini-batch with the epoch, the items trained on in it, and their number in all."""
 
@@ -94,7 +92,7 @@ def tune(
     *,
     run_id: str,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Listener | None = None,
     items: Items | None = None,
 ) -> Tuned:
     """Tune every parameter of ``model`` that requires a gradient; keep the epoch with the lowest dev loss.

@@ -1,26 +1,26 @@
-"""What jobs have cost: Snakemake's benchmark files, and how many clips each shard job computed."""
+"""What jobs have cost: Snakemake's benchmark files, and what each shard job says that it computed."""
 
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from avemo.base.contracts import AvemoError
-
-COMPUTED = re.compile(r"^(\d+) computed, \d+ reused, \d+ failed$", re.MULTILINE)
+from avemo.progress.shard_records import Counts, read_record
+from avemo.study.layout import Layout
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Together: wall and CPU seconds of ``jobs`` jobs, and the clips they computed (0 if not shard jobs)."""
+    """Together: wall and CPU seconds of ``jobs`` jobs; the clips that shard jobs computed, and the seconds these took."""
 
     jobs: int = 0
     wall_s: float = 0.0
     cpu_s: float = 0.0
     clips: int = 0
+    clips_s: float = 0.0
 
 
 def cost_of(benchmarks: Iterable[Path]) -> Cost:
@@ -29,17 +29,17 @@ def cost_of(benchmarks: Iterable[Path]) -> Cost:
     return Cost(len(found), sum(wall for wall, _ in found), sum(cpu for _, cpu in found))
 
 
-def component_cost(corpus: Path, component: str) -> Cost:
-    """The cost of a component's shard jobs whose logs say that they computed clips."""
-    paths, clips = [], 0
-    for path in sorted((corpus / "benchmarks" / component).glob("*.tsv")):
-        log = corpus / "logs" / component / f"{path.stem}.log"
-        said = COMPUTED.findall(log.read_text(errors="replace")) if log.is_file() else []
-        if said and int(said[-1]):
+def component_cost(layout: Layout, component: str) -> Cost:
+    """The cost of a component's shard jobs that computed clips when they last ran."""
+    paths, done = [], []
+    for path in sorted((layout.cache_benchmarks / component).glob("*.tsv")):
+        counts = read_record(layout.store(component, path.stem), Counts)
+        if counts and counts.computed:
             paths.append(path)
-            clips += int(said[-1])
+            done.append(counts)
     cost = cost_of(paths)
-    return Cost(cost.jobs, cost.wall_s, cost.cpu_s, clips)
+    clips, seconds = sum(each.computed for each in done), sum(each.seconds for each in done)
+    return Cost(cost.jobs, cost.wall_s, cost.cpu_s, clips, seconds)
 
 
 def _rows(path: Path) -> list[tuple[float, float]]:

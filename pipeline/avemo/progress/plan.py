@@ -1,6 +1,6 @@
 """What a run would do, stage by stage, before it is started: jobs, clips, hours, disk, and why.
 
-Jobs and causes are Snakemake's; clips are counted in the stores; hours and disk
+Jobs and causes are Snakemake's; clips are counted in the stores by their keys; hours and disk
 are means of what the same component or system has cost before. Where there is
 no such record a similar one is taken, and the row's ``basis`` says so.
 """
@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from avemo.base.contracts import AvemoError
-from avemo.progress.clips import held_clips, ids_in, indexed_clips
+from avemo.progress.clips import done_clips, held_pairs, indexed_clips
 from avemo.progress.costs import Cost, component_cost, cost_of
-from avemo.progress.dryrun import Job
-from avemo.progress.reasons import METADATA, reasons, siblings
+from avemo.progress.dryrun import PlannedJob
+from avemo.progress.reasons import siblings
 from avemo.study.config import corpus_of
 from avemo.study.layout import Layout
 from avemo.study.study import Study
@@ -45,27 +45,27 @@ class Stage:
     why: list[str]
 
 
-def make_plan(study: Study, jobs: Sequence[Job], metadata: Path = METADATA) -> list[Stage]:
+def make_plan(study: Study, jobs: Sequence[PlannedJob]) -> list[Stage]:
     """One row for each rule and corpus, component, run or system, in Snakemake's order."""
-    stages: dict[tuple[str, str], list[Job]] = {}
+    stages: dict[tuple[str, str], list[PlannedJob]] = {}
     for job in jobs:
         # Rules such as `all` make nothing themselves.
         if job.output:
             stages.setdefault((job.rule, _of(job)), []).append(job)
-    return [_stage(study, rule, of, group, metadata) for (rule, of), group in stages.items()]
+    return [_stage(study, rule, of, group) for (rule, of), group in stages.items()]
 
 
-def is_open(jobs: Iterable[Job]) -> bool:
+def is_open(jobs: Iterable[PlannedJob]) -> bool:
     """Whether a clip table is to be made, after which Snakemake looks again at all that reads it."""
     return any(job.rule == "index" for job in jobs)
 
 
-def _of(job: Job) -> str:
+def _of(job: PlannedJob) -> str:
     names = ("corpus", "component", "run", "system")
     return "/".join(job.wildcards[name] for name in names if name in job.wildcards)
 
 
-def _stage(study: Study, rule: str, of: str, jobs: list[Job], metadata: Path) -> Stage:
+def _stage(study: Study, rule: str, of: str, jobs: list[PlannedJob]) -> Stage:
     compute = cached = None
     estimate: Estimate = (Cost(), None, "")
     if "shard" in jobs[0].wildcards:
@@ -80,12 +80,12 @@ def _stage(study: Study, rule: str, of: str, jobs: list[Job], metadata: Path) ->
         *(rule, of, len(jobs), compute, cached),
         cost.cpu_s / 3600 if known else None,
         gpu * cost.wall_s / 3600 if known else None,
-        *(size, basis, _why(study, jobs, metadata)),
+        *(size, basis, _why(study, jobs)),
     )
 
 
-def _why(study: Study, jobs: list[Job], metadata: Path) -> list[str]:
-    told = Counter(reason for job in jobs for reason in reasons(job, metadata))
+def _why(study: Study, jobs: list[PlannedJob]) -> list[str]:
+    told = Counter(reason for job in jobs for reason in job.why)
     found = [
         f"{reason} ({n} of {len(jobs)})" if n < len(jobs) else reason for reason, n in told.most_common()
     ]
@@ -93,7 +93,7 @@ def _why(study: Study, jobs: list[Job], metadata: Path) -> list[str]:
     return found[:MOST_REASONS] + more + (_listed(study, jobs[0]) if jobs[0].rule == "index" else [])
 
 
-def _listed(study: Study, job: Job) -> list[str]:
+def _listed(study: Study, job: PlannedJob) -> list[str]:
     """New and gone clips, by the corpus' own list."""
     run = study.corpora[job.wildcards["corpus"]]
     known = indexed_clips(Layout(run), run["corpus"]["shards"])
@@ -103,30 +103,28 @@ def _listed(study: Study, job: Job) -> list[str]:
         now = {clip.clip_id for clip in corpus_of(run).clips()}
     except AvemoError as error:
         return [f"its clips cannot be counted: {error}"]
-    before = set().union(*known)
+    before: set[str] = set().union(*known)
     counts = {"new clips": len(now - before), "clips gone": len(before - now)}
     return [f"{count} {what}" for what, count in counts.items() if count]
 
 
-def _clips(study: Study, jobs: list[Job]) -> tuple[int | None, int | None]:
+def _clips(study: Study, jobs: list[PlannedJob]) -> tuple[int | None, int | None]:
     """Clips of these shards to compute, and held already."""
     run = study.corpora[jobs[0].wildcards["corpus"]]
     layout, component = Layout(run), jobs[0].wildcards["component"]
     wanted = indexed_clips(layout, run["corpus"]["shards"])
     if wanted is None:
         return None, None
-    compute = cached = 0
-    for number in (int(job.wildcards["shard"]) for job in jobs):
-        held = wanted[number] & held_clips(layout, component, number)
-        compute, cached = compute + len(wanted[number] - held), cached + len(held)
-    return compute, cached
+    numbers = [int(job.wildcards["shard"]) for job in jobs]
+    cached = sum(done_clips(layout, component, number, len(wanted)) for number in numbers)
+    return sum(len(wanted[number]) for number in numbers) - cached, cached
 
 
 Estimate = tuple[Cost, int | None, str]
 """Seconds, bytes, and what they were taken from; ``jobs`` is 0 where nothing is known."""
 
 
-def _shard_estimate(study: Study, jobs: list[Job], compute: int | None) -> Estimate:
+def _shard_estimate(study: Study, jobs: list[PlannedJob], compute: int | None) -> Estimate:
     layout = Layout(study.corpora[jobs[0].wildcards["corpus"]])
     component = jobs[0].wildcards["component"]
     if compute is None:
@@ -135,7 +133,7 @@ def _shard_estimate(study: Study, jobs: list[Job], compute: int | None) -> Estim
         return Cost(), 0, "nothing to compute"
     folder = layout.corpus / component
     for source in (folder, *siblings(folder)):
-        past = component_cost(layout.corpus, source.name)
+        past = component_cost(layout, source.name)
         if past.clips:
             share = compute / past.clips
             guess = "" if source == folder else "guess: "
@@ -147,11 +145,11 @@ def _shard_estimate(study: Study, jobs: list[Job], compute: int | None) -> Estim
 
 def _bytes_a_clip(component: Path, clips: int) -> int | None:
     files = list(component.glob("*.h5"))
-    held = sum(len(ids_in(path)) for path in files)
+    held = sum(len(held_pairs(path)) for path in files)
     return round(clips * sum(path.stat().st_size for path in files) / held) if held else None
 
 
-def _training_estimate(study: Study, jobs: list[Job]) -> Estimate:
+def _training_estimate(study: Study, jobs: list[PlannedJob]) -> Estimate:
     run, system = jobs[0].wildcards["run"], jobs[0].wildcards["system"]
     folder = study.layouts[run].benchmarks / "train"
     for pattern, basis in (
@@ -170,6 +168,6 @@ def _training_estimate(study: Study, jobs: list[Job]) -> Estimate:
     return Cost(), None, _at_most(jobs)
 
 
-def _at_most(jobs: list[Job]) -> str:
+def _at_most(jobs: list[PlannedJob]) -> str:
     minutes: list[Any] = [job.resources["runtime"] for job in jobs if "runtime" in job.resources]
     return f"no record; at most {sum(minutes) / 60:.1f} h as requested" if minutes else "no record"

@@ -4,37 +4,40 @@ from __future__ import annotations
 
 import json
 import shlex
-from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from avemo.progress.dryrun import Job
-
-MARKS = {
-    "Forced execution": "asked for by force",
-    "Incomplete output files": "was interrupted",
-    "Updated input files": "its inputs are newer",
-    "Input files updated by another job": "its inputs are made anew",
-    "Set of input files has changed": "it reads other files than before",
-    "Code has changed": "the rule's command has changed",
-    "Software environment definition has changed": "the environment has changed",
+CAUSES = {
+    "forced": "asked for by force",
+    "incomplete_output": "was interrupted",
+    "updated_input": "its inputs are newer",
+    "updated_input_run": "its inputs are made anew",
+    "input_changed": "it reads other files than before",
+    "code_changed": "the rule's command has changed",
+    "software_stack_changed": "the environment has changed",
 }
-"""Snakemake 9.27's sentences (``Reason.__str__``) and ours."""
-METADATA = Path(".snakemake/metadata")
+"""What Snakemake's ``Reason`` may hold (``snakemake.jobs``), and how we say it."""
 ABSENT = "none"
-CLIPS = "its clips have changed (those with an old id and other media count as cached here)"
-NAME_MAX = 254
+
+Recorded = Callable[[str], str | None]
+"""The command that made a file; None if there is no record of it."""
 
 
-def reasons(job: Job, metadata: Path = METADATA) -> list[str]:
-    """One phrase for each cause Snakemake gives for a job."""
-    found = [ours for theirs, ours in MARKS.items() if theirs in job.reason]
-    if "Params have changed" in job.reason:
-        found += _changed(job, metadata)
-    if "Missing output files" in job.reason:
-        found += _missing(job, metadata)
-    return found or [job.reason or "no reason given"]
+def reasons(job: Any, reason: Any, recorded: Recorded) -> list[str]:
+    """One phrase for each cause in Snakemake's ``reason`` for its ``job``."""
+    # Inputs that are made anew are among the newer ones.
+    newer = set(reason.updated_input) - set(reason.updated_input_run)
+    found = [
+        said
+        for cause, said in CAUSES.items()
+        if (newer if cause == "updated_input" else getattr(reason, cause))
+    ]
+    if reason.params_changed:
+        found += _changed(job, recorded)
+    if reason.missing_output:
+        found += _missing(job, recorded)
+    return found or ["no reason given"]
 
 
 def differences(before: str, now: str) -> list[str]:
@@ -51,41 +54,27 @@ def differences(before: str, now: str) -> list[str]:
     ]
 
 
-def recorded_command(output: str, metadata: Path = METADATA) -> str | None:
-    """The command that made ``output``, as Snakemake recorded it; None if it has no record.
-
-    A record's file is named by the output's path in base 64, cut where names
-    would be too long (``snakemake/persistence/file.py`` of 9.27).
-    """
-    name = urlsafe_b64encode(output.encode()).decode()
-    parts = [name[start : start + NAME_MAX] for start in range(0, len(name), NAME_MAX)]
-    path = metadata.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1])
-    if not path.is_file():
-        return None
-    return json.loads(path.read_text()).get("shellcmd") or None
-
-
-def _changed(job: Job, metadata: Path) -> list[str]:
-    before = recorded_command(job.output[0], metadata)
+def _changed(job: Any, recorded: Recorded) -> list[str]:
+    before = recorded(str(job.output[0]))
     if before is None:
         return ["its settings have changed (the old ones are not recorded)"]
-    found = differences(before, job.command)
+    found = differences(before, job.shellcmd)
     if found:
         return found
-    if job.rule == "index":
+    if job.rule.name == "index":
         return ["the corpus' files have changed"]
-    return [CLIPS] if "shard" in job.wildcards else ["its parameters have changed"]
+    return ["its clips have changed"] if "shard" in job.wildcards_dict else ["its parameters have changed"]
 
 
-def _missing(job: Job, metadata: Path) -> list[str]:
+def _missing(job: Any, recorded: Recorded) -> list[str]:
     """Missing outputs; for a component whose settings are new, in what they differ from a cached one."""
-    if recorded_command(job.output[0], metadata):
-        return ["its output was deleted"]
     output = Path(job.output[0])
-    if "shard" in job.wildcards and not any(output.parent.glob("*.h5")):
+    if recorded(str(output)):
+        return ["its output was deleted"]
+    if "shard" in job.wildcards_dict and not any(output.parent.glob("*.h5")):
         for sibling in siblings(output.parent):
-            before = recorded_command(str(sibling / output.name), metadata)
-            told = [d for d in differences(before or job.command, job.command) if not d.startswith("id:")]
+            before = recorded(str(sibling / output.name)) or job.shellcmd
+            told = [d for d in differences(before, job.shellcmd) if not d.startswith("id:")]
             if told:
                 return [f"differs from {sibling.name}: {', '.join(told)}"]
     return ["not made yet"]

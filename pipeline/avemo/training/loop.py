@@ -32,7 +32,7 @@ from avemo.training.steps import drop_modality
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, dict[str, Any]], None]
+Listener = Callable[[int, int, dict[str, Any]], None]
 """Called after each epoch with its number, the number of epochs and its row of the history."""
 
 
@@ -65,7 +65,7 @@ def train(
     *,
     run_id: str,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Listener | None = None,
 ) -> TrainingResult:
     """Train ``model`` in place; keep the epoch with the lowest dev loss.
 

@@ -13,7 +13,7 @@ from avemo.dataset.loading import ClipData
 from avemo.dataset.splits import Split
 from avemo.models import build_model
 from avemo.training.inference import Data
-from avemo.training.loop import Progress, TrainingResult, train
+from avemo.training.loop import Listener, TrainingResult, train
 from avemo.training.recipe import TrainingConfig
 from avemo.training.record import run_record
 from avemo.training.seeding import build_seeded
@@ -46,7 +46,7 @@ class Trained:
     record: dict[str, Any]
 
 
-def train_on(job: Job, data: ClipData, split: Split, read: Data, resume: Path, progress: Progress) -> Trained:
+def train_on(job: Job, data: ClipData, split: Split, read: Data, resume: Path, progress: Listener) -> Trained:
     """Train a fresh system, or go on from the checkpoint in ``resume``.
 
     ``read`` gives the batches: ``data``, or what looks on. Raises `AvemoError` as `train` does.
