@@ -15,7 +15,7 @@ import numpy as np
 
 from avemo.base.contracts import ComponentConfig, FeatureSequence, digest
 from avemo.faces.crop import CropPolicy
-from avemo.media.decoding import resampler
+from avemo.media.sound import resampler
 
 
 class Extractor(ABC):
