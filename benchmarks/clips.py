@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from avemo.base.contracts import Clip
-from avemo.media.decoding import iter_frames, read_audio
+from avemo.media.pictures import iter_frames
+from avemo.media.sound import read_audio
 
 CLIPS = Path("../shared/data/clips")
 

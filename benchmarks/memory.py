@@ -25,7 +25,7 @@ def write_video(source: Path, path: Path, frames: int, size: tuple[int, int] | N
     import av
 
     from avemo.base.contracts import Clip
-    from avemo.media.decoding import iter_frames
+    from avemo.media.pictures import iter_frames
 
     clip = Clip("source", "", "", video_path=source)
     with av.open(str(path), "w") as container:

@@ -25,7 +25,8 @@ from avemo.faces.crop import crops
 from avemo.faces.track import FaceTracker
 from avemo.features import EXTRACTORS
 from avemo.features.extraction import extract_audio, extract_visual, track_clip
-from avemo.media.decoding import iter_frames, read_audio
+from avemo.media.pictures import iter_frames
+from avemo.media.sound import read_audio
 
 CORPUS_CLIPS, CORPUS_CLIP_S = 7442, 2.54
 """CREMA-D."""

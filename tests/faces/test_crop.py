@@ -155,7 +155,7 @@ def test_frames_that_were_not_tracked_are_an_error(times, message):
 
 def test_policies_need_no_heavy_library():
     code = (
-        "import sys, avemo.faces.crop, avemo.faces.track, avemo.media.decoding\n"
+        "import sys, avemo.faces.crop, avemo.faces.track, avemo.media.pictures\n"
         "heavy = {'torch', 'cv2', 'av', 'facenet_pytorch'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )

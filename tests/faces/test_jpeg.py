@@ -12,7 +12,7 @@ from avemo.base.contracts import TRACK_COLUMNS, Clip, FeatureSequence, MachineEr
 from avemo.faces.crop import CropPolicy, crops, cut
 from avemo.faces.jpeg import ROW_BYTES, JpegCrops, decoded
 from avemo.features.extraction import keep_crops
-from avemo.media.decoding import iter_frames
+from avemo.media.pictures import iter_frames
 from avemo.synthetic.actors import make_actor
 from avemo.synthetic.face import draw_face
 from avemo.synthetic.motion import FACE_AXES, Pose

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from avemo.base.contracts import TRACK_COLUMNS, AvemoError, Clip, TrackStatus
 from avemo.faces.integral import Integral
 from avemo.faces.track import FaceTracker, choose, fill, iou, link
-from avemo.media.decoding import iter_frames
+from avemo.media.pictures import iter_frames
 
 SIZE = (360, 480)
 STATUS, N_FACES = TRACK_COLUMNS.index("status"), TRACK_COLUMNS.index("n_faces")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avemo.base.contracts import Clip, ClipFailure
-from avemo.media.decoding import iter_frames
+from avemo.media.pictures import iter_frames
 
 RATE = 16_000
 

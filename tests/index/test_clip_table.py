@@ -20,7 +20,7 @@ from avemo.index.clip_table import (
     write_table,
 )
 from avemo.index.media_hashes import HashCache
-from avemo.media.decoding import probe
+from avemo.media.probe import probe
 from media_factory import write_video, write_wav
 
 TONE = 0.1 * np.sin(np.arange(8000) / 10)

@@ -6,7 +6,9 @@ import av
 import numpy as np
 import pytest
 
-from avemo.media.decoding import iter_frames, probe, read_audio
+from avemo.media.pictures import iter_frames
+from avemo.media.probe import probe
+from avemo.media.sound import read_audio
 from media_clips import RATE, clap_and_flash, clip, grey, noise
 from media_factory import write_sound, write_video
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from avemo.base.contracts import Status
-from avemo.media.decoding import check_file, probe, read_audio
+from avemo.media.files import check_file
+from avemo.media.probe import probe
+from avemo.media.sound import read_audio
 from media_clips import RATE, clip, cut, every_frame, failure, grey, noise
 from media_factory import write_video
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from avemo.media.decoding import probe, read_audio
+from avemo.media.probe import probe
+from avemo.media.sound import read_audio
 from media_clips import RATE, clip, every_frame
 
 

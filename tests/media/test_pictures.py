@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from avemo.base.contracts import Status
-from avemo.media.decoding import iter_frames, probe
+from avemo.media.pictures import iter_frames
+from avemo.media.probe import probe
 from media_clips import clip, cut, every_frame, failure, grey
 from media_factory import write_video
 

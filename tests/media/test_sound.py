@@ -10,7 +10,8 @@ from scipy.io import wavfile
 from scipy.signal import resample_poly
 
 from avemo.base.contracts import Status
-from avemo.media.decoding import probe, read_audio
+from avemo.media.probe import probe
+from avemo.media.sound import read_audio
 from media_clips import RATE, clip, failure, noise
 from media_factory import write_sound, write_wav
 

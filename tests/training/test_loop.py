@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from avemo.base.contracts import AvemoError
+from avemo.base.devices import choose_device
 from avemo.dataset.tasks import Attributes
 from avemo.models.base import Outputs
 from avemo.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from avemo.training.loop import choose_device, train
+from avemo.training.loop import train
 from avemo.training.recipe import TrainingConfig
 from avemo.training.seeding import build_seeded
 from same_run import Killed, assert_same_run, flat_checkpoint, same_bytes

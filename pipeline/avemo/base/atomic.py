@@ -30,13 +30,16 @@ def aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def aside_folder(path: Path) -> Iterator[Path]:
-    """As `aside` for a folder, made empty; what ``path`` held before goes when the block ends well."""
+def aside_folder(path: Path, new: bool = False) -> Iterator[Path]:
+    """As `aside` for a folder, made empty; what ``path`` held before goes when the block ends well.
+
+    A ``new`` folder replaces none: raises `OSError` where one with files has come meanwhile.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{SUFFIX}")
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        if path.exists():
+        if path.exists() and not new:
             shutil.rmtree(path)
         os.replace(temporary, path)
         _sync(path.parent)

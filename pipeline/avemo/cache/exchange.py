@@ -13,17 +13,13 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from avemo.base.atomic import SUFFIX
+from avemo.base.atomic import aside_folder
 from avemo.base.contracts import AvemoError, Status
 from avemo.base.keys import checked_id, shard_of
 from avemo.cache.items import DTYPES, Item
@@ -42,7 +38,7 @@ def export(manifest: Path, folder: Path, form: str) -> int:
     """
     if folder.exists():
         raise AvemoError(f"{folder}: expected a new folder, found one; delete it or name another")
-    with FeatureSet(manifest) as features, _folder_aside(folder) as temporary:
+    with FeatureSet(manifest) as features, aside_folder(folder, new=True) as temporary:
         FORMS[form](features, temporary)
         return len(features.entries())
 
@@ -153,15 +149,3 @@ def _parquet_items(paths: list[Path]) -> Iterator[Item]:
 
 
 FORMS: dict[str, Callable[[FeatureSet, Path], None]] = {"numpy": _export_numpy, "parquet": _export_parquet}
-
-
-@contextmanager
-def _folder_aside(folder: Path) -> Iterator[Path]:
-    """A free folder for the block to fill; it becomes ``folder`` if the block ends well."""
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}{SUFFIX}")
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

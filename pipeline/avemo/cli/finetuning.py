@@ -92,6 +92,7 @@ def faces(
     from torch.nn.functional import cross_entropy
 
     from avemo.base.atomic import aside_folder
+    from avemo.base.devices import choose_device
     from avemo.finetuning.faces import (
         FaceSides,
         FaceTuning,
@@ -104,7 +105,6 @@ def faces(
     from avemo.finetuning.loop import predict, tune
     from avemo.machine.gpus import use_gpu
     from avemo.study.config import parse
-    from avemo.training.loop import choose_device
     from avemo.weights.find import find, sha256_path
 
     started = time.time()
@@ -118,7 +118,7 @@ def faces(
     told = {"progress": _say_epoch, "items": _item_counter()}
     tuned = tune(model, sides, config, cross_entropy, scores, run_id=f"faces {inputs}", folder=resume, **told)
     model.load_state_dict(tuned.best_state)
-    outputs, targets, _ = predict(model, sides.dev(), choose_device(config.device))
+    outputs, targets, _ = predict(model, sides.dev(), choose_device(config.device, "training.device"))
     with aside_folder(out) as folder:
         save_tuned(folder, model, config)
         _write_account(folder / "tuning", tuned, config, inputs, started)

@@ -14,7 +14,7 @@ import pandas as pd
 from avemo.base.contracts import TRACK_COLUMNS, ClipFailure, FeatureSequence, Status, TrackStatus
 from avemo.cache.manifest import FeatureSet
 from avemo.index.clip_table import Row
-from avemo.media.decoding import read_audio
+from avemo.media.sound import read_audio
 
 CLIPPED_AT = 0.999
 """Samples at least this large, on a scale of 1, count as clipped."""

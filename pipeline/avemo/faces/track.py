@@ -22,6 +22,7 @@ from avemo.base.contracts import (
     digest,
     speed,
 )
+from avemo.base.devices import choose_device
 
 FACE = slice(0, 15)
 """The columns of a track that a detection fills: box, score, five landmarks."""
@@ -72,15 +73,11 @@ class FaceTracker:
         """Torch device; auto takes a GPU if there is one."""
 
     def __init__(self, config: Config | None = None):
-        import torch
-
         from avemo.faces.cascade import Cascade
 
         self.config = config or self.Config()
-        device = self.config.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._cascade = Cascade(self.config.thresholds, self.config.factor, torch.device(device))
+        device = choose_device(self.config.device)
+        self._cascade = Cascade(self.config.thresholds, self.config.factor, device)
 
     def key_part(self) -> str:
         """This tracker's part of an item's key (`avemo.base.keys`)."""

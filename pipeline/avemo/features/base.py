@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from avemo.base.component import Component
-from avemo.base.contracts import ComponentConfig, FeatureSequence, digest
+from avemo.base.contracts import AvemoError, ComponentConfig, FeatureSequence, digest
 from avemo.faces.crop import CropPolicy
-from avemo.media.decoding import resampler
+from avemo.media.sound import resampler
 
 
 class Extractor(Component, ABC):
@@ -57,6 +57,14 @@ class AudioExtractor(Extractor):
     def provenance(self) -> dict[str, Any]:
         """What turns sound of any rate into this extractor's."""
         return {"resampler": resampler()}
+
+    def check(self, signal: np.ndarray, samples: int) -> None:
+        """Raise `AvemoError` unless ``signal`` is one channel of at least ``samples``."""
+        if signal.ndim != 1 or len(signal) < samples:
+            raise AvemoError(
+                f"signal too short for {self.name}: expected one channel of at least {samples} samples "
+                f"({samples / self.rate_hz:g} s), found shape {signal.shape}; give a longer clip or leave it out"
+            )
 
     @abstractmethod
     def extract(self, signal: np.ndarray) -> FeatureSequence:

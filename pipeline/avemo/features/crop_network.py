@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from avemo.base.contracts import AvemoError, ComponentConfig, FeatureSequence, located, speed
+from avemo.base.devices import choose_device
 from avemo.base.frames import FrameBuffer
 from avemo.features.base import VisualExtractor, batched
 from avemo.weights.find import Weights, find
@@ -49,8 +50,7 @@ class CropNetwork(VisualExtractor):
         super().__init__(config)
         import torch
 
-        name = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
-        self._device = torch.device(name)
+        self._device = choose_device(config.device)
         self._batch_size = config.batch_size or (self.cpu_batch if self._device.type == "cpu" else 64)
         self._precision = getattr(torch, config.precision)
         self._weights = find(config.weights)

@@ -9,7 +9,8 @@ import numpy as np
 from avemo.base.contracts import TRACK_COLUMNS, Clip, ClipFailure, FeatureSequence, Status, TrackStatus
 from avemo.faces.crop import CropPolicy, crops
 from avemo.faces.jpeg import JpegCrops, decoded
-from avemo.media.decoding import iter_frames, read_audio
+from avemo.media.pictures import iter_frames
+from avemo.media.sound import read_audio
 
 STATUS_COLUMN = TRACK_COLUMNS.index("status")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from avemo.base.contracts import AvemoError, ComponentConfig, FeatureSequence, speed
+from avemo.base.contracts import ComponentConfig, FeatureSequence, speed
 from avemo.base.frames import FrameBuffer
 from avemo.features.base import AudioExtractor
 
@@ -67,11 +67,7 @@ class LogMel(AudioExtractor):
 
         Raises `AvemoError` for a signal shorter than one window.
         """
-        if signal.ndim != 1 or len(signal) < WINDOW:
-            raise AvemoError(
-                f"signal too short for {self.name}: expected one channel of at least {WINDOW} samples "
-                f"(0.025 s), found shape {signal.shape}; give a longer clip or leave it out"
-            )
+        self.check(signal, WINDOW)
         frames = (len(signal) - WINDOW) // STEP + 1
         x = FrameBuffer((self.dim,), self.config.dtype)
         for begin in range(0, frames, self.config.block_frames):

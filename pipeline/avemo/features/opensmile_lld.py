@@ -117,11 +117,7 @@ class OpenSmileLLD(AudioExtractor):
     def _expected_rows(self, signal: np.ndarray) -> int:
         longest_s = max(self.framing.pitch_window_s, self.framing.spectral_window_s)
         window, step = round(longest_s * self.rate_hz), round(self.framing.step_s * self.rate_hz)
-        if signal.ndim != 1 or len(signal) < window:
-            raise AvemoError(
-                f"signal too short for {self.name}: expected one channel of at least {window} samples "
-                f"({longest_s:g} s), found shape {signal.shape}; give a longer clip or leave it out"
-            )
+        self.check(signal, window)
         return (len(signal) - window) // step + 1
 
 

@@ -16,7 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from avemo.base.contracts import AvemoError, ComponentConfig, FeatureSequence, located, speed
+from avemo.base.contracts import ComponentConfig, FeatureSequence, located, speed
+from avemo.base.devices import choose_device
 from avemo.base.frames import FrameBuffer, blocks
 from avemo.features.base import AudioExtractor
 from avemo.features.wav2vec2_encoder import STEP, WINDOW, Encoder, frame_count
@@ -103,8 +104,7 @@ class Wav2Vec2(AudioExtractor):
         if config.layer is not None:
             model.encoder.layers = model.encoder.layers[: config.layer]
             model.encoder.layer_norm = torch.nn.Identity()
-        name = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
-        self._encode = Encoder(model, torch.device(name), getattr(torch, config.precision))
+        self._encode = Encoder(model, choose_device(config.device), getattr(torch, config.precision))
 
     def provenance(self) -> dict[str, Any]:
         """Sha-256 of the network's files or the name of random ones, versions of resampler and transformers."""
@@ -129,11 +129,7 @@ class Wav2Vec2(AudioExtractor):
 
     def _wave(self, signal: np.ndarray) -> Wave:
         """The signal and what normalises it."""
-        if signal.ndim != 1 or len(signal) < WINDOW:
-            raise AvemoError(
-                f"signal too short for {self.name}: expected one channel of at least {WINDOW} samples "
-                f"(0.025 s), found shape {signal.shape}; give a longer clip or leave it out"
-            )
+        self.check(signal, WINDOW)
         if self.config.longest_s is not None:
             signal = signal[: max(WINDOW, round(self.config.longest_s * self.rate_hz))]
         if self.config.normalise == "fixed":

@@ -20,8 +20,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from avemo.base.contracts import AvemoError, ComponentConfig, digest, speed
+from avemo.base.devices import choose_device
 from avemo.training.checkpoint import load_checkpoint, save_checkpoint
-from avemo.training.loop import Listener, choose_device
+from avemo.training.loop import Listener
 from avemo.training.seeding import Generators, seed_global
 from avemo.training.state import Resumable
 
@@ -102,7 +103,7 @@ def tune(
     it goes on from there and ends with the same bytes; a checkpoint of another
     run is replaced. Raises `AvemoError` if a loss is not finite.
     """
-    device = choose_device(schedule.device)
+    device = choose_device(schedule.device, "training.device")
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         identity = _identity(model, schedule, run_id, device)
         run = _start_or_resume(model, schedule, identity, folder, device)

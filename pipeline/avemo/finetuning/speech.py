@@ -27,7 +27,7 @@ from avemo.features.wav2vec2 import Wav2Vec2, Wave, utterance_statistics
 from avemo.features.wav2vec2_encoder import WINDOW, frame_count
 from avemo.features.wav2vec2_network import load_network
 from avemo.finetuning.loop import Batch, Schedule
-from avemo.media.decoding import read_audio
+from avemo.media.sound import read_audio
 from avemo.weights.find import Weights
 
 ATTRIBUTES = ("arousal", "valence", "dominance")

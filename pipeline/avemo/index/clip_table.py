@@ -19,7 +19,8 @@ from typing import Any, Protocol
 from avemo.base.atomic import aside
 from avemo.base.contracts import AvemoError, Clip, ClipFailure, Status, digest
 from avemo.base.keys import checked_id, shard_of
-from avemo.media.decoding import MediaInfo, check_file, check_length, probe
+from avemo.media.files import check_file, check_length
+from avemo.media.probe import MediaInfo, probe
 
 UNKNOWN_S = 5.0
 PROBED = 1

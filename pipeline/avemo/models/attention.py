@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from avemo.base.contracts import AvemoError, ComponentConfig
 from avemo.dataset.batch import Batch
+from avemo.models.base import heads_divide_width
 from avemo.models.clipwise import ClipwiseAttention
 from avemo.models.dropout import Dropout
 
@@ -58,14 +59,7 @@ class TransformerConfig(ComponentConfig):
     head_dropout: float = Field(0.2, ge=0, lt=1)
     """Inside the classification heads."""
 
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> TransformerConfig:
-        if self.width % self.heads:
-            raise ValueError(
-                f"width {self.width} is not a multiple of heads {self.heads}; "
-                f"change either in the model's config"
-            )
-        return self
+    _heads = model_validator(mode="after")(heads_divide_width)
 
 
 class FusionConfig(TransformerConfig):

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from avemo.base.contracts import AvemoError, digest
+from avemo.base.devices import choose_device
 from avemo.dataset.batch import Batch
 from avemo.dataset.tasks import Task
 from avemo.models.base import System
@@ -74,7 +75,7 @@ def train(
     bytes; a checkpoint of another run is replaced. Raises `AvemoError` if a
     loss is not finite.
     """
-    device = choose_device(config.device)
+    device = choose_device(config.device, "training.device")
     if config.threads:
         torch.set_num_threads(config.threads)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -205,12 +206,3 @@ def run_identity(
     weights = {name: list(value.shape) for name, value in model.state_dict().items()}
     sides = [split.name, list(split.train), list(split.dev)]
     return digest([run_id, sides, config.numbers(), [task.kind, *task.names], weights, device.type])
-
-
-def choose_device(name: str) -> torch.device:
-    """The device a `TrainingConfig` names; raises `AvemoError` for a GPU that is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise AvemoError(f"training.device: expected a GPU for {name!r}, found none; use 'auto' or 'cpu'")
-    return torch.device(name)
