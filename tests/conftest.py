@@ -12,8 +12,6 @@ from avemo.synthetic.miniatures import MINIATURES
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-SPEAKERS = {"crema_d": 3, "msp_improv": 6, "cmu_mosei": 3, "msp_podcast": 3, "affectnet": 3}
-"""As few as each one's splits allow."""
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +33,6 @@ def shared_data() -> Path:
 def miniatures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Every corpus' miniature, by name."""
     folder = tmp_path_factory.mktemp("miniatures")
-    for name, speakers in SPEAKERS.items():
-        MINIATURES.load(name)(folder / name, speakers)
-    return {name: folder / name for name in SPEAKERS}
+    for name in MINIATURES:
+        MINIATURES.load(name)(folder / name)
+    return {name: folder / name for name in MINIATURES}

@@ -80,6 +80,11 @@ def test_imports_point_upstream(repository):
         assert not downstream, f"{path} imports {downstream}, which come after {room}"
 
 
+def test_models_know_nothing_of_what_their_inputs_are_made_of(repository):
+    for path in (repository / "pipeline" / "avemo" / "models").rglob("*.py"):
+        assert not imports_of(path) & {"media", "corpora", "faces", "features", "cache"}, path
+
+
 @pytest.mark.parametrize("module", LIGHT)
 def test_what_the_workflow_imports_is_free_of_heavy_libraries(module):
     code = f"import sys, {module}; print([name for name in ('torch', 'cv2', 'av', 'timm', 'pandas') if name in sys.modules])"

@@ -25,13 +25,6 @@ from avemo.features import EXTRACTORS
 GOLDEN = Path(__file__).with_name("golden.json")
 TRACKER = "mtcnn"
 NAMES = sorted([*EXTRACTORS, TRACKER])
-RANDOM = {"weights": "random-seed-0", "device": "cpu"}
-CONFIGS: dict[str, dict[str, Any]] = {
-    "efficientnet_b2": RANDOM,
-    "vgg_face_fc6": RANDOM,
-    "vgg_face_affectnet": RANDOM,
-    "wav2vec2": RANDOM | {"layers": 2},
-}
 SMALL_WAV2VEC2 = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -89,7 +82,7 @@ def output(name: str) -> tuple[int, FeatureSequence]:
         return FaceTracker.version, FaceTracker(FaceTracker.Config(device="cpu")).track(film())
     with small_networks():
         found = EXTRACTORS.load(name)
-        extractor = found(found.Config(**CONFIGS.get(name, {})))
+        extractor = found(found.Config(**found.tiny))
         if found.modality == "audio":
             return found.version, extractor.extract(sound())
         side = extractor.crop.size_px

@@ -13,10 +13,10 @@ from avemo.training import STEPS
 from avemo.training.recipe import TrainingConfig
 from avemo.training.state import RunState
 from model_batches import OUTPUTS, lacking, random_batch, row
-from small_systems import SMALL, small
+from small_systems import small
 
 VARIANTS = [
-    *((name, {}) for name in sorted(SMALL)),
+    *((name, {}) for name in sorted(MODELS)),
     ("auxformer", {"auxiliary": False}),
     ("auxformer", {"token": "cls"}),
     ("auxformer", {"token": "mean"}),
@@ -29,13 +29,15 @@ VARIANTS = [
 """Every system, and the variants that look at both modalities."""
 
 SINGLE = [
-    (name, side) for name in ("auxformer_unimodal", "colearning", "conformer") for side in ("audio", "visual")
+    (name, key, side)
+    for name in sorted(MODELS)
+    for key in MODELS.load(name).Config.model_fields.keys() & {"modality", "modalities"}
+    for side in ("audio", "visual")
 ]
 
 
-@pytest.mark.parametrize(("name", "modality"), SINGLE)
-def test_a_single_modality_system_says_so_and_ignores_the_other(name, modality):
-    key = "modalities" if name == "colearning" else "modality"
+@pytest.mark.parametrize(("name", "key", "modality"), SINGLE)
+def test_a_single_modality_system_says_so_and_ignores_the_other(name, key, modality):
     model = small(name, **{key: modality}).eval()
     assert model.modalities == (modality,)
     batch = random_batch()
@@ -47,7 +49,7 @@ def test_a_single_modality_system_says_so_and_ignores_the_other(name, modality):
 
 
 def test_other_systems_look_at_both():
-    single = {name for name, _ in SINGLE} - {"colearning"}
+    single = {name for name, key, _ in SINGLE if key == "modality"}
     for name in MODELS:
         assert small(name).modalities == (("audio",) if name in single else ("audio", "visual"))
 

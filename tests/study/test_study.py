@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from avemo.base.component import Work
 from avemo.base.contracts import AvemoError
 from avemo.corpora.base import MARKER
+from avemo.faces.track import FaceTracker
 from avemo.index.media_hashes import HashCache
+from avemo.models import MODELS
 from avemo.papers.definitions import papers, read_paper
 from avemo.study.config import read_config, resolve
 from avemo.study.study import Study, expand, overlaid, resolve_cached, resolve_study
@@ -181,6 +184,20 @@ def test_the_cached_resolution_follows_the_weights_bytes(demo, paper, several, t
         (found,) = {run["features"]["visual"]["id"] for run in study.runs.values()}
         ids.append(found)
     assert ids[0] == ids[2] != ids[1]
+
+
+def test_what_jobs_ask_for_is_what_their_components_declare_and_triggers_nothing(demo, monkeypatch):
+    before = resolve_study(demo)
+    run = before.run()
+    assert before.work(run, "faces") == FaceTracker.work
+    assert before.component_work("demo", run["features"]["visual"]["id"]).gpu_mb == 8000
+    assert before.work(run, "audio").gpu_mb == 0
+    monkeypatch.setattr(MODELS.load("mult"), "work", Work(seconds=9.0))
+    after = resolve_study(demo)
+    assert after.work(after.run(), "systems/mult") == Work(seconds=9.0)
+    assert after.record() == before.record()
+    with pytest.raises(AvemoError, match="no run of this config uses demo/other"):
+        after.component_work("demo", "other")
 
 
 def test_another_order_of_systems_is_another_study(demo, tmp_path):

@@ -60,7 +60,7 @@ def test_every_corpus_but_the_open_ones_has_a_miniature():
 def test_a_folder_with_somebody_s_files_is_left_alone(tmp_path, name):
     (tmp_path / "Evaluation.txt").write_text("real")
     with pytest.raises(AvemoError, match="a folder of its own"):
-        MINIATURES.load(name)(tmp_path, 3)
+        MINIATURES.load(name)(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["Evaluation.txt"]
 
 
@@ -72,7 +72,7 @@ def test_generation_goes_on_where_it_stopped_and_ends_the_same(miniatures, tmp_p
     removed.unlink()
     sound = removed.with_suffix(".wav").read_bytes()
     removed.with_suffix(".wav").unlink()
-    MINIATURES.load("msp_improv")(again, 6)
+    MINIATURES.load("msp_improv")(again)
     assert removed.with_suffix(".wav").read_bytes() == sound
     assert {p for p, time in kept.items() if p.stat().st_mtime_ns == time} == kept.keys() - {removed}
 

@@ -17,7 +17,7 @@ import pytest
 from avemo.dataset.loading import ClipData
 from avemo.dataset.tasks import Classes
 from avemo.evaluation.scoring import predict
-from avemo.models import build_model
+from avemo.models import MODELS, build_model
 from avemo.training.checkpoint import load_checkpoint
 from avemo.training.loop import train
 from avemo.training.recipe import TrainingConfig
@@ -25,7 +25,6 @@ from avemo.training.seeding import build_seeded
 from feature_source import Source
 from model_batches import AUDIO_DIM, OUTPUTS, VISUAL_DIM
 from same_run import assert_same_run, same_bytes
-from small_systems import SMALL
 from training_standins import ToySplit
 
 RUNS = {
@@ -69,10 +68,10 @@ def run(name: str, folder: Path, die_at: int | None = None, progress=None):
     system, training = RUNS[name]
     config = TrainingConfig(epochs=3, batch_size=5, bucketing=2, lr=1e-2, device="cpu", **training)
     dims = {"audio_dim": AUDIO_DIM, "visual_dim": VISUAL_DIM, "outputs": OUTPUTS}
-    model = build_seeded(lambda: build_model(system, **dims, **SMALL[system]), 0, SPLIT.name)
+    model = build_seeded(lambda: build_model(system, **dims, **MODELS.load(system).tiny), 0, SPLIT.name)
     data = Mortal(die_at)
     result = train(model, data, SPLIT, config, TASK, run_id=name, folder=folder, progress=progress)
-    best = build_model(system, **dims, **SMALL[system])
+    best = build_model(system, **dims, **MODELS.load(system).tiny)
     best.load_state_dict(result.best_state)
     return model, result, predict(best, data, SPLIT.test, TASK)
 
@@ -81,7 +80,7 @@ def run(name: str, folder: Path, die_at: int | None = None, progress=None):
 def killed(tmp_path_factory) -> Path:
     """A folder of each run's checkpoints, all left behind by a kill."""
     folder, root = tmp_path_factory.mktemp("killed"), Path(__file__).resolve().parents[2]
-    path = str(root / "tests" / "helpers")
+    path = os.pathsep.join([str(root / "tests" / "helpers"), *sys.path])
     child = subprocess.run(
         [sys.executable, __file__, str(folder)],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},

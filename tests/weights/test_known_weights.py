@@ -18,8 +18,9 @@ from safetensors.torch import load_file, save_file
 
 from avemo.base.contracts import AvemoError
 from avemo.features.efficientnet import EfficientNetB2, random_model
-from avemo.weights import files as weight_files
 from avemo.weights import known as known_weights
+from avemo.weights.convert import convert
+from avemo.weights.fetch import fetch
 from avemo.weights.find import find, quick_identity
 from avemo.weights.hashes import LEDGER, recorded, remembered_sha256, sha256_path
 from avemo.weights.known import KNOWN
@@ -145,9 +146,9 @@ def pickled(network, tmp_path_factory):
 def test_a_pickled_module_becomes_registered_weights_only_when_allowed(folder, pickled, network):
     out = folder / "enet_b2_8.safetensors"
     with pytest.raises(AvemoError, match="--allow-pickle"):
-        weight_files.convert(pickled, out)
+        convert(pickled, out)
     assert not out.exists()
-    weight_files.convert(pickled, out, allow_pickle=True)
+    convert(pickled, out, allow_pickle=True)
     state = load_file(out)
     assert torch.equal(state["conv_head.weight"], network.state_dict()["conv_head.weight"])
     assert recorded(folder) == {"enet_b2_8": sha256(out.read_bytes())}
@@ -163,9 +164,9 @@ def test_conversion_is_deterministic_and_takes_state_dicts_too(tmp_path):
     torch.save(state, tmp_path / "plain.pth")
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "wrapped.pth")
     for number in range(2):
-        assert weight_files.convert(tmp_path / "plain.pth", tmp_path / f"{number}.safetensors") == 2
+        assert convert(tmp_path / "plain.pth", tmp_path / f"{number}.safetensors") == 2
     assert (tmp_path / "0.safetensors").read_bytes() == (tmp_path / "1.safetensors").read_bytes()
-    weight_files.convert(tmp_path / "wrapped.pth", tmp_path / "w.safetensors", allow_pickle=True)
+    convert(tmp_path / "wrapped.pth", tmp_path / "w.safetensors", allow_pickle=True)
     assert all(
         torch.equal(load_file(tmp_path / "w.safetensors")[name], value) for name, value in state.items()
     )
@@ -180,7 +181,7 @@ def test_a_pickle_of_classes_that_are_not_here_is_named(tmp_path):
     torch.save(module.Net(2, 2), tmp_path / "w.pt")
     del sys.modules["elsewhere"]
     with pytest.raises(AvemoError, match="libraries installed here, found one of others .*elsewhere"):
-        weight_files.convert(tmp_path / "w.pt", tmp_path / "w.safetensors", allow_pickle=True)
+        convert(tmp_path / "w.pt", tmp_path / "w.safetensors", allow_pickle=True)
 
 
 def test_moving_or_renaming_a_file_changes_no_key(tmp_path, network):
@@ -267,13 +268,13 @@ def test_a_published_pickle_is_fetched_as_it_is_and_verified_again(folder, pickl
     from dataclasses import replace
 
     monkeypatch.setitem(KNOWN, "enet_b2_8", replace(KNOWN["enet_b2_8"], url=pickled.as_uri()))
-    assert weight_files.fetch("enet_b2_8") == folder / "enet_b2_8.pt"
+    assert fetch("enet_b2_8") == folder / "enet_b2_8.pt"
     assert recorded(folder) == {"enet_b2_8.pt": sha256(pickled.read_bytes())}
     monkeypatch.setitem(
         KNOWN, "enet_b2_8", replace(KNOWN["enet_b2_8"], url=pickled.as_uri() + ".gone/enet_b2_8.pt")
     )
     with pytest.raises(AvemoError, match=r"enet_b2_8\.pt: expected to be fetched .*go online"):
-        weight_files.fetch("enet_b2_8")
+        fetch("enet_b2_8")
     assert (folder / "enet_b2_8.pt").read_bytes() == pickled.read_bytes(), "the old file survives a failure"
 
 

@@ -76,7 +76,7 @@ def components(*stages, gpu=None):
     return {
         component
         for (_, component), (stage, run) in STUDY.components.items()
-        if stage in stages and gpu in (None, STUDY.on_gpu(run, stage))
+        if stage in stages and gpu in (None, bool(STUDY.work(run, stage).gpu_mb))
     }
 
 

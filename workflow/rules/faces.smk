@@ -15,9 +15,9 @@ rule faces:
     threads: 1
     resources:
         gpu=1,
-        gpu_mb=4000,
-        mem_mb=megabytes(4000),
-        runtime=minutes("faces"),
+        gpu_mb=gpu_megabytes,
+        mem_mb=megabytes,
+        runtime=minutes,
     params:
         cfg=component_cfg,
         rows=rows,
@@ -50,8 +50,8 @@ if components("crops"):
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=megabytes(2000),
-            runtime=minutes("crops"),
+            mem_mb=megabytes,
+            runtime=minutes,
         params:
             cfg=component_cfg,
             rows=rows,

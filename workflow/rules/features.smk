@@ -18,9 +18,9 @@ rule audio_features:
         ENVIRONMENT
     threads: 1
     resources:
-        gpu_mb=0,
-        mem_mb=megabytes(2000),
-        runtime=minutes("audio"),
+        gpu_mb=gpu_megabytes,
+        mem_mb=megabytes,
+        runtime=minutes,
     params:
         cfg=component_cfg,
         rows=rows,
@@ -40,9 +40,9 @@ use rule audio_features as audio_embeddings with:
         component=one_of(components("audio", gpu=True)),
     resources:
         gpu=1,
-        gpu_mb=8000,
-        mem_mb=megabytes(8000),
-        runtime=minutes("audio network"),
+        gpu_mb=gpu_megabytes,
+        mem_mb=megabytes,
+        runtime=minutes,
 
 
 rule visual_features:
@@ -62,9 +62,9 @@ rule visual_features:
     threads: 1
     resources:
         gpu=1,
-        gpu_mb=8000,
-        mem_mb=megabytes(4000),
-        runtime=minutes("visual"),
+        gpu_mb=gpu_megabytes,
+        mem_mb=megabytes,
+        runtime=minutes,
     params:
         cfg=component_cfg,
         rows=rows,
@@ -84,9 +84,9 @@ use rule visual_features as face_pictures with:
     wildcard_constraints:
         component=one_of(components("visual", gpu=False)),
     resources:
-        gpu_mb=0,
-        mem_mb=megabytes(4000),
-        runtime=minutes("visual"),
+        gpu_mb=gpu_megabytes,
+        mem_mb=megabytes,
+        runtime=minutes,
 
 
 rule manifest:

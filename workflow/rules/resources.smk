@@ -2,27 +2,25 @@
 # Names of partitions, accounts and GPU models are the site's: they stand in the profile.
 from math import ceil
 
-# Minutes for start-up and reading; then seconds of work for each second of media on one CPU thread,
-# two to four times what `make bench` measures. A job that runs out of time keeps what it has done.
+# Minutes for start-up and reading; what comes on top each component declares (avemo.base.component.Work).
+# A job that runs out of time keeps what it has done.
 START_MIN = 15
-PER_SECOND = {
-    "faces": 1.0,
-    "crops": 0.5,
-    "audio": 0.5,
-    "audio network": 2.0,
-    "visual": 4.0,
-}
-TRAINING_S = 0.1  # for each clip and epoch, on one CPU thread
 
 
-def minutes(kind):
+def work(wildcards):
+    """What the system, or the component, that a job works on asks for."""
+    if "system" in wildcards.keys():
+        return STUDY.work(RUNS[wildcards.run], f"systems/{wildcards.system}")
+    try:
+        return STUDY.component_work(wildcards.corpus, wildcards.component)
+    except AvemoError as error:
+        raise WorkflowError(str(error))
+
+
+def minutes(wildcards, attempt):
     """Run time of a shard job."""
-
-    def runtime(wildcards, attempt):
-        seconds = of_shard(shard_seconds, wildcards) or 600
-        return attempt * ceil(START_MIN + PER_SECOND[kind] * seconds / 60)
-
-    return runtime
+    seconds = work(wildcards).seconds * (of_shard(shard_seconds, wildcards) or 600)
+    return attempt * ceil(START_MIN + seconds / 60)
 
 
 def training_minutes(splits):
@@ -35,12 +33,17 @@ def training_minutes(splits):
         if index.exists():
             rows = by_shard(shard_clips, index, 1, index.stat().st_mtime_ns)
         epochs = run["systems"][wildcards.system]["training"]["epochs"]
-        seconds = splits * TRAINING_S * rows[0] * epochs
+        seconds = splits * work(wildcards).seconds * rows[0] * epochs
         return attempt * ceil(START_MIN + seconds / 60)
 
     return runtime
 
 
-def megabytes(first):
+def megabytes(wildcards, attempt):
     """Memory: bounded by batches, not by clips, so only an attempt that failed asks for more."""
-    return lambda wildcards, attempt: first * attempt
+    return attempt * work(wildcards).memory_mb
+
+
+def gpu_megabytes(wildcards):
+    """Memory of a GPU."""
+    return work(wildcards).gpu_mb

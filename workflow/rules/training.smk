@@ -30,8 +30,8 @@ for training, (pack, runs) in packs().items():
         threads: 1
         resources:
             gpu=1,
-            gpu_mb=16000,
-            mem_mb=megabytes(6000),
+            gpu_mb=gpu_megabytes,
+            mem_mb=megabytes,
             runtime=training_minutes(len(pack)),
         params:
             cfg=train_cfg,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points, packages_distributions, version
 from typing import Any, ClassVar
@@ -19,6 +20,17 @@ GROUPS = {"corpus": "avemo.corpora", "extractor": "avemo.extractors", "model": "
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a job asks a cluster for; two to four times what was measured, as an attempt that fails starts anew."""
+
+    seconds: float = 0.5
+    """On one CPU thread, for each second of media; of a system, for each clip and epoch."""
+    memory_mb: int = 2000
+    gpu_mb: int = 0
+    """Memory of a GPU; 0: it wants none."""
+
+
 class Component:
     """Base of corpora, extractors and systems. A class variable without a value must be given one."""
 
@@ -27,6 +39,8 @@ class Component:
     Config: ClassVar[type[ComponentConfig]]
     tiny: ClassVar[Mapping[str, Any]] = {}
     """Fields of a `Config` that a test can afford."""
+    work: ClassVar[Work] = Work()
+    """What it costs, where it is a job's main part."""
 
     @classmethod
     def release(cls) -> int | str:

@@ -96,7 +96,7 @@ def labels(
 
 @corpus_app.command()
 def miniature(
-    name: Annotated[str, typer.Argument(help="crema_d, msp_improv, cmu_mosei, msp_podcast or affectnet.")],
+    name: Annotated[str, typer.Argument(help="A corpus; an unknown name lists them.")],
     out: Annotated[Path, typer.Option(help="A folder of its own.")],
     speakers: Annotated[
         int | None, typer.Option(min=3, help="People, default as few as its splits need.")
@@ -117,7 +117,7 @@ def miniature(
 
 @corpus_app.command()
 def examples(
-    name: Annotated[str, typer.Argument(help="affectnet or msp_podcast.")],
+    name: Annotated[str, typer.Argument(help="A corpus to fine-tune on; an unknown name lists them.")],
     root: Annotated[Path, typer.Option(help="The corpus' folder.")],
     out: Out,
 ) -> None:

@@ -25,7 +25,7 @@ def list_(as_json: Json = False) -> None:
 
     Example: avemo weights list --json
     """
-    from avemo.weights.files import describe
+    from avemo.weights.fetch import describe
     from avemo.weights.known import KNOWN
 
     rows = [describe(name) for name in KNOWN]
@@ -45,7 +45,7 @@ def fetch(name: Annotated[str, typer.Argument(help="A registered name.")]) -> No
 
     Example: avemo weights fetch vgg_face_dag
     """
-    from avemo.weights.files import fetch as fetch_weights
+    from avemo.weights.fetch import fetch as fetch_weights
     from avemo.weights.find import locate
     from avemo.weights.known import KNOWN
 
@@ -99,7 +99,7 @@ def convert(
 
     Example: avemo weights convert weights/enet_b2_8.pt --allow-pickle --out weights/enet_b2_8.safetensors
     """
-    from avemo.weights.files import convert as convert_file
+    from avemo.weights.convert import convert as convert_file
 
     count = convert_file(source, out, allow_pickle=allow_pickle)
     typer.echo(f"{out}: {count} tensors")

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from avemo.base.component import Component
 from avemo.base.contracts import FeatureSequence, MachineError, digest
 from avemo.base.frames import FrameBuffer
 from avemo.faces.crop import CropPolicy
@@ -20,7 +21,7 @@ ROW_BYTES = 512
 LENGTH = np.dtype("<u4")
 
 
-class JpegCrops:
+class JpegCrops(Component):
     """Crops of one policy and quality."""
 
     name: ClassVar[str] = "crops"

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from avemo.base.component import Component, Work
 from avemo.base.contracts import (
     TRACK_COLUMNS,
     AvemoError,
@@ -47,11 +48,12 @@ class Seen:
     size: tuple[int, int] = (1, 1)
 
 
-class FaceTracker:
+class FaceTracker(Component):
     """The track of a clip's main face."""
 
     name: ClassVar[str] = "mtcnn"
     version: ClassVar[int] = 4
+    work = Work(seconds=1.0, memory_mb=4000, gpu_mb=4000)
 
     class Config(ComponentConfig):
         """Settings of detection, linking and filling."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from avemo.base.component import Component
+from avemo.base.component import Component, Work
 from avemo.base.contracts import AvemoError, ComponentConfig, FeatureSequence, digest
 from avemo.faces.crop import CropPolicy
 from avemo.media.sound import resampler
@@ -75,6 +75,7 @@ class VisualExtractor(Extractor):
     """Reads face crops, made as its ``crop`` policy asks."""
 
     modality = "visual"
+    work = Work(seconds=4.0, memory_mb=4000)
 
     def __init__(self, config: ComponentConfig):
         super().__init__(config)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from avemo.base.component import Work
 from avemo.base.contracts import AvemoError, ComponentConfig, FeatureSequence, located, speed
 from avemo.base.devices import choose_device
 from avemo.base.frames import FrameBuffer
@@ -39,6 +40,8 @@ class CropNetworkConfig(ComponentConfig):
 class CropNetwork(VisualExtractor):
     """Batches of crops, normalised, through one network. Subclasses say which, and how it wants its pixels."""
 
+    work = Work(seconds=4.0, memory_mb=4000, gpu_mb=8000)
+    tiny = {"weights": "random-seed-0", "device": "cpu"}
     cpu_batch: int = 8
     """Crops per forward pass on a CPU."""
     mean: tuple[float, ...]

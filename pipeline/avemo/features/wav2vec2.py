@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from avemo.base.component import Work
 from avemo.base.contracts import ComponentConfig, FeatureSequence, located, speed
 from avemo.base.devices import choose_device
 from avemo.base.frames import FrameBuffer, blocks
@@ -46,6 +47,8 @@ class Wav2Vec2(AudioExtractor):
     name = "wav2vec2"
     version = 1
     dim = 1024
+    tiny = {"weights": "random-seed-0", "device": "cpu", "layers": 2}
+    work = Work(seconds=2.0, memory_mb=8000, gpu_mb=8000)
 
     class Config(ComponentConfig):
         """Weights have no default: random ones are used only when asked for by name."""

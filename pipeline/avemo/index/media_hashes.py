@@ -1,4 +1,4 @@
-"""What files hold, remembered by size and time of change; and what was found out of contents, by their hash.
+"""What a corpus' files hold, and what was found out of their contents, by their hash.
 
 So new media are read once, a file touched without change counts as unchanged,
 and a listing of thousands of files costs one `os.stat` each.
@@ -6,12 +6,9 @@ and a listing of thousands of files costs one `os.stat` each.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import astuple, dataclass
 from functools import cached_property
 from mimetypes import guess_type
 from pathlib import Path
@@ -19,39 +16,20 @@ from typing import Any
 
 from avemo.base.atomic import aside
 from avemo.base.contracts import digest
+from avemo.base.file_hashes import FileHashes, Known
 from avemo.corpora.base import Corpus
 
 LISTING, SYNTHETIC = "listing", "synthetic"
 """The facts that hold what the corpus was when its clip table was made, and whether it said to be generated."""
 
 
-@dataclass(frozen=True)
-class Known:
-    """A file's size and time of change when last seen, its bytes' hash, and when they were first seen changed."""
-
-    bytes: int
-    mtime_ns: int
-    sha256: str
-    since_ns: int
-
-
-class HashCache:
-    """Sha-256 of files, kept as JSON at ``path``; what cannot be read there counts as nothing known."""
+class HashCache(FileHashes):
+    """Hashes of a corpus' files; those that were not asked for since the start are forgotten when it is saved."""
 
     def __init__(self, path: Path):
-        self.path = path
+        super().__init__(path)
         self.used: dict[str, Known] = {}
         self.used_facts: dict[str, Any] = {}
-        self.changed = False
-
-    def sha256(self, path: Path) -> str:
-        """The hash of the file's bytes, hex; from memory where size and time of change are as they were."""
-        return self._look(str(path), path.stat()).sha256
-
-    @cached_property
-    def known(self) -> dict[str, Known]:
-        """Files by path, as last seen."""
-        return _read(self.path)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -78,7 +56,7 @@ class HashCache:
                 stat = os.stat(path)
             except OSError:
                 continue
-            since_ns = self._look(path, stat).since_ns if path in self.known else stat.st_mtime_ns
+            since_ns = self.look(path, stat).since_ns if path in self.known else stat.st_mtime_ns
             found.append((path, stat.st_size, since_ns))
         return sorted(found)
 
@@ -103,30 +81,16 @@ class HashCache:
 
     def save(self) -> None:
         """Write what was asked for since the start, aside and renamed."""
-        with aside(self.path) as temporary:
-            temporary.write_text(json.dumps({name: astuple(known) for name, known in self.used.items()}))
+        self.write(self.used)
         if self.used_facts:
             kept = {key: self.facts[key] for key in (LISTING, SYNTHETIC) if key in self.facts}
             with aside(_facts_path(self.path)) as temporary:
                 temporary.write_text(json.dumps(kept | self.used_facts))
 
-    def save_if_changed(self) -> None:
-        """`save` what had to be read again, so that it is read once; a cache of others is left alone."""
-        if self.changed:
-            with suppress(PermissionError):
-                self.save()
-
-    def _look(self, path: str, stat: os.stat_result) -> Known:
-        known = self.known.get(path)
-        if known is None or (known.bytes, known.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
-            with open(path, "rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            same = known is not None and known.sha256 == sha256
-            since_ns = known.since_ns if known and same else stat.st_mtime_ns
-            known = self.known[path] = Known(stat.st_size, stat.st_mtime_ns, sha256, since_ns)
-            self.changed = True
-        self.used[path] = known
-        return known
+    def look(self, path: str, stat: os.stat_result) -> Known:
+        """As of every file, and note that it was asked for."""
+        found = self.used[path] = super().look(path, stat)
+        return found
 
 
 def fingerprint(corpus: Corpus, hashes: HashCache) -> str:
@@ -138,13 +102,6 @@ def fingerprint(corpus: Corpus, hashes: HashCache) -> str:
 def is_media(path: str | Path) -> bool:
     """Whether a file's name says that it is sound or video."""
     return (guess_type(path)[0] or "").startswith(("audio/", "video/"))
-
-
-def _read(path: Path) -> dict[str, Known]:
-    try:
-        return {str(name): Known(*values) for name, values in json.loads(path.read_text()).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
 
 
 def _facts_path(path: Path) -> Path:

@@ -57,6 +57,7 @@ class AuxFormer(System):
     """
 
     version: ClassVar[int] = 2
+    tiny = {"width": 8, "heads": 2, "layers": 2}
 
     class Config(AuxFormerConfig):
         """AuxFormer as published; 7,038,642 parameters with 130-D audio, 4096-D faces, 6 classes."""

@@ -21,6 +21,7 @@ class UnimodalAuxFormer(System):
     """Logits ``audio`` and ``audio_auxiliary`` (or ``visual`` and ...); their mean is the prediction."""
 
     version: ClassVar[int] = 1
+    tiny = {"width": 8, "heads": 2, "layers": 2}
 
     class Config(AuxFormerConfig):
         """3,335,582 parameters with 130-D audio, 3,868,062 with 4096-D faces (6 classes)."""

@@ -14,7 +14,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
-from avemo.base.component import Component
+from avemo.base.component import Component, Work
 from avemo.base.contracts import AvemoError, ComponentConfig
 from avemo.dataset.batch import Batch
 
@@ -70,6 +70,7 @@ class System(Component, nn.Module):
     of them in `forward_only`.
     """
 
+    work = Work(seconds=0.1, memory_mb=6000, gpu_mb=16_000)
     procedures: ClassVar[tuple[str, ...]] = ("joint",)
     """Training procedures (`avemo.training.STEPS`) that fit this system."""
 
@@ -91,7 +92,8 @@ class System(Component, nn.Module):
         """One pass. ``generator`` feeds the model's own noise, so that a run resumes exactly. In evaluation
         mode a system adds noise, for its further losses, only if it is given one.
 
-        ``prediction`` uses what a clip has: `Batch.has_audio_B`, `Batch.has_visual_B`.
+        ``prediction`` uses what a clip has: `Batch.has_audio_B`, `Batch.has_visual_B`. Raises `AvemoError`
+        for a clip without frames (`avemo.models.attention.require_frames`).
         """
 
     def parts(self) -> dict[str, Sequence[nn.Module]]:

@@ -38,6 +38,7 @@ class CoLearning(System):
 
     version: ClassVar[int] = 1
     procedures: ClassVar[tuple[str, ...]] = ("sampled", "joint")
+    tiny = {"cnn": "none", "width": 8, "heads": 2, "ffn": 16, "audio_layers": 2}
 
     class Config(ComponentConfig):
         """5,254,198 parameters with 240-D audio, 128 x 128 faces and 6 emotions; with the small CNN 3,160,102."""

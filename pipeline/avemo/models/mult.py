@@ -24,6 +24,7 @@ class MulT(System):
     """Cross encoders, self encoders, last real frames, residual MLP. Logits ``av`` only."""
 
     version: ClassVar[int] = 2
+    tiny = {"width": 9, "heads": 3, "layers": 2}
 
     class Config(TransformerConfig, SystemConfig):
         """6,657,256 parameters with 130-D audio, 4096-D faces and 6 classes.

@@ -25,6 +25,7 @@ class ParthasarathySundaram(System):
     """Self encoders (with positions), cross encoders, mean over frames, MLP. Logits ``av`` only."""
 
     version: ClassVar[int] = 2
+    tiny = {"width": 8, "heads": 2, "layers": 2}
 
     class Config(TransformerConfig):
         """2,238,866 parameters with 130-D audio, 4096-D faces and 6 classes."""

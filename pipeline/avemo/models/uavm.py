@@ -31,6 +31,7 @@ class UAVM(System):
 
     version: ClassVar[int] = 1
     procedures: ClassVar[tuple[str, ...]] = ("sampled",)
+    tiny = {"width": 8, "heads": 2, "length": 20}
 
     class Config(SystemConfig):
         """114,949,894 parameters with 1024-D audio, 1408-D faces, 6 classes.

@@ -25,6 +25,7 @@ class UnimodalConformer(System):
     """One modality's frames to logits, named ``audio`` or ``visual``; the other modality is not read."""
 
     version: ClassVar[int] = 1
+    tiny = {"width": 8, "heads": 2, "layers": 2, "embedding": 5, "depthwise_kernel": 5}
 
     class Config(ConformerConfig):
         """With ``input_kernel`` 1 and 6 classes 31,826,182 parameters (1024-D audio) or 31,845,382 (1408-D faces)."""

@@ -38,6 +38,7 @@ class VAVL(System):
 
     version: ClassVar[int] = 1
     procedures: ClassVar[tuple[str, ...]] = ("alternating",)
+    tiny = {**{"width": 8, "heads": 2, "layers": 2, "embedding": 5, "depthwise_kernel": 5}, "hidden": (8, 6)}
 
     class Config(ConformerConfig):
         """54,128,018 parameters with 1024-D audio, 1408-D faces, 6 classes; 53,884,818 with ``input_kernel`` 1."""

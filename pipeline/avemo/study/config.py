@@ -10,12 +10,14 @@ command can read nothing that would not also trigger it.
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from avemo.base.component import Component
 from avemo.base.contracts import ComponentConfig, ConfigError, digest, speed
 from avemo.base.registry import nearest
 from avemo.corpora import CORPORA
@@ -204,7 +206,20 @@ def resolve(raw: dict[str, Any]) -> dict[str, Any]:
     curve = run.learning_curve
     resolved["systems"] |= dict(curve_systems(resolved["systems"], curve.systems, curve.percent))
     del resolved["training"]
+    resolved["speed"]["work"] = _works(resolved)
     return resolved
+
+
+def _works(resolved: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the jobs of each stage's component, and of each system, ask for; changes no number."""
+    from avemo.faces.jpeg import JpegCrops
+    from avemo.faces.track import FaceTracker
+
+    found: dict[str, type[Component]] = {"faces": FaceTracker, "crops": JpegCrops}
+    features, systems = resolved["features"].items(), resolved["systems"].items()
+    found |= {stage: EXTRACTORS.load(section["extractor"]) for stage, section in features}
+    found |= {f"systems/{name}": MODELS.load(section["model"]) for name, section in systems}
+    return {name: asdict(each.work) for name, each in found.items()}
 
 
 def _resolve_feature(

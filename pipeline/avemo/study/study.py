@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from avemo.base.atomic import aside
+from avemo.base.component import Work
 from avemo.base.contracts import AvemoError, ConfigError, digest
 from avemo.base.registry import nearest
 from avemo.dataset.split_names import split_names
@@ -117,19 +118,26 @@ class Study:
 
     def component_part(self, corpus: str, component: str) -> dict[str, Any]:
         """What the shards of a component depend on; raises `AvemoError` for one no run uses."""
+        stage, run = self._used(corpus, component)
+        return feature_part(run, stage)
+
+    def component_work(self, corpus: str, component: str) -> Work:
+        """What the shard jobs of a component ask for; raises `AvemoError` for one no run uses."""
+        stage, run = self._used(corpus, component)
+        return self.work(run, stage)
+
+    def _used(self, corpus: str, component: str) -> tuple[str, dict[str, Any]]:
         if (corpus, component) not in self.components:
             known = ", ".join("/".join(pair) for pair in self.components)
             raise AvemoError(
                 f"cache: no run of this config uses {corpus}/{component}; those of its runs: {known}"
             )
-        stage, run = self.components[corpus, component]
-        return feature_part(run, stage)
+        return self.components[corpus, component]
 
     @staticmethod
-    def on_gpu(run: dict[str, Any], stage: str) -> bool:
-        """Whether a component is a network, whose settings name a device."""
-        section = run["features"].get(stage) or run[stage]
-        return "device" in section["speed"]
+    def work(run: dict[str, Any], part: str) -> Work:
+        """What the jobs of a stage's component, or of ``systems/NAME``, ask for."""
+        return Work(**run["speed"]["work"][part])
 
     def strict(self, corpus: str) -> bool:
         """Whether a run on this corpus wants to stop at a clip that fails."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from avemo.base.atomic import aside
 from avemo.base.contracts import AvemoError
+from avemo.base.file_hashes import FileHashes, sha256_of
 
 LEDGER = "sha256.json"
 PARTS = (".json", ".safetensors")
@@ -33,7 +35,10 @@ def sha256_path(path: Path | str) -> str:
 
     Raises `AvemoError` if there is nothing.
     """
-    path = Path(path)
+    return _sha256_path(Path(path), sha256_of)
+
+
+def _sha256_path(path: Path, hash_of: Callable[[Path], str]) -> str:
     parts = parts_of(path)
     if not parts:
         found = f"no {' or '.join(PARTS)}" if path.is_dir() else "nothing"
@@ -42,14 +47,9 @@ def sha256_path(path: Path | str) -> str:
             "correct the path or fetch the weights; random ones must be asked for by name, e.g. random-seed-0"
         )
     if path.is_file():
-        return _sha256(path)
-    lines = "".join(f"{part.name} {_sha256(part)}\n" for part in parts)
+        return hash_of(path)
+    lines = "".join(f"{part.name} {hash_of(part)}\n" for part in parts)
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check(name: str, path: Path, pinned: str | None) -> str:
@@ -103,15 +103,10 @@ def remembered_sha256(path: Path, memory: Path) -> str | None:
 
     None if there is nothing.
     """
-    parts = parts_of(path)
-    if not parts:
+    if not parts_of(path):
         return None
-    stamp = [[part.name, part.stat().st_size, part.stat().st_mtime_ns] for part in parts]
-    known = json.loads(memory.read_text()) if memory.is_file() else {}
-    name = str(path.absolute())
-    if name not in known or known[name][0] != stamp:
-        known[name] = [stamp, sha256_path(path)]
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        with aside(memory) as temporary:
-            temporary.write_text(json.dumps(known))
-    return known[name][1]
+    hashes = FileHashes(memory)
+    found = _sha256_path(path.absolute(), hashes.sha256)
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    hashes.save_if_changed()
+    return found

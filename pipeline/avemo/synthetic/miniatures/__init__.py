@@ -1,7 +1,7 @@
 """Miniatures: each corpus' real layout and naming, filled with the demo's faces and voices.
 
 With them every paper's workflow runs from end to end where its corpus is not
-at hand. A miniature carries `avemo.corpora.base.MARKER`, by which its
+at hand; by default with as few people as that corpus' splits allow. A miniature carries `avemo.corpora.base.MARKER`, by which its
 corpus knows that it is synthetic.
 """
 

@@ -15,7 +15,6 @@ from avemo.synthetic.miniatures.studio import FEELINGS, open_folder, settings, t
 from avemo.synthetic.prototypes import FACE_AXES
 from avemo.synthetic.takes import Take
 
-SPEAKERS = 8
 NAMES = {
     "ANG": "anger",
     "DIS": "disgust",
@@ -29,7 +28,7 @@ AFFECT = FEELINGS | {"SUR": (4.2, 3.2, 2.6)}
 SURPRISED = {"brow_inner": 1.0, "brow_outer": 1.0, "lid": 1.0, "stretch": -0.4}
 
 
-def write(root: Path, speakers: int = SPEAKERS, progress: Progress | None = None) -> None:
+def write(root: Path, speakers: int = 3, progress: Progress | None = None) -> None:
     """Seven pictures of each of ``speakers``; the last one's are the validation list."""
     config = settings(speakers, seed=3)
     open_folder(root, "AffectNet")

@@ -17,13 +17,12 @@ from avemo.synthetic.miniatures.studio import open_folder, save, settings, sides
 from avemo.synthetic.takes import Take
 from avemo.synthetic.voice import RATE_HZ
 
-SPEAKERS = 8
 FELT = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "SAD": "sad"}
 MIXED = {"FEA": "surprise", "HAP": "surprise", "ANG": "disgust", "SAD": "fear"}
 """What half of the takes of an emotion show besides: MOSEI's bits are not exclusive."""
 
 
-def write(root: Path, speakers: int = SPEAKERS, progress: Progress | None = None) -> None:
+def write(root: Path, speakers: int = 3, progress: Progress | None = None) -> None:
     """One video of six segments from each of ``speakers``.
 
     Writes ``Raw/Videos/Full/Combined/<video>.mp4``, ``Raw/Audio/Full/WAV_16000/<video>.wav``,

@@ -11,10 +11,8 @@ from avemo.synthetic.miniatures.studio import open_folder, rotated, settings, wr
 from avemo.synthetic.takes import Take, all_takes
 from avemo.synthetic.votes import LETTERS
 
-SPEAKERS = 8
 
-
-def write(root: Path, speakers: int = SPEAKERS, progress: Progress | None = None) -> None:
+def write(root: Path, speakers: int = 3, progress: Progress | None = None) -> None:
     """Six clips of each of ``speakers`` actors: ``AudioWAV``, ``VideoFlash``, ``processedResults``.
 
     ``partitions/label_consensus_<1 to 5>.csv`` hold the clips with a strict

@@ -17,12 +17,11 @@ from avemo.synthetic.miniatures.studio import (
 )
 from avemo.synthetic.takes import Take
 
-SPEAKERS = 12
 LETTERS = {"ANG": "A", "HAP": "H", "NEU": "N", "SAD": "S"}
 WORDS = {"A": "Angry", "H": "Happy", "N": "Neutral", "S": "Sad"}
 
 
-def write(root: Path, speakers: int = SPEAKERS, progress: Progress | None = None) -> None:
+def write(root: Path, speakers: int = 6, progress: Progress | None = None) -> None:
     """``speakers`` (two a dyad) improvise four target emotions and read one.
 
     Writes ``session<d>/S01<emotion>/<T or R>/MSP-IMPROV-….{avi,wav}``,

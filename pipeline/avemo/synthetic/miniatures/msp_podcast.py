@@ -18,11 +18,10 @@ from avemo.synthetic.miniatures.studio import (
 from avemo.synthetic.takes import Take
 from avemo.synthetic.voice import RATE_HZ
 
-SPEAKERS = 8
 CLASSES = {"ANG": "A", "DIS": "D", "FEA": "F", "HAP": "H", "NEU": "N", "SAD": "S"}
 
 
-def write(root: Path, speakers: int = SPEAKERS, progress: Progress | None = None) -> None:
+def write(root: Path, speakers: int = 3, progress: Progress | None = None) -> None:
     """Six turns of each of ``speakers``: ``Audios/*.wav`` and ``Labels/labels_consensus.csv``."""
     open_folder(root, "MSP-Podcast")
     (root / "Audios").mkdir(exist_ok=True)

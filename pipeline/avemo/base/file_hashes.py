@@ -1,0 +1,75 @@
+"""What files hold, remembered by size and time of change, so that only new bytes are read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from functools import cached_property
+from pathlib import Path
+
+from avemo.base.atomic import aside
+
+
+@dataclass(frozen=True)
+class Known:
+    """A file's size and time of change when last seen, its bytes' hash, and when they were first seen changed."""
+
+    bytes: int
+    mtime_ns: int
+    sha256: str
+    since_ns: int
+
+
+class FileHashes:
+    """Sha-256 of files, kept as JSON at ``path``; what cannot be read there counts as nothing known."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.changed = False
+
+    def sha256(self, path: Path) -> str:
+        """The hash of the file's bytes, hex; from memory where size and time of change are as they were."""
+        return self.look(str(path), path.stat()).sha256
+
+    @cached_property
+    def known(self) -> dict[str, Known]:
+        """Files by path, as last seen."""
+        try:
+            return {str(name): Known(*values) for name, values in json.loads(self.path.read_text()).items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def look(self, path: str, stat: os.stat_result) -> Known:
+        """What is known of a file whose `os.stat` is given; it is read where that has changed."""
+        known = self.known.get(path)
+        if known is None or (known.bytes, known.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+            sha256 = sha256_of(path)
+            same = known is not None and known.sha256 == sha256
+            since_ns = known.since_ns if known and same else stat.st_mtime_ns
+            known = self.known[path] = Known(stat.st_size, stat.st_mtime_ns, sha256, since_ns)
+            self.changed = True
+        return known
+
+    def save(self) -> None:
+        """Write what is known, aside and renamed."""
+        self.write(self.known)
+
+    def write(self, files: dict[str, Known]) -> None:
+        """Write what is known of these files and no others."""
+        with aside(self.path) as temporary:
+            temporary.write_text(json.dumps({name: astuple(known) for name, known in files.items()}))
+
+    def save_if_changed(self) -> None:
+        """`save` what had to be read again, so that it is read once; a memory of others is left alone."""
+        if self.changed:
+            with suppress(PermissionError):
+                self.save()
+
+
+def sha256_of(path: Path | str) -> str:
+    """The hash of a file's bytes, 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
