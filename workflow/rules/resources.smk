@@ -19,7 +19,7 @@ def minutes(kind):
     """Run time of a shard job."""
 
     def runtime(wildcards, attempt):
-        seconds = of_shard(shard_seconds, wildcards) or 600
+        seconds = TRIGGERS.seconds(wildcards.corpus, wildcards.shard) or 600
         return attempt * ceil(START_MIN + PER_SECOND[kind] * seconds / 60)
 
     return runtime
@@ -30,12 +30,9 @@ def training_minutes(splits):
 
     def runtime(wildcards, attempt):
         run = RUNS[wildcards.run]
-        index = LAYOUTS[wildcards.run].index
-        rows = [1000]
-        if index.exists():
-            rows = by_shard(shard_clips, index, 1, index.stat().st_mtime_ns)
-        epochs = run["systems"][wildcards.system]["training"]["epochs"]
-        seconds = splits * TRAINING_S * rows[0] * epochs
+        clips = TRIGGERS.count(run.corpus.id) or 1000
+        epochs = run.systems[wildcards.system].training.epochs
+        seconds = splits * TRAINING_S * clips * epochs
         return attempt * ceil(START_MIN + seconds / 60)
 
     return runtime

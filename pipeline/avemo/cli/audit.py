@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from avemo.evaluation.audit import Finding, Records
     from avemo.study.layout import Layout
+    from avemo.study.run import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +38,7 @@ def audit(
     raise typer.Exit(0 if passed else 1)
 
 
-def examine(config: dict[str, Any]) -> list[Finding]:
+def examine(config: Run) -> list[Finding]:
     """Every check on one run; statistics are made again where the cache still has the features."""
     from avemo.cache.manifest import FeatureSet
     from avemo.dataset.labels import load_labels
@@ -57,7 +58,7 @@ def examine(config: dict[str, Any]) -> list[Finding]:
         return check(_records(config, layout, labels.groups, features, statistics))
 
 
-def audited(config: dict[str, Any]) -> list[Finding]:
+def audited(config: Run) -> list[Finding]:
     """`examine` for a page: where records are missing, one finding that says which."""
     from avemo.base.contracts import AvemoError
     from avemo.evaluation.audit import Finding
@@ -69,7 +70,7 @@ def audited(config: dict[str, Any]) -> list[Finding]:
 
 
 def _records(
-    config: dict[str, Any], layout: Layout, groups: dict[str, str], features: dict[str, str], statistics: Any
+    config: Run, layout: Layout, groups: dict[str, str], features: dict[str, str], statistics: Any
 ) -> Records:
     import pandas as pd
 
@@ -95,12 +96,15 @@ def _records(
     )
 
 
-def _configs(folder: Path) -> dict[str, dict[str, Any]]:
+def _configs(folder: Path) -> dict[str, Run]:
     """The configs of a run, or of all runs of a paper, by name."""
+    from avemo.study.run import Run
+    from avemo.study.study import read_record
+
     if (folder / "paper.json").is_file():
-        return json.loads((folder / "paper.json").read_text())["runs"]
-    config = json.loads(_there(folder / "config.json").read_text())
-    return {config["run"]: config}
+        return read_record(folder / "paper.json").runs
+    config = Run.model_validate_json(_there(folder / "config.json").read_bytes())
+    return {config.run: config}
 
 
 def _there(path: Path) -> Path:

@@ -8,23 +8,27 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from avemo.base.atomic import aside
 from avemo.base.project import PROJECT
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Spec = TypeVar("Spec", bound="BaseModel")
 ConfigFile = Annotated[Path, typer.Option("--configfile", "--config", help="A run's YAML.")]
 DEFAULT_CONFIG = Path("config/config.yaml")
 SNAKEFILE = PROJECT / "Snakefile"
 Cfg = Annotated[str, typer.Option("--cfg", help="JSON, or a JSON file; see `avemo config show --part`.")]
-Speed = Annotated[
+Settings = Annotated[
     str,
     typer.Option(
-        "--speed",
-        envvar="AVEMO_SPEED",
-        help="JSON of settings that change no number, by corpus, component or run/system.",
+        "--settings",
+        envvar="AVEMO_SETTINGS",
+        help="JSON of speed settings and places of weights, by corpus, component or run/system.",
     ),
 ]
 Run = Annotated[str, typer.Option("--run", help="Which run, where the config holds several.")]
@@ -48,6 +52,13 @@ def as_mapping(text: str) -> dict[str, Any]:
     except (OSError, json.JSONDecodeError) as error:
         raise AvemoError(f"config: expected JSON or a JSON file, found {text!r}: {error}") from error
     return loaded
+
+
+def as_spec(model: type[Spec], text: str, option: str = "--cfg") -> Spec:
+    """An option's JSON, given in place or as a file's name, checked by the class that wrote it."""
+    from avemo.study.config import parse
+
+    return parse(model, as_mapping(text), option)
 
 
 def use_threads(threads: int) -> None:

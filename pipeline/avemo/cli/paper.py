@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -49,9 +48,9 @@ def write_paper(folder: Path) -> None:
 
 def _study(folder: Path) -> Study:
     """The paper as `avemo record` kept it."""
-    from avemo.study.study import Study
+    from avemo.study.study import read_record
 
-    return Study(**json.loads((folder / "paper.json").read_text()))
+    return read_record(folder / "paper.json")
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def report(run: RunFolder, out: Out) -> None:
             notes=found.notes,
             audit=audited(found.config),
             contact_sheet=sheet.read_bytes() if sheet.is_file() else None,
-            config_yaml=yaml.safe_dump(found.config, sort_keys=False, allow_unicode=True),
+            config_yaml=yaml.safe_dump(found.config.record(), sort_keys=False, allow_unicode=True),
             versions=first["versions"],
             hardware={name: str(value) for name, value in first["hardware"].items()},
             fingerprints=first["inputs"],

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avemo.study.config import compared_systems
+from avemo.study.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +22,8 @@ class RunFiles:
     folder: Path
 
     @cached_property
-    def config(self) -> dict[str, Any]:
-        return json.loads((self.folder / "config.json").read_text())
+    def config(self) -> Run:
+        return Run.model_validate_json((self.folder / "config.json").read_bytes())
 
     @cached_property
     def layout(self) -> Any:
@@ -58,8 +59,8 @@ class RunFiles:
 
         parts = []
         for name, section in self.config["systems"].items():
-            if "curve" in section:
-                percent, of = round(100 * section["training"]["train_share"]), section["curve"]
+            if section.curve:
+                percent, of = round(100 * section.training.train_share), section.curve
                 parts.append(pd.read_csv(self.layout.scores(name)).assign(system=of, percent=percent))
         whole = dict.fromkeys(part["system"].iloc[0] for part in parts)
         parts += [pd.read_csv(self.layout.scores(name)).assign(percent=100) for name in whole]
@@ -178,7 +179,7 @@ class RunFiles:
         return run_notes(self.config)
 
 
-def run_notes(config: dict[str, Any]) -> list[dict[str, str]]:
+def run_notes(config: Run) -> list[dict[str, str]]:
     """What limits a run's numbers, told by its corpus and by the records of the features there are."""
     from avemo.cache.manifest import FeatureSet
     from avemo.study.layout import Layout

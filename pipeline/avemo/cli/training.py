@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avemo.cli.options import Cfg, GpuMb, Out, Run, Speed, Threads, as_mapping, use_threads, write_aside
+from avemo.cli.options import Cfg, GpuMb, Out, Run, Settings, Threads, as_spec, use_threads, write_aside
 
 if TYPE_CHECKING:
     from avemo.dataset.loading import ClipData
@@ -41,7 +41,7 @@ def splits(cfg: Cfg, labels: LabelFile, out: Out) -> None:
 
     known = load_labels(labels)
     table = known.labelled
-    config = SplitConfig(**as_mapping(cfg))
+    config = as_spec(SplitConfig, cfg)
     clip_ids, groups = table.clip_id.tolist(), table.group.tolist()
     classes = table.label.tolist() if known.task.kind == "classes" else None
     if config.protocol == "published":
@@ -67,7 +67,7 @@ def train(
     audio: AudioFile = None,
     visual: VisualFile = None,
     run: Run = "",
-    speed: Speed = "{}",
+    settings: Settings = "{}",
     threads: Threads = 1,
     gpu_mb: GpuMb = 0,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's curves.")] = None,
@@ -88,16 +88,16 @@ def train(
     from avemo.dataset.splits import Split
     from avemo.machine.gpus import use_gpu
     from avemo.models import build_model
+    from avemo.study import specs
     from avemo.training.loop import train as train_system
-    from avemo.training.recipe import TrainingConfig
     from avemo.training.record import run_record
     from avemo.training.seeding import build_seeded
     from avemo.training.shares import train_share
     from avemo.training.witness import Witness
 
-    part, known = as_mapping(cfg), load_labels(labels)
-    fast = as_mapping(speed).get(f"{run}/{system}", {}) | {"threads": threads}
-    config = TrainingConfig(**part["training"], **fast)
+    spec, known = as_spec(specs.TrainSpec, cfg), load_labels(labels)
+    fast = as_spec(specs.Settings, settings, "--settings").speed.get(f"{run}/{system}", {})
+    config, part = spec.training.model_copy(update=fast | {"threads": threads}), spec.model_dump(mode="json")
     use_gpu(gpu_mb, config.device)
     resumes, outs = _by_split(resume, split, "--resume"), _by_split(out, split, "--out")
     curves = _by_split(tensorboard, split, "--tensorboard") if tensorboard else {}
@@ -110,7 +110,7 @@ def train(
             train_ids, left_train = data.usable(train_share(whole, config.train_share))
             dev_ids, left_dev = data.usable(whole.dev)
             model = build_seeded(
-                lambda: build_model(part["model"], **dims, **part["config"]), config.seed, whole.name
+                lambda: build_model(spec.model, **dims, **spec.config), config.seed, whole.name
             )
             model.initialise()
             sides, seen = Split(name, tuple(train_ids), tuple(dev_ids), ()), Witness(read)
@@ -258,10 +258,11 @@ def tests(
 
     from avemo.dataset.splits import load_splits
     from avemo.report.comparison import compare
+    from avemo.study.run import Tests as TestsSpec
 
     made = load_splits(splits)
     ratio = sum(len(split.test) / len(split.train) for split in made) / len(made)
-    systems, tail = [pd.read_csv(path) for path in scores], as_mapping(cfg)["tail"]
+    systems, tail = [pd.read_csv(path) for path in scores], as_spec(TestsSpec, cfg).tail
     blind = [frame for _, frame in pd.read_csv(baselines).groupby("system", sort=False)]
     families = [compare(systems, ratio, tail), compare([systems[0], *blind], ratio, tail)]
     table = pd.concat(families, ignore_index=True)

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
@@ -71,8 +72,8 @@ class TableCorpus(Corpus):
     def root(self) -> Path:
         return self.path.parent
 
-    def rows(self) -> list[dict[str, str]]:
-        """The table's rows; raises `AvemoError` naming a missing file or column."""
+    def rows(self) -> Iterator[dict[str, str]]:
+        """The table's rows, one after the other; raises `AvemoError` naming a missing file or column."""
         if not self.path.is_file():
             raise AvemoError(
                 f"{self.path}: expected a CSV clip table, found no file; correct corpus.config.csv"
@@ -86,7 +87,7 @@ class TableCorpus(Corpus):
                         f"{self.path}: expected a column {column!r}{nearest(column, found)}; "
                         f"found {', '.join(found) or 'an empty file'}"
                     )
-            return list(reader)
+            yield from reader
 
     @property
     def task(self) -> str:
@@ -105,8 +106,8 @@ class TableCorpus(Corpus):
 
     def media_files(self) -> Iterable[Path]:
         if self.path.is_file():
-            for clip in self.clips():
-                yield from (path for path in (clip.video_path, clip.audio_path) if path)
+            for row in self.rows():
+                yield from filter(None, map(self._resolve, (row.get("path"), row.get("audio_path"))))
 
     def clips(self) -> list[Clip]:
         return [self._clip(line, row) for line, row in enumerate(self.rows(), start=2)]
@@ -134,7 +135,7 @@ class TableCorpus(Corpus):
         )
 
     def _resolve(self, cell: str | None) -> Path | None:
-        return self.path.parent / cell if cell else None
+        return _beside(self.path, cell) if cell else None
 
     def labels(self, clips: list[Clip]) -> list[Label]:
         rows = {row["clip_id"]: row for row in self.rows()}
@@ -156,6 +157,12 @@ class TableCorpus(Corpus):
                 wanted = "0 or 1" if self.task == "bits" else "a finite number"
                 return Label(clip_id, None, f"{column}: expected {wanted}, found {row[column]!r}")
         return Label(clip_id, values)
+
+
+@lru_cache(maxsize=4096)
+def _beside(table: Path, cell: str) -> Path:
+    """A file named in a table; intervals of one film name it again and again."""
+    return table.parent / cell
 
 
 def _class(clip_id: str, cell: str, classes: tuple[str, ...]) -> Label:

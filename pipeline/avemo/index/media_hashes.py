@@ -72,15 +72,19 @@ class HashCache:
 
         Reads a file only if it was hashed before and has been touched since.
         """
-        found = []
-        for path in map(str, paths):
-            try:
-                stat = os.stat(path)
-            except OSError:
-                continue
-            since_ns = self._look(path, stat).since_ns if path in self.known else stat.st_mtime_ns
-            found.append((path, stat.st_size, since_ns))
-        return sorted(found)
+        # A file may be named by many clips.
+        seen: dict[Path, tuple[str, int, int] | None] = {}
+        found = [seen[path] if path in seen else seen.setdefault(path, self._listed(path)) for path in paths]
+        return sorted(filter(None, found))
+
+    def _listed(self, path: Path) -> tuple[str, int, int] | None:
+        try:
+            stat = os.stat(path)
+        except OSError:
+            return None
+        name = str(path)
+        since_ns = self._look(name, stat).since_ns if name in self.known else stat.st_mtime_ns
+        return name, stat.st_size, since_ns
 
     def keep_listing(self, fingerprint: str, synthetic: bool = False) -> None:
         """Remember what the corpus was when these files were hashed."""

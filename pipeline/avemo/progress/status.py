@@ -65,16 +65,16 @@ def status(study: Study, run: str, snakemake: Path = Path(".snakemake")) -> list
     """One row a stage of a run, in the order of the data's flow."""
     resolved, layout = study.run(run), Layout(study.run(run))
     failed, now = failed_logs(snakemake), time.time()
-    shards = resolved["corpus"]["shards"]
+    shards = resolved.corpus.shards
     index = [Work(layout.index, layout.cache_logs / "index.log")]
-    rows = [_row("index", resolved["corpus"]["id"], index, failed, now)]
+    rows = [_row("index", resolved.corpus.id, index, failed, now)]
     for stage, component in components_of(resolved).items():
         rows.append(_component(layout, stage, component, shards, failed, now))
     rows.append(_row("labels", "", [Work(layout.labels, layout.logs / "labels.log")], failed, now))
     rows.append(_row("splits", "", [Work(layout.splits, layout.logs / "splits.log")], failed, now))
-    splits, pack = resolved["splits"]["n"], resolved["speed"]["splits_per_job"]
-    rows += [_training(layout, system, splits, pack, failed, now) for system in resolved["systems"]]
-    for system in resolved["systems"]:
+    splits, pack = resolved.splits.n, resolved.speed.splits_per_job
+    rows += [_training(layout, system, splits, pack, failed, now) for system in resolved.systems]
+    for system in resolved.systems:
         scored = [Work(layout.scores(system), layout.logs / f"evaluate-{system}.log")]
         rows.append(_row("evaluate", system, scored, failed, now))
     return [*rows, _row("report", "", [Work(layout.report, layout.logs / "report.log")], failed, now)]

@@ -12,8 +12,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+
+from avemo.study.run import Run
 
 TABLES = (
     *("main", "tests", "missing_modality", "per_class", "speakers", "costs"),
@@ -23,11 +25,11 @@ TABLES = (
 
 
 class Layout:
-    """Paths of one resolved config (`avemo.study.config.resolve`), or patterns where a name is a wildcard."""
+    """Paths of one run."""
 
-    def __init__(self, resolved: dict[str, Any]):
-        self.corpus = Path(resolved["cache"]) / resolved["corpus"]["id"]
-        self.results = Path(resolved["results"]) / resolved["run"]
+    def __init__(self, run: Run):
+        self.corpus = Path(run.cache) / run.corpus.id
+        self.results = Path(run.results) / run.run
         self.index = self.corpus / "index.parquet"
         self.hashes = self.corpus / "hashes.json"
         self.config = self.results / "config.json"
@@ -65,6 +67,10 @@ class Layout:
     def trained(self, system: str, split: str) -> Path:
         """One system trained on one split: model, history, run record."""
         return self.results / "train" / system / split
+
+    def models(self, system: str, splits: Iterable[str]) -> list[Path]:
+        """A system's models, one a split."""
+        return [self.trained(system, split) / "model.safetensors" for split in splits]
 
     def resume(self, system: str, split: str) -> Path:
         """Checkpoints of a training under way, outside any job's outputs."""
