@@ -73,16 +73,16 @@ class HashCache:
         Reads a file only if it was hashed before and has been touched since.
         """
         # A file may be named by many clips.
-        seen: dict[Path, tuple[str, int, int] | None] = {}
-        found = [seen[path] if path in seen else seen.setdefault(path, self._listed(path)) for path in paths]
+        seen: dict[str, tuple[str, int, int] | None] = {}
+        names = map(str, paths)
+        found = [seen[name] if name in seen else seen.setdefault(name, self._listed(name)) for name in names]
         return sorted(filter(None, found))
 
-    def _listed(self, path: Path) -> tuple[str, int, int] | None:
+    def _listed(self, name: str) -> tuple[str, int, int] | None:
         try:
-            stat = os.stat(path)
+            stat = os.stat(name)
         except OSError:
             return None
-        name = str(path)
         since_ns = self._look(name, stat).since_ns if name in self.known else stat.st_mtime_ns
         return name, stat.st_size, since_ns
 
