@@ -90,7 +90,10 @@ def test_a_file_that_is_away_stops_a_job_that_needs_it_and_no_clip_is_to_blame(k
     arguments += ["--faces", str(tracks), "--store", "store", "--out", "crops.h5"]
     (kept.folder / "media").rename(kept.folder / "away")
     told = kept.avemo("faces", "crops", *arguments, succeeds=False)
-    index = ["--cfg", json.dumps({"id": "table", "name": "table", "config": {"csv": "clips.csv"}})]
+    index = [
+        "--cfg",
+        json.dumps({"id": "table", "name": "table", "version": 1, "config": {"csv": "clips.csv"}}),
+    ]
     listed = kept.avemo("corpus", "index", *index, "--hashes", "h.json", "--out", "i.parquet", succeeds=False)
     (kept.folder / "away").rename(kept.folder / "media")
     assert "anna: missing_file: expected a media file, found none at media/anna.mp4" in told
