@@ -31,7 +31,7 @@ rule all:
 
 rule features:
     input:
-        [manifests(run, *STAGES) for run in RUNS],
+        [STUDY.manifests(run, *STAGES) for run in RUNS],
         [sheets(run) for run in RUNS],
 
 
@@ -59,8 +59,8 @@ if STUDY.tables:
 
 
 onsuccess:
-    write_summaries(STUDY, ok=True)
+    write_summaries(ok=True)
 
 
 onerror:
-    write_summaries(STUDY, ok=False)
+    write_summaries(ok=False)

@@ -116,7 +116,7 @@ def measure(folder: Path, clips: int, shards: int) -> dict[str, Step]:
     prepare(folder, clips, shards)
     steps = {
         "clip table: read": python(TABLE),
-        "clip table: read and digested by shard": python(f"{TABLE}; shard_digests(rows, {shards})"),
+        "clip table: read and digested by shard": python(f"{TABLE}; summaries(rows, {shards})"),
     }
     snakemake("features")  # Fills what is kept in .avemo.
     steps["dry run of all shards"] = dry = snakemake("features")

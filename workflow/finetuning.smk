@@ -1,49 +1,52 @@
 # Fine-tuning, apart from the main workflow: its outputs are weights, which a run's config names.
 #
 #   snakemake -s workflow/finetuning.smk --configfile config/finetuning.yaml
-import json
-from pathlib import Path
+import re
 
-from avemo.weights.find import quick_identity
+from snakemake.exceptions import WorkflowError
 
-TUNED = {
-    kind: section for kind, section in config.items() if kind in ("faces", "speech")
-}
+from avemo.base.contracts import AvemoError
+from avemo.study.specs import as_cfg
+from avemo.study.tunings import read_tunings
+
+try:
+    TUNINGS = read_tunings(config)
+except AvemoError as error:
+    raise WorkflowError(str(error))
+
+TUNED = TUNINGS.by_folder
 
 
 rule all:
     default_target: True
     input:
-        [section["out"] for section in TUNED.values()],
+        list(TUNED),
 
 
-for kind, section in TUNED.items():
-    out = Path(section["out"])
-
-    rule:
-        name:
-            kind
-        input:
-            table=section["table"],
-        output:
-            directory(out),
-        log:
-            f"{out}.log",
-        benchmark:
-            f"{out}.tsv"
-        threads: 8
-        resources:
-            gpu=1,
-            gpu_mb=32000,
-            mem_mb=lambda wildcards, attempt: 32000 * attempt,
-            runtime=lambda wildcards, attempt: 1440 * attempt,
-        params:
-            kind=kind,
-            cfg=json.dumps(section["config"]),
-            weights=quick_identity(section["config"]["weights"]),
-            resume=str(out.with_name(f".{out.name}.resume")),
-        message:
-            "fine-tune on {input.table}"
-        shell:
-            "avemo finetune {params.kind} --cfg {params.cfg:q} --table {input.table:q}"
-            " --resume {params.resume:q} --threads {threads} --gpu-mb {resources.gpu_mb} --out {output:q} > {log:q} 2>&1"
+rule finetune:
+    input:
+        table=lambda w: TUNED[w.out].table,
+    output:
+        directory("{out}"),
+    log:
+        "{out}.log",
+    benchmark:
+        "{out}.tsv"
+    wildcard_constraints:
+        out="|".join(map(re.escape, TUNED)),
+    threads: 8
+    resources:
+        gpu=1,
+        gpu_mb=32000,
+        mem_mb=lambda w, attempt: 32000 * attempt,
+        runtime=lambda w, attempt: 1440 * attempt,
+    params:
+        kind=lambda w: TUNINGS.kinds[w.out],
+        cfg=lambda w: as_cfg(TUNED[w.out].config),
+        weights=lambda w: TUNED[w.out].weights,
+        resume=lambda w: TUNED[w.out].resume,
+    message:
+        "fine-tune {params.kind} on {input.table}"
+    shell:
+        "avemo finetune {params.kind} --cfg {params.cfg:q} --table {input.table:q}"
+        " --resume {params.resume:q} --threads {threads} --gpu-mb {resources.gpu_mb} --out {output:q} > {log:q} 2>&1"

@@ -90,9 +90,9 @@ def test_each_cell_waits_for_the_next_stage_of_its_system(study):
     for path in (
         layout.index,
         *(layout.labels, layout.splits),
-        *(layout.manifest(component) for component in (run["faces"]["id"], run["features"]["audio"]["id"])),
-        layout.shard(run["features"]["visual"]["id"], 2),
-        layout.manifest(run["features"]["visual"]["id"]),
+        *(layout.manifest(component) for component in (run.faces.id, run.features["audio"].id)),
+        layout.shard(run.features["visual"].id, 2),
+        layout.manifest(run.features["visual"].id),
         layout.trained("mult", "split03") / "model.safetensors",
         *(layout.trained("mult", split.name) / "model.safetensors" for split in SPLITS),
         layout.scores("mult"),
@@ -131,7 +131,7 @@ def test_what_is_scored_is_shown_beside_what_is_open(study):
 
 def test_a_finished_paper_has_no_open_cell_and_says_that_its_corpus_is_synthetic(study):
     label_and_split(study)
-    for place, system in enumerate(study.runs["crema_d"]["systems"]):
+    for place, system in enumerate(study.runs["crema_d"].systems):
         score(study, system, 0.9 - 0.1 * place)
     for name, table in tables(study).items():
         if not name.endswith("_tests"):

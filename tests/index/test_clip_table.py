@@ -12,10 +12,11 @@ from avemo.base.contracts import AvemoError, Clip, Status
 from avemo.base.keys import shard_of
 from avemo.index import clip_table
 from avemo.index.clip_table import (
+    ShardSummary,
     index_clips,
     read_table,
-    shard_digests,
     shard_rows,
+    summaries,
     summarised,
     write_table,
 )
@@ -122,24 +123,28 @@ def test_an_id_that_could_leave_the_folder_is_refused(clips, tmp_path):
         index([Clip("../a", "a", "a", video_path=tmp_path / "a.mp4")], tmp_path)
 
 
+def digests(rows, shards: int) -> list[str]:
+    return [summary.digest for summary in summaries(rows, shards)]
+
+
 def test_the_digest_sees_media_and_intervals_but_not_places(clips, tmp_path):
-    before = shard_digests(index(clips, tmp_path), 1)
+    before = digests(index(clips, tmp_path), 1)
     (tmp_path / "elsewhere").mkdir()
     moved = (tmp_path / "a.mp4").rename(tmp_path / "elsewhere" / "a.mp4")
     b = clips[1]
     here = Clip("a", "anna", "anna", video_path=moved)
-    assert shard_digests(index([here, b], tmp_path), 1) == before
+    assert digests(index([here, b], tmp_path), 1) == before
     shorter = Clip("a", "anna", "anna", video_path=moved, end_s=0.3)
-    assert shard_digests(index([shorter, b], tmp_path), 1) != before
+    assert digests(index([shorter, b], tmp_path), 1) != before
     write_wav(tmp_path / "b.wav", TONE[::-1])
-    assert shard_digests(index([here, b], tmp_path), 1) != before
+    assert digests(index([here, b], tmp_path), 1) != before
 
 
 def test_a_change_shows_in_its_own_shard_alone(clips, tmp_path):
     shards = 5
-    before = shard_digests(index(clips, tmp_path), shards)
+    before = digests(index(clips, tmp_path), shards)
     write_wav(tmp_path / "b.wav", TONE[::-1])
-    after = shard_digests(index(clips, tmp_path), shards)
+    after = digests(index(clips, tmp_path), shards)
     changed = [shard for shard in range(shards) if before[shard] != after[shard]]
     assert changed == [shard_of("b", shards)]
 
@@ -156,13 +161,14 @@ def test_a_summary_is_kept_until_the_table_or_the_code_changes(clips, tmp_path, 
     table, rows = tmp_path / "index.parquet", index(clips, tmp_path)
     write_table(table, rows)
 
-    def kept(version: str) -> list[str]:
-        return summarised(shard_digests, table, 2, tmp_path / "kept", version)
+    def kept(version: str) -> list[ShardSummary]:
+        return summarised(table, 2, tmp_path / "kept", version)
 
     first = kept("1")
-    assert first == shard_digests(rows, 2)
+    assert first == summaries(rows, 2)
+    assert sum(summary.clips for summary in first) == 2
     with monkeypatch.context() as patched:
-        patched.setattr(clip_table, "read_table", None)
+        patched.setattr(clip_table, "stream_table", None)
         assert kept("1") == first
         with pytest.raises(TypeError):
             kept("2")

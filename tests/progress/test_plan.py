@@ -13,6 +13,7 @@ from avemo.progress.plan import is_open, make_plan
 from avemo.progress.shard_records import Counts, Keys, write_record
 from avemo.study.study import Study
 from cache_factory import ids, item_of
+from runs import run_of
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 CLIPS = ids(20)
@@ -21,12 +22,7 @@ SHARD = [clip for clip in CLIPS if shard_of(clip, 2) == 1]
 
 @pytest.fixture
 def study(tmp_path):
-    run = {
-        "run": "r",
-        "cache": str(tmp_path / "cache"),
-        "results": str(tmp_path / "results"),
-        "corpus": {"id": "c", "shards": 2},
-    }
+    run = run_of(cache=str(tmp_path / "cache"), results=str(tmp_path / "results"))
     rows = [
         Row(clip, "s", "s", None, None, 0.0, None, None, None, 1.0, None, None, None, "ok", "")
         for clip in CLIPS

@@ -13,6 +13,7 @@ from avemo.progress.shard_records import Counts, write_record
 from avemo.progress.status import status
 from avemo.study.study import Study
 from cache_factory import ids, item_of
+from runs import run_of
 
 CLIPS = ids(20)
 
@@ -20,17 +21,7 @@ CLIPS = ids(20)
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = {
-        "run": "r",
-        "cache": "cache",
-        "results": "results",
-        "corpus": {"id": "c", "shards": 2},
-        "features": {"audio": {"id": "lld-1"}},
-        "splits": {"n": 3},
-        "speed": {"splits_per_job": 1},
-        "systems": {"mult": {}},
-    }
-    return Study({"r": run})
+    return Study({"r": run_of(("mult",), "lld-1", splits={"n": 3})})
 
 
 def row_of(study, stage):
@@ -101,7 +92,7 @@ def test_clips_of_a_store_under_way_count(study):
 
 
 def test_a_packs_record_is_shared_by_its_splits(study):
-    study.runs["r"]["speed"]["splits_per_job"] = 2
+    study = Study({"r": run_of(("mult",), "lld-1", splits={"n": 3}, speed={"splits_per_job": 2})})
     layout = study.layouts["r"]
     write(layout.benchmarks / "train" / "mult-split00.tsv", "s\tcpu_time\n10\t12\n")
     for split in ("split00", "split01"):

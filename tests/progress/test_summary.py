@@ -6,21 +6,12 @@ import json
 
 from avemo.progress.summary import write_summaries
 from avemo.study.study import Study
+from runs import run_of
 
 
 def test_costs_are_summed_over_stages(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = {
-        "run": "r",
-        "cache": "cache",
-        "results": "results",
-        "corpus": {"id": "c", "shards": 1},
-        "features": {},
-        "splits": {"n": 2},
-        "speed": {"splits_per_job": 1},
-        "systems": {"a": {}, "b": {}},
-    }
-    study = Study({"r": run})
+    study = Study({"r": run_of(("a", "b"), corpus={"shards": 1}, splits={"n": 2})})
     layout = study.layouts["r"]
     for system, cpu in (("a", 30), ("b", 12)):
         benchmark = layout.benchmarks / "train" / f"{system}-split00.tsv"

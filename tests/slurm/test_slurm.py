@@ -22,6 +22,7 @@ import slurm_cluster
 from avemo.cache.shard import Shard
 from avemo.progress.clips import held_pairs
 from avemo.study.layout import Layout
+from runs import run_of
 from slurm_cluster import Cluster
 from slurm_head import Head, rule_of
 from stress.arena import write_sound
@@ -197,7 +198,7 @@ def scene(cluster, repository, indexed, tmp_path) -> Iterator[Scene]:
         AVEMO_TRACE=str(gate / "trace.txt"),
     )
     layout = Layout(
-        {"cache": folder / "cache", "results": folder / "results", "run": "sounds", "corpus": {"id": "table"}}
+        run_of(run="sounds", cache=f"{folder}/cache", results=f"{folder}/results", corpus={"id": "table"})
     )
     known = len(cluster.jobs())
     scene = Scene(cluster, head, head.start("features"), layout, gate, known)

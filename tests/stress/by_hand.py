@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from avemo.study.config import report_part
 from avemo.study.layout import Layout
+from avemo.study.run import Run
 from stress.arena import Arena
 
 
@@ -15,11 +15,11 @@ class ByHand:
 
     def __init__(self, arena: Arena):
         self.arena = arena
-        self.run = json.loads((arena.folder / arena.part("all")).read_text())
+        self.run = Run.model_validate_json((arena.folder / arena.part("all")).read_bytes())
         self.layout = Layout(self.run)
-        self.component = self.run["features"]["audio"]["id"]
+        self.component = self.run.features["audio"].id
         self.audio = arena.part("audio")
-        self.splits = [f"split{number:02d}" for number in range(self.run["splits"]["n"])]
+        self.splits = self.run.split_names
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -41,14 +41,14 @@ class ByHand:
         store = store or self.layout.store(self.component, shard)
         out = out or self.layout.shard(self.component, shard)
         options = ("--cfg", self.audio, "--index", str(self.layout.index))
-        which = ("--shard", str(shard), "--shards", str(self.run["corpus"]["shards"]))
+        which = ("--shard", str(shard), "--shards", str(self.run.corpus.shards))
         return ["extract", *options, *which, "--store", str(store), "--out", str(out)]
 
     def prepare(self) -> None:
         """All that comes before training."""
         avemo, layout = self.arena.avemo, self.layout
         self.index()
-        shards = range(self.run["corpus"]["shards"])
+        shards = range(self.run.corpus.shards)
         for shard in shards:
             avemo(*self.extract(shard))
         files = [str(layout.shard(self.component, shard)) for shard in shards]
@@ -56,7 +56,7 @@ class ByHand:
         avemo("cache", "manifest", "--component", self.component, "--out", manifest, *files)
         labels = ("--cfg", self.arena.part("labels"), "--index", str(layout.index))
         avemo("corpus", "labels", *labels, "--out", str(layout.labels))
-        cfg = json.dumps(self.run["splits"])
+        cfg = self.run.splits.model_dump_json()
         avemo("splits", "--cfg", cfg, "--labels", str(layout.labels), "--out", str(layout.splits))
 
     def train(self, system: str, split: str, resume: Path, out: Path) -> list[str]:
@@ -73,7 +73,7 @@ class ByHand:
     def score(self) -> None:
         """All that comes between splits and tables."""
         avemo, layout = self.arena.avemo, self.layout
-        for system in self.run["systems"]:
+        for system in self.run.systems:
             models = [layout.trained(system, split) / "model.safetensors" for split in self.splits]
             for split, model in zip(self.splits, models, strict=True):
                 avemo(*self.train(system, split, layout.resume(system, split), model))
@@ -81,11 +81,11 @@ class ByHand:
         sides = ("--labels", str(layout.labels), "--splits", str(layout.splits))
         baselines = str(layout.scores("baselines"))
         avemo("baselines", *sides, "--out", baselines)
-        scores = [str(layout.scores(system)) for system in self.run["systems"]]
-        cfg = json.dumps(self.run["tests"])
+        scores = [str(layout.scores(system)) for system in self.run.systems]
+        cfg = self.run.tests.model_dump_json()
         given = ("--cfg", cfg, "--splits", str(layout.splits), "--baselines", baselines)
         avemo("tests", *given, "--out", str(layout.tests), *scores)
         manifest = str(layout.manifest(self.component))
         where = ("--index", str(layout.index), "--audio", manifest, "--out", str(layout.quality))
         avemo("cache", "quality", *where)
-        avemo("record", "--cfg", json.dumps(report_part(self.run)), "--out", str(layout.config))
+        avemo("record", "--cfg", json.dumps(self.run.record()), "--out", str(layout.config))

@@ -8,7 +8,8 @@ import pytest
 from avemo.base.contracts import AvemoError, digest
 from avemo.faces.crop import CropPolicy
 from avemo.models import MODELS
-from avemo.study.config import compared_systems, feature_part, read_config, report_part, resolve, train_part
+from avemo.study.config import read_config, resolve, schema
+from avemo.study.specs import component_spec, settings, train_spec
 
 
 @pytest.fixture
@@ -18,15 +19,15 @@ def demo(repository: Path) -> dict:
 
 def test_the_default_config_resolves_with_defaults_filled_in(demo):
     resolved = resolve(demo)
-    assert resolved["corpus"]["id"] == "demo"
-    assert resolved["corpus"]["synthetic"] is True
-    assert resolved["systems"]["auxformer"]["training"]["lr"] == 7.25e-4
-    assert resolved["features"]["audio"]["id"].startswith("compare_lld-")
+    assert resolved.corpus.id == "demo"
+    assert resolved.corpus.synthetic is True
+    assert resolved.systems["auxformer"].training.lr == 7.25e-4
+    assert resolved.features["audio"].id.startswith("compare_lld-")
 
 
 def test_the_config_of_every_system_has_every_model_and_resolves(repository):
     resolved = resolve(read_config(repository / "config" / "every_system.yaml"))
-    assert {section["model"] for section in resolved["systems"].values()} == set(MODELS)
+    assert {system.model for system in resolved.systems.values()} == set(MODELS)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_one_systems_hyper_parameter_changes_that_system_alone(demo):
     before = resolve(demo)
     demo["systems"]["mult"]["training"] = {"lr": 1e-3}
     after = resolve(demo)
-    changed = [name for name in before["systems"] if train_part(before, name) != train_part(after, name)]
+    changed = [name for name in before.systems if train_spec(before, name) != train_spec(after, name)]
     assert changed == ["mult"]
 
 
@@ -77,25 +78,28 @@ def test_speed_settings_change_no_part_that_triggers(demo):
     demo["training"]["device"] = "cpu"
     demo["faces"] = {"device": "cpu"}
     after = resolve(demo)
-    assert report_part(before) == report_part(after)
-    assert before["faces"]["id"] == after["faces"]["id"]
-    assert after["systems"]["mult"]["speed"]["device"] == "cpu"
-    assert after["faces"]["speed"]["device"] == "cpu"
+    assert before.record() == after.record()
+    for stage in before.components:
+        assert component_spec(before, stage) == component_spec(after, stage)
+    assert train_spec(before, "mult").model_dump_json() == train_spec(after, "mult").model_dump_json()
+    given = settings({"demo": after})
+    assert given.speed["demo/mult"]["device"] == "cpu"
+    assert given.speed[after.faces.id]["device"] == "cpu"
 
 
 def test_a_number_of_the_faces_moves_the_visual_features_but_not_the_audio(demo):
     before = resolve(demo)
     demo["faces"] = {"score": 0.5}
     after = resolve(demo)
-    assert before["features"]["visual"]["id"] != after["features"]["visual"]["id"]
-    assert before["features"]["audio"]["id"] == after["features"]["audio"]["id"]
+    assert before.features["visual"].id != after.features["visual"].id
+    assert before.features["audio"].id == after.features["audio"].id
 
 
 def test_without_kept_crops_every_key_is_as_it_was_before_there_were_any(demo):
     resolved = resolve(demo)
     assert resolved == resolve(demo | {"crops": {"cache": "none", "quality": 50}})
-    assert "crops" not in json.dumps(report_part(resolved))
-    visual = feature_part(resolved, "visual")
+    assert "crops" not in json.dumps(resolved.record())
+    visual = component_spec(resolved, "visual").model_dump(mode="json")
     upstream = (visual["faces"], *visual["weights"])
     assert visual["id"] == f"efficientnet_b2-{digest([visual['version'], visual['config'], *upstream])[:8]}"
     assert set(visual) == {
@@ -107,21 +111,21 @@ def test_without_kept_crops_every_key_is_as_it_was_before_there_were_any(demo):
 def test_kept_crops_belong_to_a_way_of_cutting_and_their_features_to_them(demo):
     demo["crops"] = {"cache": "jpeg"}
     kept = resolve(demo)
-    visual, crops = feature_part(kept, "visual"), feature_part(kept, "crops")
-    assert (visual["crops"], crops["faces"]) == (crops["id"], kept["faces"]["id"])
-    assert crops["config"] == CropPolicy().numbers() | {"quality": 95}
+    visual, crops = component_spec(kept, "visual"), component_spec(kept, "crops")
+    assert (visual.crops, crops.faces) == (crops.id, kept.faces.id)
+    assert crops.config == CropPolicy().numbers() | {"quality": 95}
     config = demo["features"]["visual"]["config"]
     for change, crops_move in (({"architecture": "efficientnet_b2"}, False), ({"margin": 0.3}, True)):
         demo["features"]["visual"]["config"] = config | change
         other = resolve(demo)
-        assert (other["crops"]["id"] != crops["id"]) is crops_move
-        assert other["features"]["visual"]["id"] != visual["id"]
+        assert (other.crops.id != crops.id) is crops_move
+        assert other.features["visual"].id != visual.id
     demo["crops"]["quality"] = 80
-    assert resolve(demo)["features"]["visual"]["id"] not in (visual["id"], other["features"]["visual"]["id"])
+    assert resolve(demo).features["visual"].id not in (visual.id, other.features["visual"].id)
     demo["faces"] = {"score": 0.5}
-    assert resolve(demo)["crops"]["id"] != other["crops"]["id"]
+    assert resolve(demo).crops.id != other.crops.id
     del demo["features"]["visual"]
-    assert "crops" not in resolve(demo)
+    assert resolve(demo).crops is None
 
 
 def test_weights_that_move_change_nothing_that_triggers_and_new_ones_do(demo, tmp_path, monkeypatch):
@@ -129,19 +133,19 @@ def test_weights_that_move_change_nothing_that_triggers_and_new_ones_do(demo, tm
     config = demo["features"]["visual"]["config"]
     config["weights"] = "a.pt"
     (tmp_path / "a.pt").write_bytes(b"abc")
-    before = feature_part(resolve(demo), "visual")
+    before = component_spec(resolve(demo), "visual")
     config["weights"] = "b.pt"
     (tmp_path / "a.pt").rename("b.pt")
     moved = resolve(demo)
-    assert feature_part(moved, "visual") == before
-    assert moved["features"]["visual"]["places"] == {"weights": "b.pt"}
+    assert component_spec(moved, "visual") == before
+    assert settings({"demo": moved}).weights[before.id] == {"weights": "b.pt"}
     (tmp_path / "b.pt").write_bytes(b"abcd")
-    assert feature_part(resolve(demo), "visual")["id"] != before["id"]
+    assert component_spec(resolve(demo), "visual").id != before.id
 
 
 def test_one_modality_may_be_absent_but_not_both(demo):
     del demo["features"]["visual"]
-    assert list(resolve(demo)["features"]) == ["audio"]
+    assert list(resolve(demo).features) == ["audio"]
     del demo["features"]["audio"]
     with pytest.raises(AvemoError, match="features: .*expected audio, visual or both"):
         resolve(demo)
@@ -159,11 +163,17 @@ def test_a_learning_curve_repeats_a_system_on_parts_of_train(demo):
     plain = resolve(demo)
     demo["learning_curve"] = {"percent": [50, 25], "systems": ["mult"]}
     resolved = resolve(demo)
-    assert compared_systems(resolved) == list(plain["systems"])
-    assert list(resolved["systems"])[-2:] == ["mult-25pct", "mult-50pct"]
-    part = train_part(resolved, "mult-25pct")
-    assert part["training"] == train_part(plain, "mult")["training"] | {"train_share": 0.25}
-    assert train_part(resolved, "mult") == train_part(plain, "mult")
+    assert resolved.compared == list(plain.systems)
+    assert list(resolved.systems)[-2:] == ["mult-25pct", "mult-50pct"]
+    whole, part = train_spec(plain, "mult"), train_spec(resolved, "mult-25pct")
+    assert part.training.numbers() == whole.training.numbers() | {"train_share": 0.25}
+    assert train_spec(resolved, "mult") == whole
     demo["learning_curve"]["systems"] = ["mul"]
     with pytest.raises(AvemoError, match=r"learning_curve.systems: no system 'mul'; did you mean 'mult'\?"):
         resolve(demo)
+
+
+def test_the_schema_in_the_repository_is_the_packages_own(repository):
+    """Made again by: avemo config schema > config/schema.json"""
+    kept = json.loads((repository / "config" / "schema.json").read_text())
+    assert kept == json.loads(json.dumps(schema())), "run: avemo config schema > config/schema.json"

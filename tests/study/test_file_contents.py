@@ -9,18 +9,19 @@ import pytest
 from avemo.index.media_hashes import HashCache
 from avemo.study.file_contents import HANDED_ON, listing
 from avemo.study.layout import Layout
+from avemo.study.run import Run
+from runs import run_of
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch) -> dict:
+def run(tmp_path, monkeypatch) -> Run:
     """A table of one clip whose clip table was made."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(HANDED_ON, "{}")
     Path("media").mkdir()
     Path("media/a.mp4").write_bytes(b"film")
     Path("clips.csv").write_text("clip_id,path,speaker\na,media/a.mp4,anna\n")
-    corpus = {"id": "table", "name": "table", "config": {"csv": "clips.csv"}}
-    run = {"run": "r", "cache": "cache", "results": "results", "corpus": corpus}
+    run = run_of(corpus={"id": "table", "name": "table", "config": {"csv": "clips.csv"}})
     hashes = HashCache(Layout(run).hashes)
     hashes.sha256(Path("media/a.mp4"))
     hashes.keep_listing(listing("table", run, True))

@@ -1,6 +1,5 @@
 """One run or a paper's several: how they are laid over their base, and what they share."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,9 @@ from avemo.index.media_hashes import HashCache
 from avemo.models import MODELS
 from avemo.papers.definitions import papers, read_paper
 from avemo.study.config import read_config, resolve
-from avemo.study.study import Study, expand, overlaid, resolve_cached, resolve_study
+from avemo.study.layers import expand, overlaid
+from avemo.study.specs import settings
+from avemo.study.study import Kept, resolve_cached, resolve_study
 
 
 @pytest.fixture
@@ -44,12 +45,12 @@ def test_a_papers_runs_are_laid_over_their_base(paper):
     }
     study = resolve_study(paper)
     first, second = study.runs.values()
-    assert first["corpus"]["labels"]["rule"] == "plurality"
-    assert second["corpus"]["labels"]["rule"] == "intended"
-    assert (first["splits"]["n"], second["splits"]["n"]) == (5, 3)
-    assert list(second["systems"]) == ["auxformer", "mult", "parthasarathy"]
-    assert second["systems"]["mult"]["config"]["width"] == 16
-    assert second["systems"]["mult"]["config"]["heads"] == 2
+    assert first.corpus.labels["rule"] == "plurality"
+    assert second.corpus.labels["rule"] == "intended"
+    assert (first.splits.n, second.splits.n) == (5, 3)
+    assert list(second.systems) == ["auxformer", "mult", "parthasarathy"]
+    assert second.systems["mult"].config["width"] == 16
+    assert second.systems["mult"].config["heads"] == 2
     assert str(study.layouts["intended"].report) == "results/two/intended/report.html"
 
 
@@ -108,15 +109,15 @@ def test_an_unknown_run_answers_with_the_known_ones(paper):
 
 def test_a_component_that_no_run_uses_is_named(paper):
     with pytest.raises(AvemoError, match="no run of this config uses demo/compare_lld-0; those of its runs"):
-        resolve_study(paper).component_part("demo", "compare_lld-0")
+        resolve_study(paper).component_spec("demo", "compare_lld-0")
 
 
 def test_speed_settings_are_found_by_what_a_job_works_on(paper):
     paper["faces"] = {"device": "cpu"}
     paper["runs"]["intended"]["training"] = {"device": "cpu"}
     study = resolve_study(paper)
-    speed = study.speed()
-    assert speed[study.runs["intended"]["faces"]["id"]]["device"] == "cpu"
+    speed = settings(study.runs).speed
+    assert speed[study.runs["intended"].faces.id]["device"] == "cpu"
     assert speed["intended/mult"]["device"] == "cpu"
     assert speed["plurality/mult"]["device"] == "auto"
     assert "jobs" in speed["demo"]
@@ -125,7 +126,7 @@ def test_speed_settings_are_found_by_what_a_job_works_on(paper):
 def test_paths_are_written_once_and_an_unknown_one_is_named(paper):
     paper |= {"paths": {"made": "elsewhere"}}
     paper["runs"] = {"one": {"corpus": {"config": {"root": "${made}/corpus"}}}}
-    assert resolve_study(paper).run("one")["corpus"]["config"]["root"] == "elsewhere/corpus"
+    assert resolve_study(paper).run("one").corpus.config["root"] == "elsewhere/corpus"
     paper["runs"]["one"]["corpus"]["config"]["root"] = "${maid}"
     with pytest.raises(AvemoError, match=r"runs.one.corpus.config.root: no 'maid' among paths.*'made'"):
         resolve_study(paper)
@@ -147,10 +148,11 @@ def test_the_cached_resolution_is_the_same_and_is_made_once(demo, tmp_path):
     first = resolve_cached(demo, tmp_path)
     (cached,) = tmp_path.iterdir()
     assert first == resolve_study(demo)
-    assert first == Study(**json.loads(cached.read_text())["study"])
-    cached.write_text('{"study": {"runs": {}, "paper": "from the cache"}, "stands_on": []}')
-    assert resolve_cached(demo, tmp_path) == Study({}, "from the cache")
-    assert resolve_cached(demo | {"run": "other"}, tmp_path).run()["run"] == "other"
+    kept = Kept.model_validate_json(cached.read_text())
+    assert first == kept.study
+    cached.write_text(cached.read_text().replace("MulT", "from the cache"))
+    assert resolve_cached(demo, tmp_path).run().systems["mult"].title == "from the cache"
+    assert resolve_cached(demo | {"run": "other"}, tmp_path).run().run == "other"
 
 
 def test_a_generated_corpus_whose_folder_is_away_still_counts_as_generated(demo, tmp_path, monkeypatch):
@@ -159,17 +161,17 @@ def test_a_generated_corpus_whose_folder_is_away_still_counts_as_generated(demo,
     film = Path("clips/VideoFlash/1001_DFA_ANG_XX.flv")
     film.parent.mkdir(parents=True)
     film.write_bytes(b"film")
-    assert not resolve_cached(demo, tmp_path / "known").run()["corpus"]["synthetic"]
+    assert not resolve_cached(demo, tmp_path / "known").run().corpus.synthetic
     Path("clips", MARKER).touch()
     study = resolve_cached(demo, tmp_path / "known")
-    assert study.run()["corpus"]["synthetic"]
+    assert study.run().corpus.synthetic
     hashes = HashCache(study.layouts["demo"].hashes)
     hashes.sha256(film)
     hashes.keep_listing("kept", synthetic=True)
     hashes.path.parent.mkdir(parents=True)
     hashes.save()
     Path("clips").rename("away")
-    assert resolve_cached(demo, tmp_path / "known").run()["corpus"]["synthetic"]
+    assert resolve_cached(demo, tmp_path / "known").run().corpus.synthetic
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -181,7 +183,7 @@ def test_the_cached_resolution_follows_the_weights_bytes(demo, paper, several, t
     for content in (b"abc", b"abcd", b"abc"):
         (tmp_path / "a.pt").write_bytes(content)
         study = resolve_cached(config)
-        (found,) = {run["features"]["visual"]["id"] for run in study.runs.values()}
+        (found,) = {run.features["visual"].id for run in study.runs.values()}
         ids.append(found)
     assert ids[0] == ids[2] != ids[1]
 
@@ -203,7 +205,7 @@ def test_what_jobs_ask_for_is_what_their_components_declare_and_triggers_nothing
 def test_another_order_of_systems_is_another_study(demo, tmp_path):
     resolve_cached(demo, tmp_path)
     demo["systems"] = dict(reversed(demo["systems"].items()))
-    assert next(iter(resolve_cached(demo, tmp_path).run()["systems"])) == "parthasarathy"
+    assert next(iter(resolve_cached(demo, tmp_path).run().systems)) == "parthasarathy"
 
 
 def test_errors_of_the_child_process_reach_the_caller(demo, tmp_path):
@@ -223,7 +225,7 @@ def test_each_papers_config_has_all_that_its_tables_show(repository, paper_name,
     for table in read_paper(study.tables).tables:
         for row in table.rows:
             for at in (table.address(row, column) for column in table.columns):
-                assert at.label or at.system in study.runs[at.run]["systems"]
+                assert at.label or at.system in study.runs[at.run].systems
 
 
 @pytest.mark.parametrize(
@@ -237,5 +239,5 @@ def test_each_papers_config_has_all_that_its_tables_show(repository, paper_name,
 )
 def test_the_papers_protocols(repository, paper_name, splits, tail):
     study = resolve_study(read_config(repository / "config" / "papers" / f"{paper_name}.yaml"))
-    assert {run["splits"]["n"] for run in study.runs.values()} == {splits}
-    assert {run["tests"]["tail"] for run in study.runs.values()} == {tail}
+    assert {run.splits.n for run in study.runs.values()} == {splits}
+    assert {run.tests.tail for run in study.runs.values()} == {tail}

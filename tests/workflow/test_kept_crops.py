@@ -74,15 +74,13 @@ def test_another_extractor_reads_the_crops_alone(kept):
 def test_prediction_sees_what_was_trained_on(kept):
     resolved = resolve(config())
     clip = Clip("anna", "s", "s", video_path=kept.folder / "media" / "anna.mp4")
-    with FeatureSet(
-        kept.folder / "cache/table" / resolved["features"]["visual"]["id"] / "manifest.json"
-    ) as held:
+    with FeatureSet(kept.folder / "cache/table" / resolved.features["visual"].id / "manifest.json") as held:
         expected = held.read("anna")
     assert_close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4 * np.abs(expected.x).max())
     assert_close(_visual_features(clip, resolved, []).x, expected.x)
-    del resolved["crops"]
+    without = resolved.model_copy(update={"crops": None})
     with pytest.raises(AssertionError):
-        assert_close(_visual_features(clip, resolved, []).x, expected.x)
+        assert_close(_visual_features(clip, without, []).x, expected.x)
 
 
 def test_a_file_that_is_away_stops_a_job_that_needs_it_and_no_clip_is_to_blame(kept):
@@ -92,7 +90,10 @@ def test_a_file_that_is_away_stops_a_job_that_needs_it_and_no_clip_is_to_blame(k
     arguments += ["--faces", str(tracks), "--store", "store", "--out", "crops.h5"]
     (kept.folder / "media").rename(kept.folder / "away")
     told = kept.avemo("faces", "crops", *arguments, succeeds=False)
-    index = ["--cfg", json.dumps({"id": "table", "name": "table", "config": {"csv": "clips.csv"}})]
+    index = [
+        "--cfg",
+        json.dumps({"id": "table", "name": "table", "version": 1, "config": {"csv": "clips.csv"}}),
+    ]
     listed = kept.avemo("corpus", "index", *index, "--hashes", "h.json", "--out", "i.parquet", succeeds=False)
     (kept.folder / "away").rename(kept.folder / "media")
     assert "anna: missing_file: expected a media file, found none at media/anna.mp4" in told

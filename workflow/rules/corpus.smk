@@ -6,18 +6,18 @@ localrules:
 
 checkpoint index:
     output:
-        ANY.index,
+        CACHE + "/index.parquet",
     log:
-        ANY.cache_logs / "index.log",
+        CACHE + "/logs/index.log",
     benchmark:
-        ANY.cache_benchmarks / "index.tsv"
+        CACHE + "/benchmarks/index.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     params:
-        cfg=lambda wildcards: as_json(corpus_part(STUDY.corpora[wildcards.corpus])),
-        listing=lambda wildcards: listing(wildcards.corpus),
-        hashes=str(ANY.hashes),
+        cfg=lambda w: as_cfg(index_spec(STUDY.corpora[w.corpus])),
+        files=lambda w: TRIGGERS.files(w.corpus),
+        hashes=CACHE + "/hashes.json",
     message:
         "clip table of {wildcards.corpus}"
     shell:
@@ -29,15 +29,15 @@ rule labels:
     input:
         index=run_index,
     output:
-        labels=ANY.labels,
-        made_of=ANY.labels_made_of,
+        labels=RESULTS + "/data/labels.parquet",
+        made_of=RESULTS + "/data/labels.json",
     log:
-        ANY.logs / "labels.log",
+        RESULTS + "/logs/labels.log",
     conda:
         ENVIRONMENT
     params:
-        cfg=lambda wildcards: as_json(corpus_part(RUNS[wildcards.run], labels=True)),
-        files=label_files,
+        cfg=lambda w: as_cfg(labels_spec(RUNS[w.run])),
+        files=lambda w: TRIGGERS.labels(w.run),
     message:
         "labels of {wildcards.run}"
     shell:
@@ -47,17 +47,17 @@ rule labels:
 
 rule splits:
     input:
-        labels=ANY.labels,
-        published=lambda wildcards: RUNS[wildcards.run]["splits"]["files"],
+        labels=RESULTS + "/data/labels.parquet",
+        published=lambda w: RUNS[w.run].splits.files,
     output:
-        ANY.splits,
+        RESULTS + "/data/splits.json",
     log:
-        ANY.logs / "splits.log",
+        RESULTS + "/logs/splits.log",
     conda:
         ENVIRONMENT
     params:
-        cfg=lambda wildcards: as_json(RUNS[wildcards.run]["splits"]),
-        published=lambda wildcards: contents(RUNS[wildcards.run]["splits"]["files"]),
+        cfg=lambda w: as_cfg(RUNS[w.run].splits),
+        published=lambda w: contents(RUNS[w.run].splits.files),
     message:
         "speaker-independent splits of {wildcards.run}"
     shell:

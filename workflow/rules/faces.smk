@@ -1,15 +1,17 @@
 # One face track a clip, and its crops where the config keeps them, shard by shard.
+# `faces` is the base of all rules that fill a cache: each computes what its own shard lacks.
 rule faces:
     input:
         index=clip_index,
+        before=[],
     output:
-        ANY.shard("{component}", "{shard}"),
+        CACHE + "/{component}/{shard}.h5",
     log:
-        ANY.cache_logs / "{component}" / "{shard}.log",
+        CACHE + "/logs/{component}/{shard}.log",
     benchmark:
-        ANY.cache_benchmarks / "{component}" / "{shard}.tsv"
+        CACHE + "/benchmarks/{component}/{shard}.tsv"
     wildcard_constraints:
-        component=one_of(components("faces")),
+        component=one_of(STUDY.component_ids("faces")),
     conda:
         ENVIRONMENT
     threads: 1
@@ -19,49 +21,39 @@ rule faces:
         mem_mb=megabytes,
         runtime=minutes,
     params:
-        cfg=component_cfg,
-        rows=rows,
+        command="faces track",
+        cfg=lambda w: as_cfg(STUDY.component_spec(w.corpus, w.component)),
+        clips=lambda w: TRIGGERS.clips(w.corpus, w.shard),
         shards=shards,
-        strict=strict,
-        store=str(ANY.store("{component}", "{shard}")),
+        strict=lambda w: "--strict" if STUDY.strict(w.corpus) else "",
+        store=CACHE + "/.store/{component}/{shard}",
+        before="",
+        gpu=lambda w, resources: f"--gpu-mb {resources.gpu_mb}",
     message:
-        "face tracks of {wildcards.corpus}, shard {wildcards.shard}"
+        "{params.command} in {wildcards.corpus}, shard {wildcards.shard}"
     shell:
-        "avemo faces track --cfg {params.cfg:q} --index {input.index:q}"
+        "avemo {params.command} --cfg {params.cfg:q} --index {input.index:q} {params.before} {input.before:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
-        " --threads {threads} --gpu-mb {resources.gpu_mb} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"
+        " --threads {threads} {params.gpu} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"
 
 
-if components("crops"):
+def face_shard(wildcards):
+    """The face tracks of the shard's clips, or the crops that were kept of them."""
+    spec = STUDY.component_spec(wildcards.corpus, wildcards.component)
+    layout = LAYOUTS[STUDY.corpora[wildcards.corpus].run]
+    return layout.shard(getattr(spec, "crops", "") or spec.faces, wildcards.shard)
 
-    rule crops:
-        input:
-            index=clip_index,
-            faces=face_shard,
-        output:
-            ANY.shard("{component}", "{shard}"),
-        log:
-            ANY.cache_logs / "{component}" / "{shard}.log",
-        benchmark:
-            ANY.cache_benchmarks / "{component}" / "{shard}.tsv"
-        wildcard_constraints:
-            component=one_of(components("crops")),
-        conda:
-            ENVIRONMENT
-        threads: 1
-        resources:
-            mem_mb=megabytes,
-            runtime=minutes,
-        params:
-            cfg=component_cfg,
-            rows=rows,
-            shards=shards,
-            strict=strict,
-            store=str(ANY.store("{component}", "{shard}")),
-        message:
-            "face crops of {wildcards.corpus}, shard {wildcards.shard}"
-        shell:
-            "avemo faces crops --cfg {params.cfg:q} --index {input.index:q}"
-            " --faces {input.faces:q}"
-            " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
-            " --threads {threads} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"
+
+use rule faces as crops with:
+    input:
+        index=clip_index,
+        before=face_shard,
+    wildcard_constraints:
+        component=one_of(STUDY.component_ids("crops")),
+    resources:
+        mem_mb=megabytes,
+        runtime=minutes,
+    params:
+        command="faces crops",
+        before="--faces",
+        gpu="",

@@ -3,41 +3,20 @@ localrules:
     manifest,
 
 
-rule audio_features:
-    input:
-        index=clip_index,
-    output:
-        ANY.shard("{component}", "{shard}"),
-    log:
-        ANY.cache_logs / "{component}" / "{shard}.log",
-    benchmark:
-        ANY.cache_benchmarks / "{component}" / "{shard}.tsv"
+use rule faces as audio_features with:
     wildcard_constraints:
-        component=one_of(components("audio", gpu=False)),
-    conda:
-        ENVIRONMENT
-    threads: 1
+        component=one_of(STUDY.component_ids("audio", gpu=False)),
     resources:
         gpu_mb=gpu_megabytes,
         mem_mb=megabytes,
         runtime=minutes,
     params:
-        cfg=component_cfg,
-        rows=rows,
-        shards=shards,
-        strict=strict,
-        store=str(ANY.store("{component}", "{shard}")),
-    message:
-        "{wildcards.component} of {wildcards.corpus}, shard {wildcards.shard}"
-    shell:
-        "avemo extract --cfg {params.cfg:q} --index {input.index:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
-        " --threads {threads} --gpu-mb {resources.gpu_mb} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"
+        command="extract",
 
 
 use rule audio_features as audio_embeddings with:
     wildcard_constraints:
-        component=one_of(components("audio", gpu=True)),
+        component=one_of(STUDY.component_ids("audio", gpu=True)),
     resources:
         gpu=1,
         gpu_mb=gpu_megabytes,
@@ -45,57 +24,44 @@ use rule audio_features as audio_embeddings with:
         runtime=minutes,
 
 
-rule visual_features:
+use rule faces as visual_features with:
     input:
         index=clip_index,
-        faces=face_shard,
-    output:
-        ANY.shard("{component}", "{shard}"),
-    log:
-        ANY.cache_logs / "{component}" / "{shard}.log",
-    benchmark:
-        ANY.cache_benchmarks / "{component}" / "{shard}.tsv"
+        before=face_shard,
     wildcard_constraints:
-        component=one_of(components("visual", gpu=True)),
-    conda:
-        ENVIRONMENT
-    threads: 1
+        component=one_of(STUDY.component_ids("visual", gpu=True)),
     resources:
         gpu=1,
         gpu_mb=gpu_megabytes,
         mem_mb=megabytes,
         runtime=minutes,
     params:
-        cfg=component_cfg,
-        rows=rows,
-        shards=shards,
-        strict=strict,
-        store=str(ANY.store("{component}", "{shard}")),
-    message:
-        "{wildcards.component} of {wildcards.corpus}, shard {wildcards.shard}"
-    shell:
-        "avemo extract --cfg {params.cfg:q} --index {input.index:q}"
-        " --faces {input.faces:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
-        " --threads {threads} --gpu-mb {resources.gpu_mb} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"
+        command="extract",
+        before="--faces",
 
 
 use rule visual_features as face_pictures with:
     wildcard_constraints:
-        component=one_of(components("visual", gpu=False)),
+        component=one_of(STUDY.component_ids("visual", gpu=False)),
     resources:
         gpu_mb=gpu_megabytes,
         mem_mb=megabytes,
         runtime=minutes,
+
+
+def component_shards(wildcards):
+    """All shards of a component."""
+    numbers = [f"{number:04d}" for number in range(shards(wildcards))]
+    return expand(CACHE + "/{component}/{shard}.h5", **wildcards, shard=numbers)
 
 
 rule manifest:
     input:
         component_shards,
     output:
-        ANY.manifest("{component}"),
+        CACHE + "/{component}/manifest.json",
     log:
-        ANY.cache_logs / "{component}" / "manifest.log",
+        CACHE + "/logs/{component}/manifest.log",
     conda:
         ENVIRONMENT
     message:

@@ -12,7 +12,7 @@ rule paper_record:
     conda:
         ENVIRONMENT
     params:
-        cfg=as_json(STUDY.record()),
+        cfg=as_cfg(STUDY.record()),
     message:
         "record of {STUDY.paper}"
     shell:
@@ -24,10 +24,17 @@ rule paper_tables:
         record=STUDY.folder / "paper.json",
         labels=[layout.labels for layout in LAYOUTS.values()],
         splits=[layout.splits for layout in LAYOUTS.values()],
-        manifests=[manifests(run, *STAGES) for run in RUNS],
-        scores=[LAYOUTS[run].scores(system) for run in RUNS for system in systems(run)],
+        manifests=[STUDY.manifests(run, *STAGES) for run in RUNS],
+        scores=[
+            LAYOUTS[run].scores(system) for run in RUNS for system in RUNS[run].systems
+        ],
     output:
-        STUDY.table_files,
+        [path for path in STUDY.table_files if path.suffix != ".html"],
+        report(
+            [path for path in STUDY.table_files if path.suffix == ".html"],
+            caption="../report/paper.rst",
+            category=str(STUDY.paper),
+        ),
     log:
         STUDY.folder / "logs" / "paper_tables.log",
     conda:

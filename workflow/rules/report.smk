@@ -7,22 +7,25 @@ localrules:
     report,
 
 
+def tables(form):
+    """Pattern of every table in one of its three forms."""
+    path = RESULTS + "/tables/{table}.{form}"
+    return expand(path, table=TABLES, form=form, allow_missing=True)
+
+
 rule tests:
     input:
-        scores=lambda wildcards: [
-            LAYOUTS[wildcards.run].scores(system)
-            for system in compared_systems(RUNS[wildcards.run])
-        ],
-        baselines=ANY.scores("baselines"),
-        splits=ANY.splits,
+        scores=lambda w: [LAYOUTS[w.run].scores(one) for one in RUNS[w.run].compared],
+        baselines=RESULTS + "/scores/baselines.csv",
+        splits=RESULTS + "/data/splits.json",
     output:
-        ANY.tests,
+        RESULTS + "/scores/tests.csv",
     log:
-        ANY.logs / "tests.log",
+        RESULTS + "/logs/tests.log",
     conda:
         ENVIRONMENT
     params:
-        cfg=lambda wildcards: as_json(RUNS[wildcards.run]["tests"]),
+        cfg=lambda w: as_cfg(RUNS[w.run].tests),
     message:
         "significance tests of {wildcards.run}"
     shell:
@@ -32,16 +35,16 @@ rule tests:
 
 rule quality:
     input:
-        index=lambda wildcards: LAYOUTS[wildcards.run].index,
-        stages=lambda wildcards: manifests(wildcards.run, "faces", "audio", "visual"),
+        index=lambda w: LAYOUTS[w.run].index,
+        stages=lambda w: STUDY.manifests(w.run, "faces", "audio", "visual"),
     output:
-        ANY.quality,
+        RESULTS + "/data/quality.csv",
     log:
-        ANY.logs / "quality.log",
+        RESULTS + "/logs/quality.log",
     conda:
         ENVIRONMENT
     params:
-        stages=lambda wildcards: stage_options(wildcards, "faces", "audio", "visual"),
+        stages=lambda w: STUDY.manifest_options(w.run, "faces", "audio", "visual"),
     message:
         "quality of the clips of {wildcards.run}"
     shell:
@@ -50,13 +53,13 @@ rule quality:
 
 rule contact_sheet:
     input:
-        index=lambda wildcards: LAYOUTS[wildcards.run].index,
-        faces=lambda wildcards: manifests(wildcards.run, "faces"),
-        quality=ANY.quality,
+        index=lambda w: LAYOUTS[w.run].index,
+        faces=lambda w: STUDY.manifests(w.run, "faces"),
+        quality=RESULTS + "/data/quality.csv",
     output:
-        ANY.sheet,
+        RESULTS + "/data/contact_sheet.png",
     log:
-        ANY.logs / "contact_sheet.log",
+        RESULTS + "/logs/contact_sheet.log",
     conda:
         ENVIRONMENT
     message:
@@ -68,50 +71,95 @@ rule contact_sheet:
 
 rule run_config:
     output:
-        ANY.config,
+        RESULTS + "/config.json",
     log:
-        ANY.logs / "run_config.log",
+        RESULTS + "/logs/run_config.log",
     conda:
         ENVIRONMENT
     params:
-        cfg=lambda wildcards: as_json(report_part(RUNS[wildcards.run])),
+        cfg=lambda w: as_cfg(RUNS[w.run].record()),
     message:
         "config of {wildcards.run}"
     shell:
         "avemo record --cfg {params.cfg:q} --out {output:q} > {log:q} 2>&1"
 
 
+def of_systems(path):
+    """The files of this name that a run's systems have."""
+    return lambda wildcards: expand(
+        path, run=wildcards.run, system=RUNS[wildcards.run].systems
+    )
+
+
+def of_trainings(path):
+    """The files of this name that the trainings of a run's systems have."""
+
+    def files(wildcards):
+        run = RUNS[wildcards.run]
+        return expand(path, run=run.run, system=run.systems, split=run.split_names)
+
+    return files
+
+
 rule write_tables:
     input:
-        unpack(records),
+        config=RESULTS + "/config.json",
+        labels=RESULTS + "/data/labels.parquet",
+        splits=RESULTS + "/data/splits.json",
+        tests=RESULTS + "/scores/tests.csv",
+        quality=RESULTS + "/data/quality.csv",
+        manifests=lambda w: STUDY.manifests(w.run, *STAGES),
+        scores=of_systems(RESULTS + "/scores/{system}.csv"),
+        baselines=RESULTS + "/scores/baselines.csv",
+        predictions=of_systems(RESULTS + "/predictions/{system}.parquet"),
+        records=of_trainings(RESULTS + "/train/{system}/{split}/run.json"),
     output:
-        ANY.table_files,
+        csv=tables("csv"),
+        tex=tables("tex"),
+        html=report(
+            tables("html"),
+            caption="../report/table.rst",
+            category="{run}",
+            subcategory="tables",
+        ),
     log:
-        ANY.logs / "tables.log",
+        RESULTS + "/logs/tables.log",
     conda:
         ENVIRONMENT
     params:
-        run=lambda wildcards: str(LAYOUTS[wildcards.run].results),
+        run=RESULTS,
     message:
         "tables of {wildcards.run}"
     shell:
         "avemo tables --run {params.run:q} > {log:q} 2>&1"
 
 
+# All that the page shows beside the tables, the tables are made of too.
 rule report:
     input:
-        unpack(records),
-        tables=ANY.table_files,
-        sheet=lambda wildcards: sheets(wildcards.run),
+        rules.write_tables.output,
+        sheet=lambda w: sheets(w.run),
     output:
-        ANY.report,
+        page=report(
+            RESULTS + "/report.html",
+            caption="../report/page.rst",
+            category="{run}",
+            subcategory="page",
+        ),
+        figures=report(
+            directory(RESULTS + "/figures"),
+            patterns=["{figure}.svg"],
+            caption="../report/figure.rst",
+            category="{run}",
+            subcategory="figures",
+        ),
     log:
-        ANY.logs / "report.log",
+        RESULTS + "/logs/report.log",
     conda:
         ENVIRONMENT
     params:
-        run=lambda wildcards: str(LAYOUTS[wildcards.run].results),
+        run=RESULTS,
     message:
         "report of {wildcards.run}"
     shell:
-        "avemo report --run {params.run:q} --out {output:q} > {log:q} 2>&1"
+        "avemo report --run {params.run:q} --out {output.page:q} > {log:q} 2>&1"

@@ -19,8 +19,8 @@ def work(wildcards):
 
 def minutes(wildcards, attempt):
     """Run time of a shard job."""
-    seconds = work(wildcards).seconds * (of_shard(shard_seconds, wildcards) or 600)
-    return attempt * ceil(START_MIN + seconds / 60)
+    media_s = TRIGGERS.seconds(wildcards.corpus, wildcards.shard) or 600
+    return attempt * ceil(START_MIN + work(wildcards).seconds * media_s / 60)
 
 
 def training_minutes(splits):
@@ -28,12 +28,9 @@ def training_minutes(splits):
 
     def runtime(wildcards, attempt):
         run = RUNS[wildcards.run]
-        index = LAYOUTS[wildcards.run].index
-        rows = [1000]
-        if index.exists():
-            rows = by_shard(shard_clips, index, 1, index.stat().st_mtime_ns)
-        epochs = run["systems"][wildcards.system]["training"]["epochs"]
-        seconds = splits * work(wildcards).seconds * rows[0] * epochs
+        clips = TRIGGERS.count(run.corpus.id) or 1000
+        epochs = run.systems[wildcards.system].training.epochs
+        seconds = splits * work(wildcards).seconds * clips * epochs
         return attempt * ceil(START_MIN + seconds / 60)
 
     return runtime

@@ -3,26 +3,36 @@ localrules:
     baselines,
 
 
+def split_options(wildcards, output):
+    """The splits that a job trains, as options."""
+    return [
+        word for path in output.model for word in ("--split", Path(path).parent.name)
+    ]
+
+
 # A rule has as many outputs whatever its wildcards are, so each pack of splits has one of its own.
-for training, (pack, runs) in packs().items():
+for training, (pack, runs) in STUDY.packs.items():
 
     rule:
         name:
             training
         input:
-            labels=ANY.labels,
-            splits=ANY.splits,
-            features=lambda wildcards: manifests(wildcards.run, "audio", "visual"),
+            labels=RESULTS + "/data/labels.parquet",
+            splits=RESULTS + "/data/splits.json",
+            features=feature_manifests,
         output:
             model=[
-                ANY.trained("{system}", split) / "model.safetensors" for split in pack
+                f"{RESULTS}/train/{{system}}/{split}/model.safetensors"
+                for split in pack
             ],
-            history=[ANY.trained("{system}", split) / "history.csv" for split in pack],
-            record=[ANY.trained("{system}", split) / "run.json" for split in pack],
+            history=[
+                f"{RESULTS}/train/{{system}}/{split}/history.csv" for split in pack
+            ],
+            record=[f"{RESULTS}/train/{{system}}/{split}/run.json" for split in pack],
         log:
-            ANY.logs / "train" / f"{{system}}-{pack[0]}.log",
+            f"{RESULTS}/logs/train/{{system}}-{pack[0]}.log",
         benchmark:
-            ANY.benchmarks / "train" / f"{{system}}-{pack[0]}.tsv"
+            f"{RESULTS}/benchmarks/train/{{system}}-{pack[0]}.tsv"
         wildcard_constraints:
             run=one_of(runs),
         conda:
@@ -34,20 +44,20 @@ for training, (pack, runs) in packs().items():
             mem_mb=megabytes,
             runtime=training_minutes(len(pack)),
         params:
-            cfg=train_cfg,
+            cfg=lambda w: as_cfg(train_spec(RUNS[w.run], w.system)),
             features=feature_options,
             # Functions of the output are no triggers: packing otherwise trains nothing again.
             splits=split_options,
-            resume=resume_pattern,
-            out=model_pattern,
+            resume=RESULTS + "/.resume/{system}/",
+            out=RESULTS + "/train/{system}/",
         message:
             "train {wildcards.run}/{wildcards.system} {params.splits}"
         shell:
             "avemo train --cfg {params.cfg:q} --run {wildcards.run} --system {wildcards.system}"
             " {params.splits:q} --labels {input.labels:q}"
             " --splits {input.splits:q} {params.features:q}"
-            " --resume {params.resume:q} --threads {threads} --gpu-mb {resources.gpu_mb}"
-            " --out {params.out:q} > {log:q} 2>&1"
+            " --resume {params.resume:q}'{{split}}' --threads {threads} --gpu-mb {resources.gpu_mb}"
+            " --out {params.out:q}'{{split}}/model.safetensors' > {log:q} 2>&1"
 
     # What a profile asks for `train` holds for every pack.
     workflow.get_rule(training).resources.update(
@@ -57,21 +67,21 @@ for training, (pack, runs) in packs().items():
 
 rule evaluate:
     input:
-        labels=ANY.labels,
-        splits=ANY.splits,
-        features=lambda wildcards: manifests(wildcards.run, "audio", "visual"),
-        models=models,
+        labels=RESULTS + "/data/labels.parquet",
+        splits=RESULTS + "/data/splits.json",
+        features=feature_manifests,
+        models=lambda w: LAYOUTS[w.run].models(w.system, RUNS[w.run].split_names),
     output:
-        predictions=ANY.predictions("{system}"),
-        scores=ANY.scores("{system}"),
+        predictions=RESULTS + "/predictions/{system}.parquet",
+        scores=RESULTS + "/scores/{system}.csv",
     log:
-        ANY.logs / "evaluate-{system}.log",
+        RESULTS + "/logs/evaluate-{system}.log",
     conda:
         ENVIRONMENT
     threads: 1
     params:
         features=feature_options,
-        readings=str(ANY.readings("{system}")),
+        readings=RESULTS + "/.readings/{system}.jsonl",
     message:
         "evaluate {wildcards.run}/{wildcards.system}"
     shell:
@@ -82,12 +92,12 @@ rule evaluate:
 
 rule baselines:
     input:
-        labels=ANY.labels,
-        splits=ANY.splits,
+        labels=RESULTS + "/data/labels.parquet",
+        splits=RESULTS + "/data/splits.json",
     output:
-        ANY.scores("baselines"),
+        RESULTS + "/scores/baselines.csv",
     log:
-        ANY.logs / "baselines.log",
+        RESULTS + "/logs/baselines.log",
     conda:
         ENVIRONMENT
     message:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from avemo.cli.corpus_check import check, shown_counts
-from avemo.cli.options import Cfg, Counter, Index, Out, Speed, as_mapping, write_aside
+from avemo.cli.options import Cfg, Counter, Index, Out, Settings, as_spec, write_aside
 
 corpus_app = typer.Typer(help="Clip tables and labels.", no_args_is_help=True)
 
@@ -24,7 +24,7 @@ def index(
     cfg: Cfg,
     out: Out,
     hashes: Annotated[Path, typer.Option(help="Remembered file hashes (JSON).")],
-    speed: Speed = "{}",
+    settings: Settings = "{}",
 ) -> None:
     """Make the clip table: one checked row a clip.
 
@@ -33,17 +33,18 @@ def index(
     from avemo.base.contracts import AvemoError, Status
     from avemo.index.clip_table import index_clips, write_table
     from avemo.index.media_hashes import HashCache, fingerprint, is_media
+    from avemo.study import specs
     from avemo.study.config import corpus_of
 
-    part = as_mapping(cfg)
-    corpus = corpus_of(part | {"speed": as_mapping(speed).get(part["id"], {})})
+    spec = as_spec(specs.IndexSpec, cfg)
+    corpus = corpus_of(spec, as_spec(specs.Settings, settings, "--settings").speed.get(spec.id))
     out.parent.mkdir(parents=True, exist_ok=True)
     corpus.prepare(Counter("prepared clips"))
     known = HashCache(hashes)
     rows = index_clips(corpus.clips(), known, Counter("indexed clips"))
     if rows and all(row.status == Status.missing_file for row in rows):
         # Such a table would take from the caches all that was computed.
-        raise AvemoError(f"{rows[0].problem}; all {len(rows)} clips of {part['id']} lack theirs: mount them")
+        raise AvemoError(f"{rows[0].problem}; all {len(rows)} clips of {spec.id} lack theirs: mount them")
     for path in corpus.all_files():
         # The corpus' tables; media that no clip uses are not worth reading.
         if path.is_file() and not is_media(path):
@@ -79,13 +80,15 @@ def labels(
     from avemo.dataset.labels import make_labels, save_labels
     from avemo.index.clip_table import read_table
     from avemo.study.config import corpus_of
+    from avemo.study.specs import LabelsSpec
 
-    corpus = corpus_of(as_mapping(cfg))
+    spec = as_spec(LabelsSpec, cfg)
+    corpus = corpus_of(spec)
     clips = [row.clip for row in read_table(index)]
     made = make_labels(clips, corpus.labels(clips), corpus.task, corpus.classes)
     write_aside(out, lambda path: save_labels(made, path))
     if made_of:
-        record = json.dumps({"cfg": as_mapping(cfg), "label_files": files})
+        record = json.dumps({"cfg": spec.model_dump(mode="json"), "label_files": files})
         write_aside(made_of, lambda path: path.write_text(record))
     typer.echo(made.counts().to_string(index=False))
     for clip_id, reason in made.table.loc[made.table.reason != "", ["clip_id", "reason"]].itertuples(

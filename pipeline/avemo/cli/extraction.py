@@ -15,9 +15,9 @@ from avemo.cli.options import (
     GpuMb,
     Index,
     Out,
-    Speed,
+    Settings,
     Threads,
-    as_mapping,
+    as_spec,
     use_threads,
     write_aside,
 )
@@ -26,6 +26,7 @@ from avemo.cli.shard_work import fill_shard, note_keys, rows_of
 if TYPE_CHECKING:
     from avemo.base.contracts import FeatureSequence
     from avemo.index.clip_table import Row
+    from avemo.study.specs import CropsSpec, ExtractSpec, TrackSpec
 
 faces_app = typer.Typer(help="Face tracks and crops.", no_args_is_help=True)
 
@@ -51,7 +52,7 @@ def track(
     shards: Shards,
     store: Store,
     out: Out,
-    speed: Speed = "{}",
+    settings: Settings = "{}",
     threads: Threads = 1,
     gpu_mb: GpuMb = 0,
     wait: Wait = 0,
@@ -68,15 +69,16 @@ def track(
     from avemo.faces.track import FaceTracker
     from avemo.features.extraction import track_clip
     from avemo.machine.gpus import use_gpu
+    from avemo.study import specs
 
-    part = as_mapping(cfg)
-    fast = as_mapping(speed).get(part["id"], {})
+    spec = as_spec(specs.TrackSpec, cfg)
+    fast = as_spec(specs.Settings, settings, "--settings").speed.get(spec.id, {})
     use_gpu(gpu_mb, fast.get("device", "auto"))
-    tracker = FaceTracker(FaceTracker.Config(**part["config"], **fast))
+    tracker = FaceTracker(FaceTracker.Config(**spec.config, **fast))
     rows = rows_of(index, shard, shards)
     wanted = {name: item_key(row.media_key("visual"), tracker.key_part()) for name, row in rows.items()}
     note_keys(store, "visual", tracker.key_part())
-    held = partial(ShardStore, store, _info(part, shards))
+    held = partial(ShardStore, store, _info(spec, shards))
     fill_shard(held, wanted, rows, lambda row: track_clip(tracker, row.clip), out, strict, wait)
 
 
@@ -102,15 +104,16 @@ def crops(
     from avemo.cache.store import ShardStore
     from avemo.faces.jpeg import JpegCrops
     from avemo.features.extraction import keep_crops
+    from avemo.study.specs import CropsSpec
 
-    part = as_mapping(cfg)
-    keeper = JpegCrops(JpegCrops.Config(**part["config"]))
+    spec = as_spec(CropsSpec, cfg)
+    keeper = JpegCrops(JpegCrops.Config(**spec.config))
     rows = rows_of(index, shard, shards)
     wanted, compute = _face_work(
-        keeper.key_part(), rows, faces, part, lambda row, track: keep_crops(keeper, row.clip, track)
+        keeper.key_part(), rows, faces, spec, lambda row, track: keep_crops(keeper, row.clip, track)
     )
-    note_keys(store, "visual", keeper.key_part(), part["faces"])
-    held = partial(ShardStore, store, _info(part, shards), "uint8")
+    note_keys(store, "visual", keeper.key_part(), spec.faces)
+    held = partial(ShardStore, store, _info(spec, shards), "uint8")
     fill_shard(held, wanted, rows, compute, out, strict, wait)
 
 
@@ -124,7 +127,7 @@ def extract(
     faces: Annotated[
         Path | None, typer.Option(help="For visual features: the shard's face tracks, or its crops if kept.")
     ] = None,
-    speed: Speed = "{}",
+    settings: Settings = "{}",
     threads: Threads = 1,
     gpu_mb: GpuMb = 0,
     wait: Wait = 0,
@@ -139,27 +142,29 @@ def extract(
     from avemo.cache.store import ShardStore
     from avemo.features import EXTRACTORS
     from avemo.machine.gpus import use_gpu
+    from avemo.study import specs
 
-    part = as_mapping(cfg)
-    extractor_class = EXTRACTORS.load(part["extractor"])
-    fast = as_mapping(speed).get(part["id"], {})
+    spec = as_spec(specs.ExtractSpec, cfg)
+    extractor_class = EXTRACTORS.load(spec.extractor)
+    given = as_spec(specs.Settings, settings, "--settings")
+    fast, places = given.speed.get(spec.id, {}), spec.places | given.weights.get(spec.id, {})
     use_gpu(gpu_mb, fast.get("device", "auto"))
-    extractor = extractor_class(extractor_class.Config(**part["config"], **(part.get("places", {}) | fast)))
+    extractor = extractor_class(extractor_class.Config(**spec.config, **places, **fast))
     rows = rows_of(index, shard, shards)
     wanted, compute = (
-        _visual_work(extractor, rows, faces, part)
+        _visual_work(extractor, rows, faces, spec)
         if extractor.modality == "visual"
         else _audio_work(extractor, rows)
     )
-    info = _info(part, shards) | {"provenance": extractor.provenance()}
-    note_keys(store, extractor.modality, extractor.key_part(), part.get("crops") or part.get("faces") or "")
-    held = partial(ShardStore, store, info, extractor.dtype, part["compression"])
+    info = _info(spec, shards) | {"provenance": extractor.provenance()}
+    note_keys(store, extractor.modality, extractor.key_part(), spec.crops or spec.faces)
+    held = partial(ShardStore, store, info, extractor.dtype, spec.compression)
     fill_shard(held, wanted, rows, compute, out, strict, wait)
 
 
-def _info(part: Mapping[str, Any], shards: int) -> dict[str, Any]:
+def _info(spec: TrackSpec | ExtractSpec, shards: int) -> dict[str, Any]:
     """What a shard file says of itself; `avemo.cache.verify` compares it with the file's place."""
-    return {"corpus": part["corpus"], "component": part["id"], "shards": shards, "config": part["config"]}
+    return {"corpus": spec.corpus, "component": spec.id, "shards": shards, "config": spec.config}
 
 
 Work = tuple[dict[str, str], "Callable[[Row], FeatureSequence]"]
@@ -174,10 +179,8 @@ def _audio_work(extractor: Any, rows: Mapping[str, Row]) -> Work:
     return wanted, lambda row: extract_audio(extractor, row.clip)
 
 
-def _visual_work(
-    extractor: Any, rows: Mapping[str, Row], faces: Path | None, part: Mapping[str, Any]
-) -> Work:
-    """As `_audio_work`, from crops if the config's part names them, else from face tracks and the media."""
+def _visual_work(extractor: Any, rows: Mapping[str, Row], faces: Path | None, spec: ExtractSpec) -> Work:
+    """As `_audio_work`, from crops if the spec names them, else from face tracks and the media."""
     from avemo.base.contracts import AvemoError
     from avemo.features.extraction import extract_kept, extract_visual
 
@@ -185,27 +188,30 @@ def _visual_work(
         raise AvemoError(f"{extractor.name}: visual features need face tracks, or kept crops; give --faces")
 
     def compute(row: Row, before: FeatureSequence) -> FeatureSequence:
-        if "crops" in part:
+        if spec.crops:
             return extract_kept(extractor, row.clip_id, before)
         return extract_visual(extractor, row.clip, before)
 
-    return _face_work(extractor.key_part(), rows, faces, part, compute)
+    return _face_work(extractor.key_part(), rows, faces, spec, compute)
 
 
 def _face_work(
     key_part: str,
     rows: Mapping[str, Row],
     path: Path,
-    part: Mapping[str, Any],
+    spec: CropsSpec | ExtractSpec,
     compute: Callable[[Row, FeatureSequence], FeatureSequence],
 ) -> Work:
-    """As `_audio_work`; an item also depends on its clip's in ``path``, of the component that ``part`` names, and
+    """As `_audio_work`; an item also depends on its clip's in ``path``, of the component that ``spec`` names, and
     fails where that failed."""
     from avemo.base.contracts import AvemoError, ClipFailure, FeatureSequence, Status
     from avemo.base.keys import item_key
     from avemo.cache.shard import Shard as ShardFile
+    from avemo.study.specs import ExtractSpec
 
-    what, component = ("face crops", part["crops"]) if "crops" in part else ("face tracking", part["faces"])
+    what, component = ("face tracking", spec.faces)
+    if isinstance(spec, ExtractSpec) and spec.crops:
+        what, component = ("face crops", spec.crops)
     with ShardFile(path) as before:
         if before.info.get("component") != component:
             raise AvemoError(

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -24,6 +24,10 @@ ConfigFile = Annotated[
         help="A run's YAML; config/... also names one that avemo carries.",
     ),
 ]
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Spec = TypeVar("Spec", bound="BaseModel")
 DEFAULT_CONFIG = Path("config/config.yaml")
 Profile = Annotated[
     Path | None,
@@ -34,12 +38,12 @@ Profile = Annotated[
 ]
 SNAKEFILE = PROJECT / "Snakefile"
 Cfg = Annotated[str, typer.Option("--cfg", help="JSON, or a JSON file; see `avemo config show --part`.")]
-Speed = Annotated[
+Settings = Annotated[
     str,
     typer.Option(
-        "--speed",
-        envvar="AVEMO_SPEED",
-        help="JSON of settings that change no number, by corpus, component or run/system.",
+        "--settings",
+        envvar="AVEMO_SETTINGS",
+        help="JSON of speed settings and places of weights, by corpus, component or run/system.",
     ),
 ]
 Run = Annotated[str, typer.Option("--run", help="Which run, where the config holds several.")]
@@ -63,6 +67,13 @@ def as_mapping(text: str) -> dict[str, Any]:
     except (OSError, json.JSONDecodeError) as error:
         raise ConfigError(f"config: expected JSON or a JSON file, found {text!r}: {error}") from error
     return loaded
+
+
+def as_spec(model: type[Spec], text: str, option: str = "--cfg") -> Spec:
+    """An option's JSON, given in place or as a file's name, checked by the class that wrote it."""
+    from avemo.study.config import parse
+
+    return parse(model, as_mapping(text), option)
 
 
 def use_threads(threads: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +14,12 @@ from avemo.report.paper_findings import find
 from avemo.report.paper_page import render_paper
 from avemo.report.paper_tables import paper_table
 from avemo.study.layout import PAPER, PAPER_PAGE
-from avemo.study.study import Study
+from avemo.study.study import read_record
 
 
 def write_paper(folder: Path) -> None:
     """Tables and figures of the paper in ``folder``, and its page, which has them all."""
-    study = Study(**json.loads((folder / PAPER).read_text()))
+    study = read_record(folder / PAPER)
     published, findings, parts = read_paper(study.tables or ""), find(study), []
     for definition in published.tables:
         table, tests = paper_table(definition, findings)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from avemo.cli.options import Threads, use_threads
+
+if TYPE_CHECKING:
+    from avemo.study.run import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -60,14 +63,15 @@ def predict(
             typer.echo(f"note: {note}")
 
 
-def _run_config(run: Path) -> dict[str, Any]:
+def _run_config(run: Path) -> Run:
     """The resolved config that the run wrote."""
     from avemo.base.contracts import AvemoError
     from avemo.study.layout import CONFIG
+    from avemo.study.run import Run
 
     path = run / CONFIG
     if not path.is_file():
         raise AvemoError(
             f"{run}: expected a run's results folder with config.json, found none; run the workflow first"
         )
-    return json.loads(path.read_text())
+    return Run.model_validate_json(path.read_bytes())

@@ -30,35 +30,40 @@ def show(
     """
     from avemo.base.contracts import ConfigError
     from avemo.base.registry import nearest
-    from avemo.study.config import corpus_part, feature_part, train_part
-    from avemo.study.study import components_of, read_study
+    from avemo.study.run import Section
+    from avemo.study.specs import component_spec, extract_spec, index_spec, labels_spec, train_spec
+    from avemo.study.study import read_study
 
     study = read_study(config)
     if part == "all" and not run and study.paper:
-        typer.echo(json.dumps({"paper": study.paper, "runs": study.runs}, indent=1))
+        runs = {name: one.model_dump(mode="json") for name, one in study.runs.items()}
+        typer.echo(json.dumps({"paper": study.paper, "runs": runs}, indent=1))
         return
-    resolved = study.run(run)
-    parts = {
-        "all": resolved,
-        "corpus": corpus_part(resolved),
-        "labels": corpus_part(resolved, labels=True),
-        **{stage: feature_part(resolved, stage) for stage in components_of(resolved)},
+    shown = study.run(run)
+    parts: dict[str, Section] = {
+        "all": shown,
+        "corpus": index_spec(shown),
+        "labels": labels_spec(shown),
+        **{stage: component_spec(shown, stage) for stage in shown.components},
+        # Where weights lie a workflow says by environment; a command given by hand needs to be told.
         **{
-            stage: feature_part(resolved, stage) | {"places": resolved["features"][stage].get("places", {})}
-            for stage in resolved["features"]
+            modality: extract_spec(shown, modality).model_copy(update={"places": feature.places})
+            for modality, feature in shown.features.items()
         },
-        **{system: train_part(resolved, system) for system in resolved["systems"]},
+        **{system: train_spec(shown, system) for system in shown.systems},
     }
     if part not in parts:
         raise ConfigError(f"config: unknown part {part!r}{nearest(part, parts)}; known: {', '.join(parts)}")
-    typer.echo(json.dumps(parts[part], indent=1))
+    typer.echo(parts[part].model_dump_json(indent=1))
 
 
 @config_app.command()
 def schema() -> None:
     """Print the JSON schema of a run's YAML, component fields included.
 
-    Example: avemo config schema > schema.json
+    The one in the repository is ``config/schema.json``; editors check and complete a YAML by it.
+
+    Example: avemo config schema > config/schema.json
     """
     from avemo.study.config import schema as make_schema
 

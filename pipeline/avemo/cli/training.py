@@ -17,9 +17,9 @@ from avemo.cli.options import (
     GpuMb,
     Out,
     Run,
-    Speed,
+    Settings,
     Threads,
-    as_mapping,
+    as_spec,
     use_threads,
     write_aside,
     write_text,
@@ -52,7 +52,7 @@ def splits(cfg: Cfg, labels: LabelFile, out: Out) -> None:
 
     known = load_labels(labels)
     table = known.labelled
-    config = SplitConfig(**as_mapping(cfg))
+    config = as_spec(SplitConfig, cfg)
     clip_ids, groups = table.clip_id.tolist(), table.group.tolist()
     classes = table.label.tolist() if known.task.kind == "classes" else None
     if config.protocol == "published":
@@ -78,7 +78,7 @@ def train(
     audio: AudioFile = None,
     visual: VisualFile = None,
     run: Run = "",
-    speed: Speed = "{}",
+    settings: Settings = "{}",
     threads: Threads = 1,
     gpu_mb: GpuMb = 0,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's curves.")] = None,
@@ -97,13 +97,13 @@ def train(
     from avemo.dataset.labels import load_labels
     from avemo.dataset.splits import load_split
     from avemo.machine.gpus import use_gpu
+    from avemo.study import specs
     from avemo.training.one_split import Job, train_on
     from avemo.training.profiled import ProfiledData
-    from avemo.training.recipe import TrainingConfig
 
-    part, known = as_mapping(cfg), load_labels(labels)
-    fast = as_mapping(speed).get(f"{run}/{system}", {}) | {"threads": threads}
-    config = TrainingConfig(**part["training"], **fast)
+    spec, known = as_spec(specs.TrainSpec, cfg), load_labels(labels)
+    fast = as_spec(specs.Settings, settings, "--settings").speed.get(f"{run}/{system}", {})
+    config, part = spec.training.model_copy(update=fast | {"threads": threads}), spec.model_dump(mode="json")
     use_gpu(gpu_mb, config.device)
     resumes, outs = _by_split(resume, split, "--resume"), _by_split(out, split, "--out")
     curves = _by_split(tensorboard, split, "--tensorboard") if tensorboard else {}
@@ -212,10 +212,11 @@ def tests(
 
     from avemo.dataset.splits import load_splits
     from avemo.report.comparison import compare
+    from avemo.study.run import Tests as TestsSpec
 
     made = load_splits(splits)
     ratio = sum(len(split.test) / len(split.train) for split in made) / len(made)
-    systems, tail = [pd.read_csv(path) for path in scores], as_mapping(cfg)["tail"]
+    systems, tail = [pd.read_csv(path) for path in scores], as_spec(TestsSpec, cfg).tail
     blind = [frame for _, frame in pd.read_csv(baselines).groupby("system", sort=False)]
     families = [compare(systems, ratio, tail), compare([systems[0], *blind], ratio, tail)]
     table = pd.concat(families, ignore_index=True)

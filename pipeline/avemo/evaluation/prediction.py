@@ -55,10 +55,10 @@ class OneClip:
         raise AvemoError("one clip has no train statistics; use the trained system's own")
 
 
-def predict_clip(clip: Clip, config: dict[str, Any], model_path: Path) -> Prediction:
+def predict_clip(clip: Clip, config: Any, model_path: Path) -> Prediction:
     """Faces, features and one forward pass; a modality that fails is left out and noted.
 
-    ``config`` is the run's resolved config. Raises `AvemoError` when both fail.
+    ``config`` is the run (`avemo.study.run.Run`). Raises `AvemoError` when both fail.
     """
     notes: list[str] = []
     failures: list[str] = []
@@ -84,7 +84,7 @@ def predict_clip(clip: Clip, config: dict[str, Any], model_path: Path) -> Predic
 
 
 def _attempt(
-    extract: Any, clip: Clip, config: dict[str, Any], notes: list[str], failures: list[str]
+    extract: Any, clip: Clip, config: Any, notes: list[str], failures: list[str]
 ) -> FeatureSequence | None:
     try:
         return extract(clip, config, notes)
@@ -101,11 +101,11 @@ def _extractor(feature: dict[str, Any], notes: list[str]) -> Any:
     return extractor
 
 
-def _audio_features(clip: Clip, config: dict[str, Any], notes: list[str]) -> FeatureSequence:
+def _audio_features(clip: Clip, config: Any, notes: list[str]) -> FeatureSequence:
     return extract_audio(_extractor(config["features"]["audio"], notes), clip)
 
 
-def _visual_features(clip: Clip, config: dict[str, Any], notes: list[str]) -> FeatureSequence:
+def _visual_features(clip: Clip, config: Any, notes: list[str]) -> FeatureSequence:
     tracker = FaceTracker(FaceTracker.Config(**config["faces"]["config"]))
     extractor = _extractor(config["features"]["visual"], notes)
     track = track_clip(tracker, clip)

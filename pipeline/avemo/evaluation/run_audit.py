@@ -18,19 +18,21 @@ from avemo.dataset.splits import load_splits
 from avemo.evaluation.audit import Finding, Records, audit
 from avemo.evaluation.readings import read_journal
 from avemo.study.layout import CONFIG, PAPER, Layout
+from avemo.study.run import Run
+from avemo.study.study import read_record
 from avemo.training.checkpoint import model_meta
 from avemo.weights.hashes import sha256_path
 
 
-def run_configs(folder: Path) -> dict[str, dict[str, Any]]:
+def run_configs(folder: Path) -> dict[str, Run]:
     """The configs of a run's folder, or of all runs of a paper's, by name."""
     if (folder / PAPER).is_file():
-        return json.loads((folder / PAPER).read_text())["runs"]
-    config = json.loads(_there(folder / CONFIG).read_text())
-    return {config["run"]: config}
+        return read_record(folder / PAPER).runs
+    config = Run.model_validate_json(_there(folder / CONFIG).read_bytes())
+    return {config.run: config}
 
 
-def examine(config: dict[str, Any]) -> list[Finding]:
+def examine(config: Run) -> list[Finding]:
     """Every check on one run; statistics are made again where the cache still has the features."""
     layout = Layout(config)
     manifests = {modality: layout.manifest(f["id"]) for modality, f in config["features"].items()}
@@ -44,7 +46,7 @@ def examine(config: dict[str, Any]) -> list[Finding]:
         return audit(_records(config, layout, labels.groups, features, statistics))
 
 
-def audited(config: dict[str, Any]) -> list[Finding]:
+def audited(config: Run) -> list[Finding]:
     """`examine` for a page: where records are missing, one finding that says which."""
     try:
         return examine(config)
@@ -53,7 +55,7 @@ def audited(config: dict[str, Any]) -> list[Finding]:
 
 
 def _records(
-    config: dict[str, Any],
+    config: Run,
     layout: Layout,
     groups: Mapping[str, str],
     features: dict[str, str],

@@ -7,22 +7,25 @@ runs; such a clip keeps its row, with status and reason.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from avemo.base.atomic import aside
-from avemo.base.contracts import AvemoError, Clip, ClipFailure, Status, digest
+from avemo.base.contracts import AvemoError, Clip, ClipFailure, Status, canonical, digest
 from avemo.base.keys import checked_id, shard_of
 from avemo.media.files import check_file, check_length
 from avemo.media.probe import MediaInfo, probe
 
 UNKNOWN_S = 5.0
+BATCH_ROWS = 16_384
+"""Of a table that is read at a time."""
 PROBED = 1
 """Raised whenever `probe` finds other numbers in the same file."""
 
@@ -173,19 +176,25 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
 
 def read_table(path: Path) -> list[Row]:
     """The rows that `write_table` wrote; raises `AvemoError` for anything else."""
+    return list(stream_table(path))
+
+
+def stream_table(path: Path) -> Iterator[Row]:
+    """The rows one after the other, as `read_table` reads them, a bounded number in memory."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
-        if not table.schema.equals(_schema()):
-            raise ValueError(f"columns {table.schema.to_string(show_schema_metadata=False)}")
-        rows = [Row(*values) for values in zip(*(c.to_pylist() for c in table.columns), strict=True)]
-        for row in rows:
-            _check(row)
+        with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(_schema()):
+                raise ValueError(f"columns {file.schema_arrow.to_string(show_schema_metadata=False)}")
+            for batch in file.iter_batches(BATCH_ROWS):
+                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    row = Row(*values)
+                    _check(row)
+                    yield row
     except (pa.ArrowException, TypeError, ValueError, OSError, AvemoError) as error:
         raise AvemoError(f"{path}: expected a clip table, found {error}; delete it and run again") from error
-    return rows
 
 
 def _schema() -> Any:
@@ -196,23 +205,49 @@ def _schema() -> Any:
     return pa.schema([(field.name, kinds[str(field.type).split(" ")[0]]) for field in fields(Row)])
 
 
-def summarised(
-    summarise: Callable[[Iterable[Row], int], list[Any]], path: Path, shards: int, folder: Path, version: str
-) -> list[Any]:
-    """``summarise(rows, shards)`` of the table at ``path``, kept in ``folder`` while table and ``version`` stay.
+class ShardSummary(NamedTuple):
+    """What a workflow asks of a shard's rows.
+
+    ``digest`` changes exactly when media, interval or status of one of its clips does; names of files and folders do
+    not count. ``seconds`` are of media; a clip of unknown length counts as `UNKNOWN_S`.
+    """
+
+    digest: str
+    seconds: float
+    clips: int
+
+
+def summarised(path: Path, shards: int, folder: Path, version: str) -> list[ShardSummary]:
+    """The shards of the table at ``path``, kept in ``folder`` while table and ``version`` stay.
 
     For many processes that each want a little of a large table.
     """
     stat = path.stat()
-    of = [summarise.__name__, shards, str(path.resolve()), stat.st_mtime_ns, stat.st_size, version]
+    of = [shards, str(path.resolve()), stat.st_mtime_ns, stat.st_size, version]
     kept = folder / f"table-{digest(of)}.json"
     if kept.is_file():
-        return json.loads(kept.read_text())
-    found = summarise(read_table(path), shards)
+        return [ShardSummary(*summary) for summary in json.loads(kept.read_text())]
+    found = summaries(stream_table(path), shards)
     folder.mkdir(parents=True, exist_ok=True)
     with aside(kept) as temporary:
         temporary.write_text(json.dumps(found))
     return found
+
+
+def summaries(rows: Iterable[Row], shards: int) -> list[ShardSummary]:
+    """One summary a shard; the rows are looked at one after the other."""
+    hashers = [hashlib.sha256(b"[") for _ in range(shards)]
+    seconds, clips = [0.0] * shards, [0] * shards
+    for row in rows:
+        shard = shard_of(row.clip_id, shards)
+        media = [row.clip_id, row.media_key("audio"), row.media_key("visual")]
+        hashers[shard].update(b"," * (clips[shard] > 0) + canonical(media).encode())
+        seconds[shard] += UNKNOWN_S if row.duration_s is None else row.duration_s
+        clips[shard] += 1
+    for hasher in hashers:
+        hasher.update(b"]")
+    digests = [hasher.hexdigest()[:32] for hasher in hashers]
+    return [ShardSummary(*summary) for summary in zip(digests, seconds, clips, strict=True)]
 
 
 def _check(row: Row) -> None:
@@ -230,32 +265,3 @@ def _check(row: Row) -> None:
 def shard_rows(rows: Iterable[Row], shard: int, shards: int) -> list[Row]:
     """The rows whose clips belong to ``shard``; adding clips never moves the others."""
     return [row for row in rows if shard_of(row.clip_id, shards) == shard]
-
-
-def shard_digests(rows: Iterable[Row], shards: int) -> list[str]:
-    """One digest a shard; it changes exactly when media, interval or status of one of its clips does.
-
-    Names of files and folders do not count.
-    """
-    media: list[list[list[str]]] = [[] for _ in range(shards)]
-    for row in rows:
-        media[shard_of(row.clip_id, shards)].append(
-            [row.clip_id, row.media_key("audio"), row.media_key("visual")]
-        )
-    return [digest(clips) for clips in media]
-
-
-def shard_clips(rows: Iterable[Row], shards: int) -> list[int]:
-    """Clips in each shard."""
-    total = [0] * shards
-    for row in rows:
-        total[shard_of(row.clip_id, shards)] += 1
-    return total
-
-
-def shard_seconds(rows: Iterable[Row], shards: int) -> list[float]:
-    """Seconds of media in each shard; a clip of unknown length counts as `UNKNOWN_S`."""
-    total = [0.0] * shards
-    for row in rows:
-        total[shard_of(row.clip_id, shards)] += UNKNOWN_S if row.duration_s is None else row.duration_s
-    return total

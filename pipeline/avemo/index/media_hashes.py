@@ -50,15 +50,19 @@ class HashCache(FileHashes):
 
         Reads a file only if it was hashed before and has been touched since.
         """
-        found = []
-        for path in map(str, paths):
-            try:
-                stat = os.stat(path)
-            except OSError:
-                continue
-            since_ns = self.look(path, stat).since_ns if path in self.known else stat.st_mtime_ns
-            found.append((path, stat.st_size, since_ns))
-        return sorted(found)
+        # A file may be named by many clips.
+        seen: dict[str, tuple[str, int, int] | None] = {}
+        names = map(str, paths)
+        found = [seen[name] if name in seen else seen.setdefault(name, self._listed(name)) for name in names]
+        return sorted(filter(None, found))
+
+    def _listed(self, name: str) -> tuple[str, int, int] | None:
+        try:
+            stat = os.stat(name)
+        except OSError:
+            return None
+        since_ns = self.look(name, stat).since_ns if name in self.known else stat.st_mtime_ns
+        return name, stat.st_size, since_ns
 
     def keep_listing(self, fingerprint: str, synthetic: bool = False) -> None:
         """Remember what the corpus was when these files were hashed."""

@@ -96,7 +96,7 @@ def _why(study: Study, jobs: list[PlannedJob]) -> list[str]:
 def _listed(study: Study, job: PlannedJob) -> list[str]:
     """New and gone clips, by the corpus' own list."""
     run = study.corpora[job.wildcards["corpus"]]
-    known = indexed_clips(Layout(run), run["corpus"]["shards"])
+    known = indexed_clips(Layout(run), run.corpus.shards)
     if known is None:
         return []
     try:
@@ -112,7 +112,7 @@ def _clips(study: Study, jobs: list[PlannedJob]) -> tuple[int | None, int | None
     """Clips of these shards to compute, and held already."""
     run = study.corpora[jobs[0].wildcards["corpus"]]
     layout, component = Layout(run), jobs[0].wildcards["component"]
-    wanted = indexed_clips(layout, run["corpus"]["shards"])
+    wanted = indexed_clips(layout, run.corpus.shards)
     if wanted is None:
         return None, None
     numbers = [int(job.wildcards["shard"]) for job in jobs]

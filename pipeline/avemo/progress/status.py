@@ -51,14 +51,14 @@ def status(study: Study, run: str, journal: Path = FOLDER) -> list[Progress]:
     """One row a stage of a run, in the order of the data's flow."""
     resolved, layout = study.run(run), Layout(study.run(run))
     jobs = unfinished_jobs(journal)
-    shards = resolved["corpus"]["shards"]
-    rows = [_row("index", resolved["corpus"]["id"], [layout.index], jobs)]
+    shards = resolved.corpus.shards
+    rows = [_row("index", resolved.corpus.id, [layout.index], jobs)]
     for stage, component in components_of(resolved).items():
         rows.append(_component(layout, stage, component, shards, jobs))
     rows += [_row("labels", "", [layout.labels], jobs), _row("splits", "", [layout.splits], jobs)]
-    splits, pack = resolved["splits"]["n"], resolved["speed"]["splits_per_job"]
-    rows += [_training(layout, system, splits, pack, jobs) for system in resolved["systems"]]
-    rows += [_row("evaluate", system, [layout.scores(system)], jobs) for system in resolved["systems"]]
+    splits, pack = resolved.splits.n, resolved.speed.splits_per_job
+    rows += [_training(layout, system, splits, pack, jobs) for system in resolved.systems]
+    rows += [_row("evaluate", system, [layout.scores(system)], jobs) for system in resolved.systems]
     return [*rows, _row("report", "", [layout.report], jobs)]
 
 

@@ -15,6 +15,7 @@ from avemo.dataset.labels import Labels, load_labels
 from avemo.report.breakdown import scores_by
 from avemo.study.config import compared_systems
 from avemo.study.layout import CONFIG, Layout
+from avemo.study.run import Run
 from avemo.study.study import components_of
 
 
@@ -25,8 +26,8 @@ class RunFiles:
     folder: Path
 
     @cached_property
-    def config(self) -> dict[str, Any]:
-        return json.loads((self.folder / CONFIG).read_text())
+    def config(self) -> Run:
+        return Run.model_validate_json((self.folder / CONFIG).read_bytes())
 
     @cached_property
     def layout(self) -> Layout:
@@ -56,8 +57,8 @@ class RunFiles:
         """Scores with a column ``percent`` of the train clips, of the systems that have a learning curve."""
         parts = []
         for name, section in self.config["systems"].items():
-            if "curve" in section:
-                percent, of = round(100 * section["training"]["train_share"]), section["curve"]
+            if section.curve:
+                percent, of = round(100 * section.training.train_share), section.curve
                 parts.append(pd.read_csv(self.layout.scores(name)).assign(system=of, percent=percent))
         whole = dict.fromkeys(part["system"].iloc[0] for part in parts)
         parts += [pd.read_csv(self.layout.scores(name)).assign(percent=100) for name in whole]
@@ -149,7 +150,7 @@ class RunFiles:
         return run_notes(self.config)
 
 
-def run_notes(config: dict[str, Any]) -> list[dict[str, str]]:
+def run_notes(config: Run) -> list[dict[str, str]]:
     """What limits a run's numbers, told by its corpus and by the records of the features there are."""
     notes = []
     if len(config["features"]) == 1:

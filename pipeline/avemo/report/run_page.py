@@ -58,7 +58,7 @@ def run_page(run: RunFiles, charts: Sequence[Chart]) -> str:
             notes=run.notes,
             audit=audited(run.config),
             contact_sheet=sheet.read_bytes() if sheet.is_file() else None,
-            config_yaml=yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
+            config_yaml=yaml.safe_dump(run.config.record(), sort_keys=False, allow_unicode=True),
             versions=first["versions"],
             hardware={name: str(value) for name, value in first["hardware"].items()},
             fingerprints=first["inputs"],

@@ -1,35 +1,47 @@
-"""The whole run's configuration: read, checked and filled in before any job starts.
+"""A run's configuration as a person writes it: read, checked and filled in before any job starts.
 
 A run's YAML names components and gives their ``Config`` fields; `resolve`
-checks every field with the component's own class and fills in defaults. What
-each stage depends on is cut from the resolved config by the ``*_part``
-functions, for the workflow's triggers and the commands' arguments alike, so a
-command can read nothing that would not also trigger it.
+checks every field with the component's own class and makes a `Run`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from avemo.base.component import Component
-from avemo.base.contracts import ComponentConfig, ConfigError, digest, speed
+from avemo.base.component import Component as Declared
+from avemo.base.component import Work
+from avemo.base.contracts import ComponentConfig, ConfigError, digest
 from avemo.base.registry import nearest
 from avemo.corpora import CORPORA
-from avemo.corpora.base import Corpus
+from avemo.corpora.base import Corpus as CorpusKind
+from avemo.dataset.splits import SplitConfig
 from avemo.features import EXTRACTORS
 from avemo.models import MODELS
-from avemo.weights.find import quick_identity
+from avemo.study.run import (
+    Component,
+    Corpus,
+    Feature,
+    LearningCurve,
+    Modality,
+    Run,
+    RunSpeed,
+    Section,
+    System,
+    Tests,
+)
+from avemo.study.specs import IndexSpec, identities
+from avemo.training.recipe import TrainingConfig
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 
 
-class CorpusSection(ComponentConfig):
+class CorpusSection(Section):
     """Which corpus, how it is labelled, and into how many shards its caches are cut."""
 
     name: str
@@ -40,7 +52,7 @@ class CorpusSection(ComponentConfig):
     labels: dict[str, Any] = {}
 
 
-class CropsSection(ComponentConfig):
+class CropsSection(Section):
     """Whether face crops are kept, so that further visual features of the same crops need no media."""
 
     cache: Literal["none", "jpeg"] = "none"
@@ -49,7 +61,7 @@ class CropsSection(ComponentConfig):
     """Of the JPEGs."""
 
 
-class FeatureSection(ComponentConfig):
+class FeatureSection(Section):
     """Which extractor, its fields, and how its frames are stored."""
 
     extractor: str
@@ -58,7 +70,7 @@ class FeatureSection(ComponentConfig):
     """Of shards on disk; changes no number, and computes nothing again."""
 
 
-class FeaturesSection(ComponentConfig):
+class FeaturesSection(Section):
     """One feature a modality; one modality may be absent."""
 
     audio: FeatureSection | None = None
@@ -71,32 +83,16 @@ class FeaturesSection(ComponentConfig):
         return self
 
 
-class SystemSection(ComponentConfig):
+class SystemSection(Section):
     """A row of the tables: a model, its fields, and where its training differs from ``training``."""
 
     model: str
     title: str = ""
     config: dict[str, Any] = {}
-    training: dict[str, Any] = {}
+    training: TrainingConfig = TrainingConfig.model_validate({})
 
 
-class TestsSection(ComponentConfig):
-    """How systems are compared with the first."""
-
-    tail: Literal["greater", "two-sided"] = "greater"
-    pairing: Literal["paired", "welch"] = "paired"
-    """``paired``: by split. ``welch``: as two independent samples; used in a paper's tables."""
-
-
-class LearningCurveSection(ComponentConfig):
-    """Systems that are trained again on parts of each split's train clips; none unless ``percent`` says so."""
-
-    percent: tuple[Annotated[int, Field(ge=1, le=99)], ...] = ()
-    systems: tuple[str, ...] = ()
-    """Which; none: the first."""
-
-
-class RunConfig(ComponentConfig):
+class RunConfig(Section):
     """A whole run."""
 
     run: str = Field(pattern=NAME)
@@ -106,14 +102,15 @@ class RunConfig(ComponentConfig):
     faces: dict[str, Any] = {}
     crops: CropsSection = CropsSection()
     features: FeaturesSection
-    splits: dict[str, Any] = {}
-    training: dict[str, Any] = {}
+    splits: SplitConfig = SplitConfig.model_validate({})
+    training: TrainingConfig = TrainingConfig.model_validate({})
+    """Of every system; a system's own ``training`` is laid over it."""
     systems: dict[str, SystemSection] = Field(min_length=1)
-    tests: TestsSection = TestsSection()
-    learning_curve: LearningCurveSection = LearningCurveSection()
+    tests: Tests = Tests()
+    learning_curve: LearningCurve = LearningCurve()
     strict: bool = False
     """True: a clip that fails stops the run."""
-    splits_per_job: int = speed(1, ge=1)
+    splits_per_job: int = Field(1, ge=1, json_schema_extra={"speed": True})
     """Splits of one system that one job trains in turn: features are read once, a GPU is asked for once."""
 
     @field_validator("systems")
@@ -140,7 +137,10 @@ def read_config(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def parse(model: type[BaseModel], values: Any, where: str) -> Any:
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+def parse(model: type[Checked], values: Any, where: str) -> Checked:
     """``model(**values)``; an error names each key by its path from the top, and the nearest valid one."""
     try:
         return model.model_validate(values)
@@ -170,199 +170,205 @@ def _fields_at(model: Any, location: tuple[Any, ...]) -> list[str]:
     return sorted(getattr(model, "model_fields", {}))
 
 
-def resolve(raw: dict[str, Any]) -> dict[str, Any]:
-    """The config with every component checked, every default filled in, every version named.
+def resolve(raw: dict[str, Any]) -> Run:
+    """The run with every component checked, every default filled in, every version named.
 
-    The shared ``training`` section is spread over the systems. A component's fields are parted: ``config`` changes numbers and triggers
-    reruns, ``speed`` does neither. Raises `AvemoError` naming the key, what was
-    found and the nearest valid key.
+    The shared ``training`` section is spread over the systems. Raises `AvemoError`
+    naming the key, what was found and the nearest valid key.
     """
-    from avemo.dataset.splits import SplitConfig
     from avemo.faces.track import FaceTracker
-    from avemo.training.recipe import TrainingConfig
-    from avemo.training.shares import curve_systems
 
-    run = parse(RunConfig, raw, "")
-    parse(TrainingConfig, run.training, "training")
-    resolved = run.model_dump(mode="json")
-    resolved["speed"] = {"splits_per_job": resolved.pop("splits_per_job")}
-    corpus = CORPORA.load(run.corpus.name)
-    resolved["corpus"] |= {
-        "id": run.corpus.id or corpus.name,
-        **_fields(corpus.Config, run.corpus.config, "corpus.config"),
-        "labels": _fields(corpus.Labels, run.corpus.labels, "corpus.labels")["config"],
-        "version": corpus.release(),
-    }
-    resolved["corpus"]["synthetic"] = corpus_of(resolved).synthetic
-    faces = _fields(FaceTracker.Config, run.faces, "faces") | {"version": FaceTracker.version}
-    resolved["faces"] = faces | {"id": _variant(FaceTracker.name, faces)}
-    resolved["features"] = {name: feature for name, feature in resolved["features"].items() if feature}
-    del resolved["crops"]
-    for modality, feature in resolved["features"].items():
-        _resolve_feature(modality, feature, resolved, run.crops)
-    resolved["splits"] = _fields(SplitConfig, run.splits, "splits")["config"]
-    for name, system in resolved["systems"].items():
-        _resolve_system(name, system, run.training)
-    curve = run.learning_curve
-    resolved["systems"] |= dict(curve_systems(resolved["systems"], curve.systems, curve.percent))
-    del resolved["training"]
-    resolved["speed"]["work"] = _works(resolved)
-    return resolved
+    given = parse(RunConfig, raw, "")
+    corpus = _corpus(given.corpus)
+    faces = _component(FaceTracker, _fields(FaceTracker.Config, given.faces, "faces"))
+    audio, visual = (_extractor(name, getattr(given.features, name)) for name in ("audio", "visual"))
+    features: dict[Modality, Feature] = {}
+    crops = None
+    if audio:
+        features["audio"] = _feature(audio)
+    if visual:
+        if given.crops.cache == "jpeg":
+            crops = _crops(visual, given.crops.quality, faces.id)
+        features["visual"] = _feature(visual, crops.id if crops else faces.id)
+    systems = {name: _system(name, one, given.training) for name, one in given.systems.items()}
+    return Run(
+        run=given.run,
+        cache=given.cache,
+        results=given.results,
+        corpus=corpus,
+        faces=faces,
+        features=features,
+        splits=given.splits,
+        systems=systems | _curve_systems(systems, given.learning_curve),
+        tests=given.tests,
+        learning_curve=given.learning_curve,
+        strict=given.strict,
+        speed=RunSpeed(splits_per_job=given.splits_per_job, work=_work(given, audio, visual)),
+        crops=crops,
+    )
 
 
-def _works(resolved: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What the jobs of each stage's component, and of each system, ask for; changes no number."""
+def _work(given: RunConfig, *extractors: Extractor | None) -> dict[str, Work]:
+    """What the jobs of each stage's component, and of each system, ask for."""
     from avemo.faces.jpeg import JpegCrops
     from avemo.faces.track import FaceTracker
 
-    found: dict[str, type[Component]] = {"faces": FaceTracker, "crops": JpegCrops}
-    features, systems = resolved["features"].items(), resolved["systems"].items()
-    found |= {stage: EXTRACTORS.load(section["extractor"]) for stage, section in features}
-    found |= {f"systems/{name}": MODELS.load(section["model"]) for name, section in systems}
-    return {name: asdict(each.work) for name, each in found.items()}
+    found: dict[str, type[Declared]] = {"faces": FaceTracker, "crops": JpegCrops}
+    found |= {one.kind.modality: one.kind for one in extractors if one}
+    found |= {f"systems/{name}": MODELS.load(system.model) for name, system in given.systems.items()}
+    return {name: kind.work for name, kind in found.items()}
 
 
-def _resolve_feature(
-    modality: str, feature: dict[str, Any], resolved: dict[str, Any], crops: CropsSection
-) -> None:
-    """Fill in a feature and, where they are kept, the crops it is made from."""
-    extractor = EXTRACTORS.load(feature["extractor"])
-    if extractor.modality != modality:
-        raise ConfigError(
-            f"config: features.{modality}: expected an extractor of {modality} features, "
-            f"found {feature['extractor']!r}, which is {extractor.modality}"
-        )
-    feature |= _fields(extractor.Config, feature["config"], f"features.{modality}.config")
-    feature["version"] = extractor.release()
-    upstream = []
-    if modality == "visual":
-        upstream = [resolved["faces"]["id"]]
-        if crops.cache == "jpeg":
-            resolved["crops"] = _resolve_crops(extractor, feature, crops.quality, *upstream)
-            upstream = [resolved["crops"]["id"]]
-    feature["id"] = _variant(extractor.name, feature, *upstream, *weights_of(feature))
+class Fields(NamedTuple):
+    """A component's fields: those that change numbers, those that do not, and those that say where weights lie."""
+
+    checked: ComponentConfig
+    config: dict[str, Any]
+    speed: dict[str, Any]
+    places: dict[str, Any]
 
 
-def _resolve_crops(extractor: Any, feature: dict[str, Any], quality: int, faces: str) -> dict[str, Any]:
-    """Kept crops depend on how a feature wants them cut, not on the feature: two that agree share them."""
-    from avemo.faces.jpeg import JpegCrops
-
-    policy = extractor.crop_policy(extractor.Config(**feature["config"], **feature.get("places", {})))
-    config = JpegCrops.Config(**policy.numbers(), quality=quality).numbers()
-    section = {"config": config, "speed": {}, "version": JpegCrops.version}
-    return section | {"id": _variant(JpegCrops.name, section, faces)}
-
-
-def _resolve_system(name: str, system: dict[str, Any], shared: dict[str, Any]) -> None:
-    from avemo.training.recipe import TrainingConfig
-
-    model = MODELS.load(system["model"])
-    where = f"systems.{name}"
-    training = _fields(TrainingConfig, {**shared, **system["training"]}, f"{where}.training")
-    procedure = training["config"]["procedure"]
-    if procedure not in model.procedures:
-        raise ConfigError(
-            f"config: {where}.training.procedure: expected one that fits {system['model']!r} "
-            f"({', '.join(model.procedures)}), found {procedure!r}"
-        )
-    system |= {
-        "title": system["title"] or name,
-        "config": _fields(model.Config, system["config"], f"{where}.config")["config"],
-        "training": training["config"],
-        "speed": training["speed"],
-        "version": model.release(),
-    }
-
-
-def _fields(model: type[ComponentConfig], values: dict[str, Any], where: str) -> dict[str, Any]:
-    """A component's fields, checked: those that change numbers, and those that only change speed."""
+def _fields(model: type[ComponentConfig], values: dict[str, Any], where: str) -> Fields:
     checked = parse(model, values, where)
     numbers, places = checked.numbers(), checked.places()
     dumped = checked.model_dump(mode="json")
     speed = {key: value for key, value in dumped.items() if key not in {*numbers, *places}}
-    return {"config": numbers, "speed": speed} | ({"places": places} if places else {})
+    return Fields(checked, numbers, speed, places)
 
 
-def _variant(name: str, component: dict[str, Any], *upstream: str) -> str:
+def _component(kind: Any, fields: Fields, *upstream: str) -> Component:
+    variant = _variant(kind.name, kind.version, fields.config, *upstream)
+    return Component(config=fields.config, speed=fields.speed, version=kind.version, id=variant)
+
+
+def _variant(name: str, version: int | str, config: dict[str, Any], *upstream: str) -> str:
     """Folder of one setting of a component, so that two runs can share a cache side by side."""
-    return f"{name}-{digest([component['version'], component['config'], *upstream])[:8]}"
+    return f"{name}-{digest([version, config, *upstream])[:8]}"
 
 
-def foreign_sources(resolved: dict[str, Any]) -> list[Path]:
+def _corpus(given: CorpusSection) -> Corpus:
+    kind = CORPORA.load(given.name)
+    fields = _fields(kind.Config, given.config, "corpus.config")
+    labels = parse(kind.Labels, given.labels, "corpus.labels")
+    return Corpus(
+        name=given.name,
+        id=given.id or kind.name,
+        shards=given.shards,
+        config=fields.config,
+        labels=labels.numbers(),
+        speed=fields.speed,
+        version=kind.release(),
+        synthetic=kind(fields.checked, labels).synthetic,
+    )
+
+
+class Extractor(NamedTuple):
+    """A modality's section, the extractor that it names, and its fields."""
+
+    given: FeatureSection
+    kind: Any
+    fields: Fields
+
+
+def _extractor(modality: str, given: FeatureSection | None) -> Extractor | None:
+    if given is None:
+        return None
+    kind = EXTRACTORS.load(given.extractor)
+    if kind.modality != modality:
+        raise ConfigError(
+            f"config: features.{modality}: expected an extractor of {modality} features, "
+            f"found {given.extractor!r}, which is {kind.modality}"
+        )
+    return Extractor(given, kind, _fields(kind.Config, given.config, f"features.{modality}.config"))
+
+
+def _feature(of: Extractor, *upstream: str) -> Feature:
+    variant = (of.kind.release(), of.fields.config, *upstream, *identities(of.fields.places))
+    return Feature(
+        extractor=of.given.extractor,
+        config=of.fields.config,
+        compression=of.given.compression,
+        speed=of.fields.speed,
+        places=of.fields.places,
+        version=of.kind.release(),
+        id=_variant(of.kind.name, *variant),
+    )
+
+
+def _crops(visual: Extractor, quality: int, faces: str) -> Component:
+    """Kept crops depend on how a feature wants them cut, not on the feature: two that agree share them."""
+    from avemo.faces.jpeg import JpegCrops
+
+    policy = visual.kind.crop_policy(visual.fields.checked)
+    config = JpegCrops.Config(**policy.numbers(), quality=quality)
+    return _component(JpegCrops, Fields(config, config.numbers(), {}, {}), faces)
+
+
+def _system(name: str, given: SystemSection, shared: TrainingConfig) -> System:
+    model = MODELS.load(given.model)
+    where = f"systems.{name}"
+    own = {field: getattr(given.training, field) for field in given.training.model_fields_set}
+    training = shared.model_copy(update=own)
+    if training.procedure not in model.procedures:
+        raise ConfigError(
+            f"config: {where}.training.procedure: expected one that fits {given.model!r} "
+            f"({', '.join(model.procedures)}), found {training.procedure!r}"
+        )
+    return System(
+        model=given.model,
+        title=given.title or name,
+        config=_fields(model.Config, given.config, f"{where}.config").config,
+        training=training,
+        version=model.release(),
+    )
+
+
+def _curve_systems(systems: dict[str, System], curve: LearningCurve) -> dict[str, System]:
+    """The systems of a learning curve on smaller train parts, each with a name of its own."""
+    found = {}
+    for name in curve.systems or list(systems)[:1]:
+        if name not in systems:
+            raise ConfigError(
+                f"config: learning_curve.systems: no system {name!r}{nearest(name, systems)}; "
+                f"known: {', '.join(systems)}"
+            )
+        whole = systems[name]
+        for percent in sorted(curve.percent):
+            changes = {
+                "title": f"{whole.title}, {percent} % of train",
+                "training": whole.training.model_copy(update={"train_share": percent / 100}),
+                "curve": name,
+            }
+            found[f"{name}-{percent}pct"] = whole.model_copy(update=changes)
+    return found
+
+
+def corpus_of(part: Run | IndexSpec, speed: Mapping[str, Any] | None = None) -> CorpusKind:
+    """The corpus of a run, or that of a clip table or labels."""
+    section = part.corpus if isinstance(part, Run) else part
+    kind: type[CorpusKind] = CORPORA.load(section.name)
+    fast = section.speed if isinstance(section, Corpus) else speed or {}
+    return kind(kind.Config(**section.config, **fast), kind.Labels(**getattr(section, "labels", {})))
+
+
+def foreign_sources(run: Run) -> list[Path]:
     """Where the sources lie of a run's components that come from other packages."""
-    named = [CORPORA.foreign_sources(resolved["corpus"]["name"])]
-    named += [EXTRACTORS.foreign_sources(section["extractor"]) for section in resolved["features"].values()]
-    named += [MODELS.foreign_sources(section["model"]) for section in resolved["systems"].values()]
+    named = [CORPORA.foreign_sources(run.corpus.name)]
+    named += [EXTRACTORS.foreign_sources(feature.extractor) for feature in run.features.values()]
+    named += [MODELS.foreign_sources(system.model) for system in run.systems.values()]
     return [path for paths in named for path in paths]
 
 
-def corpus_of(resolved: dict[str, Any]) -> Corpus:
-    """The corpus that a resolved config, or `corpus_part` of it, names."""
-    section = resolved.get("corpus", resolved)
-    corpus = CORPORA.load(section["name"])
-    config = corpus.Config(**section["config"], **section.get("speed", {}))
-    return corpus(config, corpus.Labels(**section.get("labels", {})))
-
-
-def corpus_part(resolved: dict[str, Any], *, labels: bool = False) -> dict[str, Any]:
-    """What the clip table depends on, or with ``labels`` what the labels do."""
-    wanted = ("id", "name", "version", "config", *(("labels",) if labels else ()))
-    return {key: resolved["corpus"][key] for key in wanted}
-
-
-def feature_part(resolved: dict[str, Any], stage: str) -> dict[str, Any]:
-    """What the shards of a component depend on, by its stage; of weights what they are, not where."""
-    corpus = {"corpus": resolved["corpus"]["id"]}
-    faces = {"faces": resolved["faces"]["id"]}
-    if stage in ("faces", "crops"):
-        part = corpus | {key: resolved[stage][key] for key in ("id", "version", "config")}
-        return part | (faces if stage == "crops" else {})
-    section = resolved["features"][stage]
-    names = ("id", "extractor", "version", "config", "compression")
-    part = corpus | {key: section[key] for key in names}
-    if stage == "visual":
-        part |= {"crops": resolved["crops"]["id"]} if "crops" in resolved else faces
-    return part | {"weights": weights_of(section)}
-
-
-def weights_of(feature: dict[str, Any]) -> list[str]:
-    """What a feature's weights are, wherever they lie."""
-    return [quick_identity(place) for place in feature.get("places", {}).values()]
-
-
-def train_part(resolved: dict[str, Any], system: str) -> dict[str, Any]:
-    """What training ``system`` depends on, features and splits apart."""
-    section = resolved["systems"][system]
-    return {key: section[key] for key in ("model", "version", "config", "training")}
-
-
-def compared_systems(resolved: dict[str, Any]) -> list[str]:
-    """Systems of the tables and tests, the one compared with all others first; not those of a learning curve."""
-    return [name for name, section in resolved["systems"].items() if "curve" not in section]
-
-
-def report_part(resolved: dict[str, Any]) -> dict[str, Any]:
-    """The resolved config without speed settings: what tables and report depend on."""
-
-    def strip(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: strip(inner) for key, inner in value.items() if key != "speed"}
-        return value
-
-    return strip(resolved)
+def compared_systems(run: Run) -> list[str]:
+    """As `Run.compared`."""
+    return run.compared
 
 
 def schema() -> dict[str, Any]:
     """JSON schema of a run's config, with each component's own under ``components``."""
-    from avemo.dataset.splits import SplitConfig
     from avemo.faces.track import FaceTracker
-    from avemo.training.recipe import TrainingConfig
 
-    components: dict[str, Any] = {
-        "faces": FaceTracker.Config.model_json_schema(),
-        "splits": SplitConfig.model_json_schema(),
-        "training": TrainingConfig.model_json_schema(),
-    }
+    components: dict[str, Any] = {"faces": FaceTracker.Config.model_json_schema()}
     for registry in (CORPORA, EXTRACTORS, MODELS):
         classes = {name: registry.load(name) for name in registry}
         components[registry.kind] = {

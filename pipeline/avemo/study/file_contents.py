@@ -8,20 +8,20 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from avemo.base.contracts import AvemoError, digest
 from avemo.corpora.base import Corpus
 from avemo.index.media_hashes import HashCache, fingerprint, is_media
 from avemo.study.config import corpus_of
 from avemo.study.layout import Layout
+from avemo.study.run import Run
 
 HANDED_ON = "AVEMO_LISTINGS"
 """Environment: listings by corpus, as JSON."""
 
 
-def listing(corpus: str, run: dict[str, Any], submits: bool) -> str:
-    """The fingerprint of a resolved run's corpus: it changes with the corpus' files, not with their times.
+def listing(corpus: str, run: Run, submits: bool) -> str:
+    """The fingerprint of a run's corpus: it changes with the corpus' files, not with their times.
 
     It is asked once and handed on by environment: on a cluster every job parses the workflow. Only the process that
     ``submits`` looks at the files; the others take what it found. A file
@@ -52,8 +52,8 @@ def contents(paths: Iterable[Path | str]) -> str:
     return digest([_sha256(Path(path)) for path in paths])
 
 
-def label_contents(run: dict[str, Any]) -> str:
-    """`contents` of the files that a resolved run's labels are read from.
+def label_contents(run: Run) -> str:
+    """`contents` of the files that a run's labels are read from.
 
     Where none of them is there, say on a disk that is away, the labels that were made of them stay.
     """

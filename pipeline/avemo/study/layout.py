@@ -12,8 +12,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+
+from avemo.study.run import Run
 
 TABLES = (
     *("main", "tests", "missing_modality", "per_class", "speakers", "costs"),
@@ -44,11 +46,11 @@ def training_folder(results: Path, system: str, split: str) -> Path:
 
 
 class Layout:
-    """Paths of one resolved config (`avemo.study.config.resolve`), or patterns where a name is a wildcard."""
+    """Paths of one run."""
 
-    def __init__(self, resolved: dict[str, Any]):
-        self.corpus = Path(resolved["cache"]) / resolved["corpus"]["id"]
-        self.results = Path(resolved["results"]) / resolved["run"]
+    def __init__(self, run: Run):
+        self.corpus = Path(run.cache) / run.corpus.id
+        self.results = Path(run.results) / run.run
         self.index = self.corpus / "index.parquet"
         self.hashes = self.corpus / "hashes.json"
         self.config = self.results / CONFIG
@@ -94,6 +96,10 @@ class Layout:
     def record(self, system: str, split: str) -> Path:
         """What made a trained system, on what, at what cost."""
         return self.trained(system, split) / RECORD
+
+    def models(self, system: str, splits: Iterable[str]) -> list[Path]:
+        """A system's models, one a split."""
+        return [self.model(system, split) for split in splits]
 
     def resume(self, system: str, split: str) -> Path:
         """Checkpoints of a training under way, outside any job's outputs."""

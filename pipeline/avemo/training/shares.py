@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-from avemo.base.contracts import ConfigError, digest
-from avemo.base.registry import nearest
+from avemo.base.contracts import digest
 from avemo.dataset.splits import Split
 
 
@@ -20,23 +17,3 @@ def train_share(split: Split, share: float) -> tuple[str, ...]:
     """
     drawn = sorted(split.train, key=lambda clip: digest([split.name, clip]))
     return tuple(sorted(drawn[: math.ceil(share * len(drawn))]))
-
-
-def curve_systems(
-    systems: Mapping[str, Mapping[str, Any]], names: Sequence[str], percent: Sequence[int]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Resolved sections of the systems ``names`` (none: the first) on smaller train parts, each with a name of its own.
-
-    ``curve`` names the system that a section repeats. Raises `ConfigError` for an unknown system.
-    """
-    for name in names or list(systems)[:1]:
-        if name not in systems:
-            raise ConfigError(
-                f"config: learning_curve.systems: no system {name!r}{nearest(name, systems)}; "
-                f"known: {', '.join(systems)}"
-            )
-        whole = systems[name]
-        for part in sorted(percent):
-            title = f"{whole['title']}, {part} % of train"
-            training = whole["training"] | {"train_share": part / 100}
-            yield f"{name}-{part}pct", dict(whole) | {"title": title, "training": training, "curve": name}

@@ -1,0 +1,184 @@
+"""One run, resolved: every component checked, every default filled in, every version named.
+
+A component's fields lie in three places: ``config`` changes numbers, ``speed``
+does not, and ``places`` say where weights lie. `avemo.study.config.resolve`
+makes a `Run`; `Run.record` is what a run's folder keeps of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from avemo.base.component import Work
+from avemo.dataset.split_names import split_names
+from avemo.dataset.splits import SplitConfig
+from avemo.training.recipe import TrainingConfig
+
+STAGES = ("faces", "crops", "audio", "visual")
+"""Stages whose components fill a cache, in the order of the data's flow."""
+Modality = Literal["audio", "visual"]
+
+
+class Section(BaseModel):
+    """Base of all that is checked here: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __getitem__(self, name: str) -> Any:
+        """Fields by name, for readers that still take a section for a mapping."""
+        return getattr(self, name)
+
+    def __contains__(self, name: str) -> bool:
+        return bool(getattr(self, name, None))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return getattr(self, name, default)
+
+    def keys(self) -> Iterable[str]:
+        return type(self).model_fields.keys()
+
+
+def left_out(default: Any = None) -> Any:
+    """A field that is written only where it says something."""
+    return Field(default, exclude_if=lambda value: not value)
+
+
+class Tests(Section):
+    """How systems are compared with the first."""
+
+    tail: Literal["greater", "two-sided"] = "greater"
+    pairing: Literal["paired", "welch"] = "paired"
+    """``paired``: by split. ``welch``: as two independent samples; used in a paper's tables."""
+
+
+class LearningCurve(Section):
+    """Systems that are trained again on parts of each split's train clips; none unless ``percent`` says so."""
+
+    percent: tuple[Annotated[int, Field(ge=1, le=99)], ...] = ()
+    systems: tuple[str, ...] = ()
+    """Which; none: the first."""
+
+
+class Corpus(Section):
+    """Which corpus, how it is labelled, into how many shards its caches are cut."""
+
+    name: str
+    id: str
+    """Folder under ``cache``."""
+    shards: int
+    config: dict[str, Any]
+    labels: dict[str, Any]
+    speed: dict[str, Any] = {}
+    version: int | str
+    synthetic: bool = False
+    """Whether the clips are generated, and nobody was recorded."""
+
+
+class Component(Section):
+    """What fills a cache: ``id`` is its folder, one for each setting."""
+
+    config: dict[str, Any]
+    speed: dict[str, Any] = {}
+    version: int | str
+    id: str
+
+
+class Feature(Section):
+    """A modality's extractor, and how its frames are stored."""
+
+    extractor: str
+    config: dict[str, Any]
+    compression: Literal["none", "lzf", "gzip"]
+    speed: dict[str, Any] = {}
+    places: dict[str, str] = left_out({})
+    """Where its weights lie, by field of the extractor's ``Config``."""
+    version: int | str
+    id: str
+
+
+class System(Section):
+    """A row of the tables: a model, and how it is trained."""
+
+    model: str
+    title: str
+    config: dict[str, Any]
+    training: TrainingConfig
+    version: int | str
+    curve: str | None = left_out()
+    """The system that this one repeats on a part of the train clips."""
+
+
+class RunSpeed(Section):
+    """What changes only how a run is cut into jobs."""
+
+    splits_per_job: int = Field(1, ge=1)
+    """Splits of one system that one job trains in turn: features are read once, a GPU is asked for once."""
+    work: dict[str, Work] = {}
+    """What jobs ask for, by stage and by ``systems/NAME``."""
+
+
+class Run(Section):
+    """A whole run."""
+
+    run: str
+    cache: str
+    results: str
+    corpus: Corpus
+    faces: Component
+    features: dict[Modality, Feature]
+    splits: SplitConfig
+    systems: dict[str, System]
+    tests: Tests
+    learning_curve: LearningCurve
+    strict: bool
+    """A clip that fails stops the run."""
+    speed: RunSpeed = RunSpeed.model_validate({})
+    crops: Component | None = left_out()
+
+    @property
+    def components(self) -> dict[str, Component | Feature]:
+        """Components by stage; faces are tracked, and crops kept, for visual features alone."""
+        faces = self.faces if "visual" in self.features else None
+        audio, visual = self.features.get("audio"), self.features.get("visual")
+        given = zip(STAGES, (faces, self.crops, audio, visual), strict=True)
+        return {stage: component for stage, component in given if component}
+
+    @property
+    def split_names(self) -> list[str]:
+        """The splits, in order."""
+        return split_names(self.splits.n)
+
+    @property
+    def packs(self) -> list[list[str]]:
+        """The splits that one job trains in turn."""
+        names, size = self.split_names, self.speed.splits_per_job
+        return [names[first : first + size] for first in range(0, len(names), size)]
+
+    @property
+    def compared(self) -> list[str]:
+        """Systems of the tables and tests, the one compared with all others first; not those of a learning curve."""
+        return [name for name, system in self.systems.items() if not system.curve]
+
+    def record(self) -> dict[str, Any]:
+        """What tables and report depend on, as JSON: no speed settings. Read back, these have their defaults."""
+        return self.model_dump(mode="json", exclude=SPEED)
+
+
+TRAINING_SPEED = {
+    name
+    for name, field in TrainingConfig.model_fields.items()
+    if isinstance(field.json_schema_extra, dict) and "speed" in field.json_schema_extra
+}
+"""Fields of a training that change no number."""
+SPEED: dict[str, Any] = {
+    "speed": True,
+    "corpus": {"speed"},
+    "faces": {"speed"},
+    "crops": {"speed"},
+    "features": {"__all__": {"speed"}},
+    "systems": {"__all__": {"training": TRAINING_SPEED}},
+}
+"""Fields of a `Run` that change no number."""

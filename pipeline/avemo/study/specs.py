@@ -1,0 +1,155 @@
+"""What each stage depends on: a rule's ``cfg`` is its spec's JSON, and the stage's command reads it back.
+
+So a command can read nothing that would not also trigger it. `Settings` are
+what commands need beside it and what triggers nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, field_serializer
+
+from avemo.base.contracts import AvemoError
+from avemo.base.registry import nearest
+from avemo.study.run import TRAINING_SPEED, Modality, Run, Section, left_out
+from avemo.training.recipe import TrainingConfig
+from avemo.weights.find import quick_identity
+
+
+class IndexSpec(Section):
+    """A clip table."""
+
+    id: str
+    name: str
+    version: int | str
+    config: dict[str, Any]
+
+
+class LabelsSpec(IndexSpec):
+    """A run's labels."""
+
+    labels: dict[str, Any]
+
+
+class TrackSpec(Section):
+    """Face tracks; ``corpus`` and ``id`` are the folders they lie in."""
+
+    corpus: str
+    id: str
+    version: int | str
+    config: dict[str, Any]
+
+
+class CropsSpec(TrackSpec):
+    """Kept crops, cut by the tracks of the component ``faces``."""
+
+    faces: str
+
+
+class ExtractSpec(Section):
+    """Features; visual ones of the component ``crops`` where crops are kept, else of ``faces`` and the media."""
+
+    corpus: str
+    id: str
+    extractor: str
+    version: int | str
+    config: dict[str, Any]
+    compression: str
+    crops: str = left_out("")
+    faces: str = left_out("")
+    weights: list[str]
+    """What the weights are, wherever they lie."""
+    places: dict[str, str] = left_out({})
+    """Where weights lie, for a command given by hand; in a workflow `Settings` say it."""
+
+
+class TrainSpec(Section):
+    """One system's training, features and splits apart."""
+
+    model: str
+    version: int | str
+    config: dict[str, Any]
+    training: TrainingConfig
+
+    @field_serializer("training")
+    def _numbers(self, training: TrainingConfig) -> dict[str, Any]:
+        return training.numbers()
+
+
+class Settings(Section):
+    """What changes no number, by what a job works on: a corpus id, a component id or ``run/system``."""
+
+    speed: dict[str, dict[str, Any]] = {}
+    weights: dict[str, dict[str, str]] = {}
+    """Where weights lie, by field of the extractor's ``Config``."""
+
+
+def as_cfg(spec: BaseModel | dict[str, Any]) -> str:
+    """A rule's ``cfg``. Not sorted: the order of systems means something, all other order is the schema's."""
+    return json.dumps(spec if isinstance(spec, dict) else spec.model_dump(mode="json"))
+
+
+def index_spec(run: Run) -> IndexSpec:
+    """What the clip table of the run's corpus depends on."""
+    corpus = run.corpus
+    return IndexSpec(id=corpus.id, name=corpus.name, version=corpus.version, config=corpus.config)
+
+
+def labels_spec(run: Run) -> LabelsSpec:
+    """What the run's labels depend on."""
+    return LabelsSpec(**dict(index_spec(run)), labels=run.corpus.labels)
+
+
+def component_spec(run: Run, stage: str) -> TrackSpec | ExtractSpec:
+    """What the shards of a stage's component depend on."""
+    for modality in run.features:
+        if modality == stage:
+            return extract_spec(run, modality)
+    found = run.components[stage]
+    spec = TrackSpec(corpus=run.corpus.id, id=found.id, version=found.version, config=found.config)
+    return CropsSpec(**dict(spec), faces=run.faces.id) if stage == "crops" else spec
+
+
+def extract_spec(run: Run, modality: Modality) -> ExtractSpec:
+    """What the features of a modality depend on; of weights what they are, not where."""
+    feature, visual = run.features[modality], modality == "visual"
+    return ExtractSpec(
+        corpus=run.corpus.id,
+        id=feature.id,
+        extractor=feature.extractor,
+        version=feature.version,
+        config=feature.config,
+        compression=feature.compression,
+        crops=run.crops.id if visual and run.crops else "",
+        faces=run.faces.id if visual and not run.crops else "",
+        weights=identities(feature.places),
+    )
+
+
+def identities(places: dict[str, str]) -> list[str]:
+    """What the weights are that lie at these places."""
+    return [quick_identity(place) for place in places.values()]
+
+
+def train_spec(run: Run, system: str) -> TrainSpec:
+    """What training a system depends on; raises `AvemoError` for one that the run has not."""
+    if system not in run.systems:
+        raise AvemoError(f"run {run.run} has no system {system}{nearest(system, run.systems)}")
+    found = run.systems[system]
+    return TrainSpec(model=found.model, version=found.version, config=found.config, training=found.training)
+
+
+def settings(runs: dict[str, Run]) -> Settings:
+    """Those of several runs."""
+    speed: dict[str, dict[str, Any]] = {}
+    weights: dict[str, dict[str, str]] = {}
+    for name, run in runs.items():
+        speed[run.corpus.id] = run.corpus.speed
+        speed[run.faces.id] = run.faces.speed
+        for feature in run.features.values():
+            speed[feature.id], weights[feature.id] = feature.speed, feature.places
+        for system, section in run.systems.items():
+            speed[f"{name}/{system}"] = section.training.model_dump(mode="json", include=TRAINING_SPEED)
+    return Settings(speed=speed, weights=weights)

@@ -1,0 +1,67 @@
+"""What rules must run again for beside their settings: digests of media, tables and labels, as params of the rules.
+
+A workflow makes one `Triggers`, which asks each question once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from avemo.index.clip_table import ShardSummary, summarised
+from avemo.study.file_contents import label_contents, listing
+from avemo.study.layout import Layout
+from avemo.study.study import Study, source_digest
+
+NOT_YET = "not indexed yet"
+
+
+@dataclass(frozen=True, eq=False)
+class Triggers:
+    """Those of a study; only the process that ``submits`` jobs looks at the corpora's files."""
+
+    study: Study
+    submits: bool
+    kept: Path = Path(".avemo")
+
+    def files(self, corpus: str) -> str:
+        """What a corpus' files are; raises `AvemoError` where they are not as they should be."""
+        return _listing(self, corpus)
+
+    def clips(self, corpus: str, shard: str) -> str:
+        """Digest of a shard's own clips."""
+        found = self._shards(corpus)
+        return found[int(shard)].digest if found else NOT_YET
+
+    def seconds(self, corpus: str, shard: str) -> float | None:
+        """Seconds of media of a shard; None while there is no clip table."""
+        found = self._shards(corpus)
+        return found[int(shard)].seconds if found else None
+
+    def count(self, corpus: str) -> int | None:
+        """Clips of a corpus; None while there is no clip table."""
+        found = self._shards(corpus)
+        return sum(shard.clips for shard in found) if found else None
+
+    def labels(self, run: str) -> str:
+        """What the files hold that a run's labels are read from; indexing may make them."""
+        return label_contents(self.study.runs[run]) if self.study.layouts[run].index.exists() else NOT_YET
+
+    def _shards(self, corpus: str) -> list[ShardSummary] | None:
+        run = self.study.corpora[corpus]
+        index = Layout(run).index
+        if not index.exists():
+            return None
+        # Kept on disk too: on a cluster every job asks for it again.
+        return _summarised(self.kept, index, run.corpus.shards, index.stat().st_mtime_ns)
+
+
+@cache
+def _listing(triggers: Triggers, corpus: str) -> str:
+    return listing(corpus, triggers.study.corpora[corpus], triggers.submits)
+
+
+@cache
+def _summarised(kept: Path, index: Path, shards: int, mtime_ns: int) -> list[ShardSummary]:
+    return summarised(index, shards, kept, source_digest())

@@ -1,0 +1,124 @@
+"""What a rule hands to its command is read back by the class that wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from avemo.base.contracts import AvemoError, digest
+from avemo.cli.options import as_spec
+from avemo.study.config import read_config, resolve
+from avemo.study.layers import expand, overlaid
+from avemo.study.run import Run
+from avemo.study.specs import (
+    CropsSpec,
+    ExtractSpec,
+    Settings,
+    TrackSpec,
+    component_spec,
+    index_spec,
+    labels_spec,
+    settings,
+    train_spec,
+)
+
+
+@pytest.fixture
+def run(repository: Path) -> Run:
+    """The demo with kept crops."""
+    return resolve(read_config(repository / "config" / "config.yaml") | {"crops": {"cache": "jpeg"}})
+
+
+def test_every_spec_survives_its_json(run):
+    specs = [
+        index_spec(run),
+        labels_spec(run),
+        *(component_spec(run, stage) for stage in run.components),
+        train_spec(run, "mult"),
+        settings({"demo": run}),
+    ]
+    assert [type(component_spec(run, stage)) for stage in run.components] == [
+        *(TrackSpec, CropsSpec, ExtractSpec, ExtractSpec)
+    ]
+    for spec in specs:
+        assert as_spec(type(spec), spec.model_dump_json()) == spec
+
+
+def test_an_unknown_key_of_a_spec_is_named(run):
+    with pytest.raises(AvemoError, match=r"unknown key '--cfg.versoin'; did you mean 'version'\?"):
+        as_spec(TrackSpec, '{"corpus": "demo", "id": "a", "version": 1, "config": {}, "versoin": 2}')
+
+
+def test_a_training_is_handed_on_without_its_speed_settings(run):
+    told = train_spec(run, "mult").model_dump(mode="json")["training"]
+    assert told["lr"] == run.systems["mult"].training.lr
+    assert not {"device", "threads"} & told.keys()
+    assert settings({"demo": run}).speed["demo/mult"] == {"device": "auto", "threads": 1}
+
+
+def test_places_of_weights_are_no_speed_settings(run):
+    visual, given = run.features["visual"], settings({"demo": run})
+    assert given.weights[visual.id] == {"weights": "random-seed-0"}
+    assert "weights" not in given.speed[visual.id]
+    assert as_spec(Settings, "{}") == Settings()
+
+
+def test_a_run_is_read_from_its_record_with_speed_settings_at_their_defaults(run):
+    read = Run.model_validate(run.record())
+    assert read.record() == run.record()
+    assert read.faces.speed == {}
+
+
+KEYS = {
+    "config": (
+        "compare_lld-fd2a25db efficientnet_b2-84b5a51d mtcnn-ce9f73d4",
+        "734df5cc109b0c97a14b5d178cbfe221",
+    ),
+    "every_system": (
+        "compare_lld-fd2a25db efficientnet_b2-84b5a51d mtcnn-ce9f73d4",
+        "b2a9fc1eaa250f2f2331581f52e594b7",
+    ),
+    "papers/auxformer": (
+        "compare_lld-fd2a25db mtcnn-ce9f73d4 vgg_face_fc6-3c3db0e7",
+        "080a159fe24f69bac5235e5964e1cf55",
+    ),
+    "papers/av_ladder": (
+        "compare_lld-fd2a25db mtcnn-ce9f73d4 vgg_face_affectnet-8f4560a0",
+        "189c41d00656a60902c1df1395f5f7b3",
+    ),
+    "papers/vavl": (
+        "efficientnet_b2-84b5a51d mtcnn-ce9f73d4 wav2vec2-c21a87e1",
+        "0eb1446b4d0d427e3ae23d1a61ffb899",
+    ),
+    "papers/colearning": (
+        "face_frames-0c8f5e7c logmel-64111f68 mtcnn-ce9f73d4",
+        "a3356008473ab59dc3eabe437fa02334",
+    ),
+}
+"""Folders of components, and the digest of all that triggers, by config; a paper's is its miniature's."""
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_keys_stay_what_they_are(repository, name):
+    """Else all that is cached would be computed again, and all that is trained trained again."""
+    folder, (_, _, paper) = repository / "config", name.rpartition("papers/")
+    raw = read_config(folder / f"{name}.yaml")
+    if name.startswith("papers"):
+        raw = overlaid(raw, read_config(folder / "papers" / "mini" / f"{paper}.yaml"))
+    runs = [resolve(one) for one in expand(raw).values()]
+    folders = sorted({component.id for run in runs for component in run.components.values()})
+    assert (" ".join(folders), digest([triggers(run) for run in runs])) == KEYS[name]
+
+
+def triggers(run: Run) -> list[object]:
+    """Every `cfg` of a run's rules, as JSON."""
+    specs = {
+        "shards": {stage: component_spec(run, stage) for stage in run.components},
+        "train": {system: train_spec(run, system) for system in run.systems},
+    }
+    dumped = {
+        name: {of: spec.model_dump(mode="json") for of, spec in each.items()} for name, each in specs.items()
+    }
+    first = [part.model_dump(mode="json") for part in (index_spec(run), labels_spec(run))]
+    return [*first, *dumped.values(), run.splits.model_dump(mode="json"), run.tests.model_dump(mode="json")]

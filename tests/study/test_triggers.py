@@ -1,0 +1,60 @@
+"""What makes rules run again beside their settings, and what makes none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from avemo.index.clip_table import Row, stream_table, summaries, write_table
+from avemo.study.environment import job_environment
+from avemo.study.study import Study
+from avemo.study.triggers import NOT_YET, Triggers
+from runs import run_of
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch) -> Study:
+    monkeypatch.chdir(tmp_path)
+    return Study({"r": run_of(("mult",), "lld-1", splits={"n": 3}, speed={"splits_per_job": 2})})
+
+
+def row(clip: str) -> Row:
+    return Row(clip, "s", "s", None, None, 0.0, None, None, None, 1.5, None, None, None, "ok", "")
+
+
+def test_before_there_is_a_clip_table_nothing_is_known(study):
+    triggers = Triggers(study, True)
+    assert (triggers.clips("c", "0001"), triggers.labels("r")) == (NOT_YET, NOT_YET)
+    assert (triggers.seconds("c", "0001"), triggers.count("c")) == (None, None)
+
+
+def test_a_shard_is_known_by_its_own_clips(study):
+    index = study.layouts["r"].index
+    index.parent.mkdir(parents=True)
+    write_table(index, [row("a"), row("b"), row("c")])
+    triggers, found = Triggers(study, True), summaries(stream_table(index), 2)
+    for shard, summary in enumerate(found):
+        assert triggers.clips("c", f"{shard:04d}") == summary.digest
+        assert triggers.seconds("c", f"{shard:04d}") == 1.5 * summary.clips
+    assert triggers.count("c") == 3
+
+
+def test_settings_reach_the_commands_by_environment(study):
+    told = job_environment(study, Path("/checkout"))
+    assert json.loads(told["AVEMO_SETTINGS"])["speed"]["r/mult"]["device"] == "auto"
+    assert told["APPTAINERENV_PYTHONPATH"] == "/checkout/pipeline"
+
+
+def test_splits_are_packed_in_turn_and_a_single_one_stays_a_wildcard(study):
+    packed = {
+        "train_split00_split01": (["split00", "split01"], ["r"]),
+        "train_split02_split02": (["split02"], ["r"]),
+    }
+    assert study.packs == packed
+    assert Study({"r": run_of()}).packs == {"train": (["{split}"], ["r"])}
+
+
+def test_manifests_are_options_named_for_their_stage(study):
+    assert study.manifest_options("r", "faces", "audio") == ["--audio", "cache/c/lld-1/manifest.json"]
