@@ -2,7 +2,6 @@
 
 Random features of CREMA-D's longest clips, made in place. A step is all that training does to one mini-batch; on a
 GPU, where there is one, also with many splits at once, each a process as the workflow starts them.
-On a CPU the conformers' linear layers are not among the operations counted, since PyTorch does not know oneDNN's.
 """
 
 from __future__ import annotations

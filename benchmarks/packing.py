@@ -21,17 +21,16 @@ from benchmarks.steps import CLASSES, CLIPS, random_batch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from avemo.dataset.batch import Batch
-from avemo.models import attention
 from avemo.models.auxformer import AuxFormer
-from avemo.models.clipwise import ClipwiseAttention
 
 RATE = 7.25e-4
 TOLERANCE = 1e-4
 AGAINST = """Several splits in one process: a step of each in turn, as `avemo train` does, or one step of all with their
-weights stacked (`torch.func.vmap`). Training takes them in turn: stacked, attention has to do without its fused and
-hand-written gradients, which costs more on a CPU than larger products gain. """
+weights stacked (`torch.func.vmap`). Training takes them in turn: stacked, attention has to do without its fused
+gradient, which costs more on a CPU than larger products gain. """
 
 STILL = {f"{place}_dropout": 0.0 for place in ("embedding", "attention", "relu", "residual", "head")}
 
@@ -46,15 +45,6 @@ SETTINGS: dict[str, Setting] = {
     ),
     "paper (width 130, 5 layers)": (AuxFormer.Config(**STILL), (130, 4096), (150, 75)),
 }
-
-
-class PlainAttention:
-    """In place of `ClipwiseAttention`, whose hand-written gradient cannot be stacked, nor PyTorch's fused one."""
-
-    @staticmethod
-    def apply(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor, probability: float) -> Tensor:
-        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-        return scores.masked_fill(~allowed, -torch.inf).softmax(-1) @ value
 
 
 Step = Callable[[], None]
@@ -91,7 +81,8 @@ def stacked(models: Sequence[AuxFormer], batches: Sequence[Batch]) -> tuple[Step
     gradients = vmap(grad_and_value(loss))
 
     def step() -> None:
-        found, _ = gradients(weights, buffers, audio, visual, targets)
+        with sdpa_kernel(SDPBackend.MATH):  # the fused gradient cannot be stacked
+            found, _ = gradients(weights, buffers, audio, visual, targets)
         for name, weight in weights.items():
             weight.grad = found[name]
         optimizer.step()
@@ -115,12 +106,11 @@ def compare(setting: Setting, splits: int, rounds: int) -> dict[str, float]:
     ]
     batches = [random_batch(frames, dims) for _ in range(splits)]
     together, weights = stacked(models, batches)
-    ways = {"in turn": (in_turn(models, batches), ClipwiseAttention), "stacked": (together, PlainAttention)}
+    ways = {"in turn": in_turn(models, batches), "stacked": together}
     cpu = dict.fromkeys(ways, math.inf)
     difference = math.nan
     for _ in range(rounds + 1):  # the first is slow, so it is never the best
-        for way, (step, attend) in ways.items():
-            attention.ClipwiseAttention = attend  # type: ignore[misc, assignment]
+        for way, step in ways.items():
             begin = time.process_time()
             step()
             seconds = time.process_time() - begin
@@ -132,7 +122,6 @@ def compare(setting: Setting, splits: int, rounds: int) -> dict[str, float]:
                 raise SystemExit(
                     f"expected gradients within {TOLERANCE:g} of each other, found {difference:g}"
                 )
-    attention.ClipwiseAttention = ClipwiseAttention  # type: ignore[misc]
     row = {f"{way.replace(' ', '_')}_s": seconds for way, seconds in cpu.items()}
     return row | {"ratio": cpu["in turn"] / cpu["stacked"], "max_diff": difference}
 

@@ -66,7 +66,7 @@ def embed(encoder: Encoder, x_TBD: Tensor) -> Tensor:
     x_TBD = x_TBD * math.sqrt(encoder.width)
     if encoder.positions:
         x_TBD = x_TBD + sinusoid(len(x_TBD), encoder.width)[:, None]
-    return F.dropout(x_TBD, encoder.dropout.probability, encoder.training)
+    return F.dropout(x_TBD, encoder.dropout.p, encoder.training)
 
 
 def transform(block: Block, x_TBD: Tensor, memory: tuple[Tensor, Tensor] | None) -> Tensor:
@@ -77,12 +77,12 @@ def transform(block: Block, x_TBD: Tensor, memory: tuple[Tensor, Tensor] | None)
     y_TBD = add(block, x_TBD, attended_TBD)
     first, _, dropout, second = block.ffn
     hidden_TBF = F.relu(first(block.norm_ffn(y_TBD)))
-    return add(block, y_TBD, second(F.dropout(hidden_TBF, dropout.probability, block.training)))
+    return add(block, y_TBD, second(F.dropout(hidden_TBF, dropout.p, block.training)))
 
 
 def add(block: Block, x_TBD: Tensor, update_TBD: Tensor) -> Tensor:
     """The residual connection, plain or scaled."""
-    update_TBD = F.dropout(update_TBD, block.dropout.probability, block.training)
+    update_TBD = F.dropout(update_TBD, block.dropout.p, block.training)
     if block.alpha is None:
         return x_TBD + update_TBD
     beta = 1 - block.alpha if block.beta is None else block.beta

@@ -128,7 +128,7 @@ def test_dropout_of_attention_outputs():
     for moved in (False, True):
         encoder = small(attn_out_dropout=moved).train().aux_audio.encoder
         assert bool((encoder._embed(x, mask) == 0).any()) is not moved
-        assert {block.attention_out.probability for block in encoder.blocks} == {0.25 if moved else 0.0}
+        assert {block.attention_out.p for block in encoder.blocks} == {0.25 if moved else 0.0}
         block = encoder.blocks[0].eval()
         block.attention_out.train()
         outputs = [block(x, None, mask[:, None, None]) for _ in range(2)]

@@ -19,8 +19,6 @@ from torch.nn import functional as F
 from avemo.base.contracts import AvemoError, ComponentConfig
 from avemo.dataset.batch import Batch
 from avemo.models.base import heads_divide_width
-from avemo.models.clipwise import ClipwiseAttention
-from avemo.models.dropout import Dropout
 
 Residual = Literal["plain", "tied", "independent"]
 
@@ -159,9 +157,9 @@ def projection(features: int, width: int) -> nn.Module:
     return nn.Identity() if features == width else nn.Linear(features, width, bias=False)
 
 
-def xavier_linear(features: int, outputs: int, kind: type[nn.Linear] = nn.Linear) -> nn.Linear:
+def xavier_linear(features: int, outputs: int) -> nn.Linear:
     """A linear layer as MulT starts it: Xavier-uniform weights, zero bias."""
-    layer = kind(features, outputs)
+    layer = nn.Linear(features, outputs)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
@@ -181,10 +179,7 @@ class Attention(nn.Module):
         query_BTD, key_BSD, value_BSD = self._project(query_BTD, key_BSD)
         heads = self._split(query_BTD), self._split(key_BSD), self._split(value_BSD)
         dropout = self.dropout if self.training else 0.0
-        if query_BTD.device.type == "cpu" and query_BTD.dtype == torch.float32:
-            y_BHTK = ClipwiseAttention.apply(*heads, allowed, dropout)
-        else:
-            y_BHTK = F.scaled_dot_product_attention(*heads, attn_mask=allowed, dropout_p=dropout)
+        y_BHTK = F.scaled_dot_product_attention(*heads, attn_mask=allowed, dropout_p=dropout)
         return self.project_out(y_BHTK.transpose(1, 2).flatten(2))
 
     def _project(self, query_BTD: Tensor, key_BSD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -218,11 +213,11 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(
             xavier_linear(width, hidden),
             nn.ReLU(),
-            Dropout(config.relu_dropout),
+            nn.Dropout(config.relu_dropout),
             xavier_linear(hidden, width),
         )
-        self.dropout = Dropout(config.residual_dropout)
-        self.attention_out = Dropout(config.embedding_dropout if config.attn_out_dropout else 0.0)
+        self.dropout = nn.Dropout(config.residual_dropout)
+        self.attention_out = nn.Dropout(config.embedding_dropout if config.attn_out_dropout else 0.0)
         self.alpha = None if residual == "plain" else nn.Parameter(torch.rand(()))
         self.beta = None
         if residual == "independent" and self.alpha is not None:
@@ -262,7 +257,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.width, self.causal, self.positions = config.width, config.causal, positions
         self.zeros_are_padding = config.as_published_padding
-        self.dropout = Dropout(0.0 if config.attn_out_dropout else config.embedding_dropout)
+        self.dropout = nn.Dropout(0.0 if config.attn_out_dropout else config.embedding_dropout)
         attention_dropout = config.cross_attention_dropout if cross else config.attention_dropout
         self.blocks = nn.ModuleList(
             Block(config, attention_dropout, residual)

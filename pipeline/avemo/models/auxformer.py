@@ -18,7 +18,6 @@ from torch.nn import functional as F
 from avemo.dataset.batch import Batch
 from avemo.models.attention import Encoder, FusionConfig, Residual, prepare, projection
 from avemo.models.base import Outputs, System, SystemConfig
-from avemo.models.dropout import Dropout
 from avemo.models.pooling import ClipToken, TokenKind, masked_mean
 
 
@@ -145,7 +144,7 @@ class MainHead(nn.Module):
         self.hidden1 = nn.Linear(width, width)
         self.hidden2 = nn.Linear(width, width)
         self.activation = nn.Identity() if config.published_mlp else nn.ReLU()
-        self.dropout = Dropout(config.head_dropout)
+        self.dropout = nn.Dropout(config.head_dropout)
         self.out = nn.Linear(width, outputs)
 
     def forward(self, token_BD: Tensor) -> Tensor:
@@ -161,10 +160,10 @@ class AuxiliaryHead(nn.Module):
         self.layers = nn.Sequential(
             nn.Linear(config.width, 512),
             nn.ReLU(),
-            Dropout(config.head_dropout),
+            nn.Dropout(config.head_dropout),
             nn.Linear(512, 256),
             nn.ReLU(),
-            Dropout(config.head_dropout),
+            nn.Dropout(config.head_dropout),
             nn.Linear(256, config.width),
         )
         self.out = nn.Linear(config.width, outputs)

@@ -20,8 +20,6 @@ from torch.nn import functional as F
 
 from avemo.models.attention import xavier_linear
 from avemo.models.base import SystemConfig, heads_divide_width
-from avemo.models.dropout import Dropout
-from avemo.models.linear import Linear
 
 
 class ConformerConfig(SystemConfig):
@@ -88,8 +86,8 @@ class Conformer(nn.Module):
         super().__init__()
         self.width, self.vendored = config.width, config.vendored_attention
         self.across_batch = config.batch_axis_attention
-        self.project = xavier_linear(features, config.width, Linear)
-        self.dropout = Dropout(config.dropout)
+        self.project = xavier_linear(features, config.width)
+        self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(ConformerBlock(config) for _ in range(layers))
 
     def forward(self, x_BTF: Tensor, mask_BT: Tensor) -> Tensor:
@@ -133,11 +131,11 @@ class FeedForward(nn.Sequential):
         hidden = config.ffn_ratio * config.width
         super().__init__(
             nn.LayerNorm(config.width),
-            xavier_linear(config.width, hidden, Linear),
+            xavier_linear(config.width, hidden),
             nn.SiLU(),
-            Dropout(config.dropout),
-            xavier_linear(hidden, config.width, Linear),
-            Dropout(config.dropout),
+            nn.Dropout(config.dropout),
+            xavier_linear(hidden, config.width),
+            nn.Dropout(config.dropout),
         )
 
 
@@ -149,19 +147,19 @@ class RelativeAttention(nn.Module):
         self.heads = config.heads
         self.scale = (config.width if config.vendored_attention else config.width // config.heads) ** -0.5
         self.norm = nn.LayerNorm(config.width)
-        self.project_in = Linear(config.width, 3 * config.width)
+        self.project_in = nn.Linear(config.width, 3 * config.width)
         for part in self.project_in.weight.chunk(3):
             nn.init.xavier_uniform_(part)
         nn.init.zeros_(self.project_in.bias)
-        self.project_position = Linear(config.width, config.width, bias=False)
+        self.project_position = nn.Linear(config.width, config.width, bias=False)
         nn.init.xavier_uniform_(self.project_position.weight)
         self.content_bias = nn.Parameter(torch.empty(config.heads, config.width // config.heads))
         self.position_bias = nn.Parameter(torch.empty(config.heads, config.width // config.heads))
         nn.init.xavier_uniform_(self.content_bias)
         nn.init.xavier_uniform_(self.position_bias)
-        self.project_out = xavier_linear(config.width, config.width, Linear)
-        self.weight_dropout = Dropout(config.dropout)
-        self.dropout = Dropout(config.dropout)
+        self.project_out = xavier_linear(config.width, config.width)
+        self.weight_dropout = config.dropout
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x_BTD: Tensor, positions_RD: Tensor, mask_BT: Tensor | None) -> Tensor:
         """``(B, T, D)``; keys outside the mask are not seen."""
@@ -176,31 +174,15 @@ class RelativeAttention(nn.Module):
         )
         if mask_BT is not None:
             bias_BHTT = bias_BHTT.masked_fill(~mask_BT[:, None, None], -torch.inf)
-        y_BHTK = self._attend(
+        y_BHTK = F.scaled_dot_product_attention(
             (query_BTHK + self.content_bias).transpose(1, 2),
             key_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2),
             value_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2),
-            bias_BHTT,
+            attn_mask=bias_BHTT,
+            dropout_p=self.weight_dropout if self.training else 0.0,
+            scale=self.scale,
         )
         return self.dropout(self.project_out(y_BHTK.transpose(1, 2).flatten(2)))
-
-    def _attend(self, query_BHTK: Tensor, key_BHTK: Tensor, value_BHTK: Tensor, bias_BHTT: Tensor) -> Tensor:
-        """Drop(softmax(scaled scores + bias)) V ``(B, H, T, K)``."""
-        dropout = self.weight_dropout.probability if self.training else 0.0
-        if not (dropout and query_BHTK.device.type == "cpu"):
-            return F.scaled_dot_product_attention(
-                *(query_BHTK, key_BHTK, value_BHTK),
-                attn_mask=bias_BHTT,
-                dropout_p=dropout,
-                scale=self.scale,
-            )
-        # PyTorch's attention has no fused gradient for a bias on a CPU, and its dropout is slow there.
-        keys_NKT = key_BHTK.flatten(0, 1).transpose(1, 2)
-        score_NTT = torch.baddbmm(
-            bias_BHTT.flatten(0, 1), query_BHTK.flatten(0, 1), keys_NKT, alpha=self.scale
-        )
-        weight_NTT = self.weight_dropout(score_NTT.softmax(-1))
-        return torch.bmm(weight_NTT, value_BHTK.flatten(0, 1)).view(query_BHTK.shape)
 
 
 class ConvolutionModule(nn.Module):
@@ -216,13 +198,13 @@ class ConvolutionModule(nn.Module):
         super().__init__()
         width, kernel = config.width, config.depthwise_kernel
         self.norm_in = nn.LayerNorm(width)
-        self.pointwise_in = Linear(width, 2 * width)
+        self.pointwise_in = nn.Linear(width, 2 * width)
         self.depthwise = nn.Conv2d(
             width, width, (1, kernel), padding=(0, kernel // 2), groups=width, bias=False
         )
         self.norm = FrameBatchNorm(width)
-        self.pointwise_out = Linear(width, width)
-        self.dropout = Dropout(config.dropout)
+        self.pointwise_out = nn.Linear(width, width)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x_BTD: Tensor, mask_BT: Tensor | None) -> Tensor:
         """``(B, T, D)``."""

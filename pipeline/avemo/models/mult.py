@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from avemo.dataset.batch import Batch
 from avemo.models.attention import Encoder, TransformerConfig, prepare, projection
 from avemo.models.base import Outputs, System, SystemConfig
-from avemo.models.dropout import Dropout
 from avemo.models.pooling import last_valid
 
 
@@ -52,7 +51,7 @@ class MulT(System):
         self.self_visual = Encoder(config, positions=True)
         self.hidden1 = nn.Linear(both, both)
         self.hidden2 = nn.Linear(both, both)
-        self.dropout = Dropout(config.head_dropout)
+        self.dropout = nn.Dropout(config.head_dropout)
         self.out = nn.Linear(both, outputs)
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:

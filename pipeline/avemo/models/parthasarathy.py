@@ -17,7 +17,6 @@ from torch import nn
 from avemo.dataset.batch import Batch
 from avemo.models.attention import Encoder, TransformerConfig, prepare, projection
 from avemo.models.base import Outputs, System
-from avemo.models.dropout import Dropout
 from avemo.models.pooling import masked_mean
 
 
@@ -44,7 +43,7 @@ class ParthasarathySundaram(System):
         self.cross_audio = Encoder(config, cross=True)
         self.cross_visual = Encoder(config, cross=True)
         self.head = nn.Sequential(
-            nn.Linear(both, both), nn.ReLU(), Dropout(config.head_dropout), nn.Linear(both, outputs)
+            nn.Linear(both, both), nn.ReLU(), nn.Dropout(config.head_dropout), nn.Linear(both, outputs)
         )
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:

@@ -17,7 +17,6 @@ from avemo.dataset.batch import Batch
 from avemo.models.attention import require_frames
 from avemo.models.base import Outputs, System
 from avemo.models.conformer import ConformerConfig, FrameEncoder
-from avemo.models.dropout import Dropout
 from avemo.models.pooling import masked_mean
 
 
@@ -48,7 +47,7 @@ class UnimodalConformer(System):
         self.head = nn.Sequential(
             nn.Linear(config.width, config.hidden),
             nn.ReLU(),
-            Dropout(config.head_dropout),
+            nn.Dropout(config.head_dropout),
             nn.Linear(config.hidden, outputs),
         )
 

@@ -20,7 +20,6 @@ from avemo.dataset.batch import Batch
 from avemo.models.attention import require_frames
 from avemo.models.base import Outputs, System
 from avemo.models.conformer import Conformer, ConformerConfig, FrameEncoder
-from avemo.models.dropout import Dropout
 from avemo.models.pooling import masked_mean
 from avemo.models.presence import mean_of_shown, modalities_in
 
@@ -170,7 +169,7 @@ def head(config: VAVL.Config, features: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(features, first),
         nn.ReLU(),
-        Dropout(config.head_dropout),
+        nn.Dropout(config.head_dropout),
         nn.Linear(first, second),
         nn.Identity() if config.published_mlp else nn.ReLU(),
         nn.Linear(second, outputs),
