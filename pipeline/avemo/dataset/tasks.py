@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -100,10 +100,6 @@ class Task(ABC):
     def wrongness(self, table: pd.DataFrame) -> pd.Series:
         """How far each row's prediction is from the truth; 0 where it is right."""
 
-    @abstractmethod
-    def told(self, row: Mapping[str, Any]) -> str:
-        """Truth and prediction of one row in words."""
-
     def _all(self, targets: np.ndarray, readout_BC: np.ndarray) -> dict[str, float]:
         table = pd.DataFrame(self.table(targets, readout_BC))
         return self.score(table) | self._flat(table)
@@ -188,11 +184,6 @@ class Classes(Task):
         rows = np.arange(len(table))
         return pd.Series(shares[rows, table["prediction"]] - shares[rows, table["target"]], index=table.index)
 
-    def told(self, row: Mapping[str, Any]) -> str:
-        true, taken = int(row["target"]), int(row["prediction"])
-        sure = f"{row[f'p_{taken}']:.0%} against {row[f'p_{true}']:.0%}"
-        return f"{self.names[true]} taken for {self.names[taken]} ({sure})"
-
     def blind_scores(self, train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, dict[str, float]]:
         """``majority``: the class most frequent in train. ``chance``: any with equal probability, mean of 1000."""
         everyone = np.eye(len(self.names))
@@ -259,10 +250,6 @@ class Attributes(Task):
         apart = [(table[f"target_{n}"] - table[f"prediction_{n}"]).abs() for n in self.names]
         return pd.concat(apart, axis=1).mean(axis=1)
 
-    def told(self, row: Mapping[str, Any]) -> str:
-        each = (f"{n} {row[f'prediction_{n}']:.2f} (true {row[f'target_{n}']:.2f})" for n in self.names)
-        return ", ".join(each)
-
     def blind_scores(self, train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, dict[str, float]]:
         """``mean``: that of train for every clip, whose concordance is 0."""
         return {"mean": self._all(test, np.broadcast_to(train.mean(0), test.shape))}
@@ -324,13 +311,6 @@ class Bits(Task):
         """Sum of the distances of wrong bits' probabilities."""
         apart = [(table[f"target_{n}"] - table[f"p_{n}"]).abs() for n in self.names]
         return pd.concat([one.where(one > 0.5, 0.0) for one in apart], axis=1).sum(axis=1)
-
-    def told(self, row: Mapping[str, Any]) -> str:
-        true, found = (
-            ", ".join(n for n in self.names if row[f"{what}_{n}"] == 1) or "none of the emotions"
-            for what in ("target", "prediction")
-        )
-        return f"{true} taken for {found}"
 
     def blind_scores(self, train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, dict[str, float]]:
         """``majority``: each bit's value most frequent in train. ``chance``: coins, mean of 1000."""

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from avemo.dataset.tasks import Task
+from avemo.report.answers import told
 from avemo.report.figures import COLOURS, FAINT, INK, WIDTH_IN, Chart, finish, style
 from avemo.report.writers import Notes
 
@@ -40,8 +41,8 @@ def gravest_errors(predictions: pd.DataFrame, task: Task, count: int = SHOWN) ->
         ["wrongness", "clip_id"], ascending=[False, True]
     )
     worst = both[both["wrongness"] > 0].drop_duplicates("clip_id").head(count)
-    told = [task.told({str(name): value for name, value in row.items()}) for row in worst.to_dict("records")]
-    return worst[["clip_id", "split"]].assign(told=told)
+    rows = [{str(name): value for name, value in row.items()} for row in worst.to_dict("records")]
+    return worst[["clip_id", "split"]].assign(told=[told(task, row) for row in rows])
 
 
 def errors_chart(cases: Sequence[ErrorCase], system: str, notes: Notes = ()) -> Chart:
