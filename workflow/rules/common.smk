@@ -24,8 +24,8 @@ except AvemoError as error:
 RUNS = STUDY.runs
 LAYOUTS = STUDY.layouts
 TRIGGERS = Triggers(STUDY, workflow.is_main_process)
-CACHE = f"{STUDY.cache}/{{corpus}}"
-RESULTS = f"{STUDY.folder}/{{run}}"
+CACHE = STUDY.cache / "{corpus}"
+RESULTS = STUDY.folder / "{run}"
 
 ENVIRONMENTS = Path(workflow.basedir) / "envs"
 # Installs the lock; used with `--sdm conda` only.
@@ -51,37 +51,6 @@ wildcard_constraints:
     split=r"split\d+",
     system=one_of({system for run in RUNS.values() for system in run.systems}),
     component=one_of(STUDY.component_ids(*STAGES)),
-
-
-def shards(wildcards):
-    """Into how many shards the corpus is cut."""
-    return STUDY.corpora[wildcards.corpus].corpus.shards
-
-
-def clip_index(wildcards):
-    """The clip table; once it is there, rules run again for their own clips and not for its time of change."""
-    return ancient(checkpoints.index.get(corpus=wildcards.corpus).output[0])
-
-
-def run_index(wildcards):
-    """The clip table of a run's corpus."""
-    corpus = RUNS[wildcards.run].corpus.id
-    return checkpoints.index.get(corpus=corpus).output[0]
-
-
-def feature_manifests(wildcards):
-    """Manifests of the features that a run's systems see."""
-    return STUDY.manifests(wildcards.run, "audio", "visual")
-
-
-def feature_options(wildcards):
-    """The same as options."""
-    return STUDY.manifest_options(wildcards.run, "audio", "visual")
-
-
-def sheets(run):
-    """A run's contact sheet, where it tracks faces."""
-    return [LAYOUTS[run].sheet] if STUDY.manifests(run, "faces") else []
 
 
 def write_summaries(ok):

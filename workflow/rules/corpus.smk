@@ -6,18 +6,18 @@ localrules:
 
 checkpoint index:
     output:
-        CACHE + "/index.parquet",
+        CACHE / "index.parquet",
     log:
-        CACHE + "/logs/index.log",
+        CACHE / "logs/index.log",
     benchmark:
-        CACHE + "/benchmarks/index.tsv"
+        CACHE / "benchmarks/index.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     params:
         cfg=lambda w: as_cfg(index_spec(STUDY.corpora[w.corpus])),
         files=lambda w: TRIGGERS.files(w.corpus),
-        hashes=CACHE + "/hashes.json",
+        hashes=str(CACHE / "hashes.json"),
     message:
         "clip table of {wildcards.corpus}"
     shell:
@@ -29,10 +29,10 @@ rule labels:
     input:
         index=run_index,
     output:
-        labels=RESULTS + "/data/labels.parquet",
-        made_of=RESULTS + "/data/labels.json",
+        labels=RESULTS / "data/labels.parquet",
+        made_of=RESULTS / "data/labels.json",
     log:
-        RESULTS + "/logs/labels.log",
+        RESULTS / "logs/labels.log",
     conda:
         ENVIRONMENT
     params:
@@ -47,12 +47,12 @@ rule labels:
 
 rule splits:
     input:
-        labels=RESULTS + "/data/labels.parquet",
+        labels=RESULTS / "data/labels.parquet",
         published=lambda w: RUNS[w.run].splits.files,
     output:
-        RESULTS + "/data/splits.json",
+        RESULTS / "data/splits.json",
     log:
-        RESULTS + "/logs/splits.log",
+        RESULTS / "logs/splits.log",
     conda:
         ENVIRONMENT
     params:

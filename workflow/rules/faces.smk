@@ -5,11 +5,11 @@ rule faces:
         index=clip_index,
         before=[],
     output:
-        CACHE + "/{component}/{shard}.h5",
+        CACHE / "{component}/{shard}.h5",
     log:
-        CACHE + "/logs/{component}/{shard}.log",
+        CACHE / "logs/{component}/{shard}.log",
     benchmark:
-        CACHE + "/benchmarks/{component}/{shard}.tsv"
+        CACHE / "benchmarks/{component}/{shard}.tsv"
     wildcard_constraints:
         component=one_of(STUDY.component_ids("faces")),
     conda:
@@ -26,7 +26,7 @@ rule faces:
         clips=lambda w: TRIGGERS.clips(w.corpus, w.shard),
         shards=shards,
         strict=lambda w: "--strict" if STUDY.strict(w.corpus) else "",
-        store=CACHE + "/.store/{component}/{shard}",
+        store=str(CACHE / ".store/{component}/{shard}"),
         before="",
         gpu=lambda w, resources: f"--gpu-mb {resources.gpu_mb}",
     message:
@@ -35,13 +35,6 @@ rule faces:
         "avemo {params.command} --cfg {params.cfg:q} --index {input.index:q} {params.before} {input.before:q}"
         " --shard {wildcards.shard} --shards {params.shards} --store {params.store:q}"
         " --threads {threads} {params.gpu} --wait 3600 {params.strict} --out {output:q} > {log:q} 2>&1"
-
-
-def face_shard(wildcards):
-    """The face tracks of the shard's clips, or the crops that were kept of them."""
-    spec = STUDY.component_spec(wildcards.corpus, wildcards.component)
-    layout = LAYOUTS[STUDY.corpora[wildcards.corpus].run]
-    return layout.shard(getattr(spec, "crops", "") or spec.faces, wildcards.shard)
 
 
 use rule faces as crops with:

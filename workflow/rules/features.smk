@@ -49,19 +49,13 @@ use rule visual_features as face_pictures with:
         runtime=minutes,
 
 
-def component_shards(wildcards):
-    """All shards of a component."""
-    numbers = [f"{number:04d}" for number in range(shards(wildcards))]
-    return expand(CACHE + "/{component}/{shard}.h5", **wildcards, shard=numbers)
-
-
 rule manifest:
     input:
         component_shards,
     output:
-        CACHE + "/{component}/manifest.json",
+        CACHE / "{component}/manifest.json",
     log:
-        CACHE + "/logs/{component}/manifest.log",
+        CACHE / "logs/{component}/manifest.log",
     conda:
         ENVIRONMENT
     message:

@@ -7,21 +7,15 @@ localrules:
     report,
 
 
-def tables(form):
-    """Pattern of every table in one of its three forms."""
-    path = RESULTS + "/tables/{table}.{form}"
-    return expand(path, table=TABLES, form=form, allow_missing=True)
-
-
 rule tests:
     input:
         scores=lambda w: [LAYOUTS[w.run].scores(one) for one in RUNS[w.run].compared],
-        baselines=RESULTS + "/scores/baselines.csv",
-        splits=RESULTS + "/data/splits.json",
+        baselines=RESULTS / "scores/baselines.csv",
+        splits=RESULTS / "data/splits.json",
     output:
-        RESULTS + "/scores/tests.csv",
+        RESULTS / "scores/tests.csv",
     log:
-        RESULTS + "/logs/tests.log",
+        RESULTS / "logs/tests.log",
     conda:
         ENVIRONMENT
     params:
@@ -38,9 +32,9 @@ rule quality:
         index=lambda w: LAYOUTS[w.run].index,
         stages=lambda w: STUDY.manifests(w.run, "faces", "audio", "visual"),
     output:
-        RESULTS + "/data/quality.csv",
+        RESULTS / "data/quality.csv",
     log:
-        RESULTS + "/logs/quality.log",
+        RESULTS / "logs/quality.log",
     conda:
         ENVIRONMENT
     params:
@@ -55,11 +49,11 @@ rule contact_sheet:
     input:
         index=lambda w: LAYOUTS[w.run].index,
         faces=lambda w: STUDY.manifests(w.run, "faces"),
-        quality=RESULTS + "/data/quality.csv",
+        quality=RESULTS / "data/quality.csv",
     output:
-        RESULTS + "/data/contact_sheet.png",
+        RESULTS / "data/contact_sheet.png",
     log:
-        RESULTS + "/logs/contact_sheet.log",
+        RESULTS / "logs/contact_sheet.log",
     conda:
         ENVIRONMENT
     message:
@@ -71,9 +65,9 @@ rule contact_sheet:
 
 rule run_config:
     output:
-        RESULTS + "/config.json",
+        RESULTS / "config.json",
     log:
-        RESULTS + "/logs/run_config.log",
+        RESULTS / "logs/run_config.log",
     conda:
         ENVIRONMENT
     params:
@@ -84,35 +78,18 @@ rule run_config:
         "avemo record --cfg {params.cfg:q} --out {output:q} > {log:q} 2>&1"
 
 
-def of_systems(path):
-    """The files of this name that a run's systems have."""
-    return lambda wildcards: expand(
-        path, run=wildcards.run, system=RUNS[wildcards.run].systems
-    )
-
-
-def of_trainings(path):
-    """The files of this name that the trainings of a run's systems have."""
-
-    def files(wildcards):
-        run = RUNS[wildcards.run]
-        return expand(path, run=run.run, system=run.systems, split=run.split_names)
-
-    return files
-
-
 rule write_tables:
     input:
-        config=RESULTS + "/config.json",
-        labels=RESULTS + "/data/labels.parquet",
-        splits=RESULTS + "/data/splits.json",
-        tests=RESULTS + "/scores/tests.csv",
-        quality=RESULTS + "/data/quality.csv",
+        config=RESULTS / "config.json",
+        labels=RESULTS / "data/labels.parquet",
+        splits=RESULTS / "data/splits.json",
+        tests=RESULTS / "scores/tests.csv",
+        quality=RESULTS / "data/quality.csv",
         manifests=lambda w: STUDY.manifests(w.run, *STAGES),
-        scores=of_systems(RESULTS + "/scores/{system}.csv"),
-        baselines=RESULTS + "/scores/baselines.csv",
-        predictions=of_systems(RESULTS + "/predictions/{system}.parquet"),
-        records=of_trainings(RESULTS + "/train/{system}/{split}/run.json"),
+        scores=of_systems(str(RESULTS / "scores/{system}.csv")),
+        baselines=RESULTS / "scores/baselines.csv",
+        predictions=of_systems(str(RESULTS / "predictions/{system}.parquet")),
+        records=of_trainings(str(RESULTS / "train/{system}/{split}/run.json")),
     output:
         csv=tables("csv"),
         tex=tables("tex"),
@@ -123,11 +100,11 @@ rule write_tables:
             subcategory="tables",
         ),
     log:
-        RESULTS + "/logs/tables.log",
+        RESULTS / "logs/tables.log",
     conda:
         ENVIRONMENT
     params:
-        run=RESULTS,
+        run=lambda w: str(LAYOUTS[w.run].results),
     message:
         "tables of {wildcards.run}"
     shell:
@@ -141,24 +118,24 @@ rule report:
         sheet=lambda w: sheets(w.run),
     output:
         page=report(
-            RESULTS + "/report.html",
+            RESULTS / "report.html",
             caption="../report/page.rst",
             category="{run}",
             subcategory="page",
         ),
         figures=report(
-            directory(RESULTS + "/figures"),
+            directory(RESULTS / "figures"),
             patterns=["{figure}.svg"],
             caption="../report/figure.rst",
             category="{run}",
             subcategory="figures",
         ),
     log:
-        RESULTS + "/logs/report.log",
+        RESULTS / "logs/report.log",
     conda:
         ENVIRONMENT
     params:
-        run=RESULTS,
+        run=lambda w: str(LAYOUTS[w.run].results),
     message:
         "report of {wildcards.run}"
     shell:

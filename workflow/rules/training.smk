@@ -3,13 +3,6 @@ localrules:
     baselines,
 
 
-def split_options(wildcards, output):
-    """The splits that a job trains, as options."""
-    return [
-        word for path in output.model for word in ("--split", Path(path).parent.name)
-    ]
-
-
 # A rule has as many outputs whatever its wildcards are, so each pack of splits has one of its own.
 for training, (pack, runs) in STUDY.packs.items():
 
@@ -17,8 +10,8 @@ for training, (pack, runs) in STUDY.packs.items():
         name:
             training
         input:
-            labels=RESULTS + "/data/labels.parquet",
-            splits=RESULTS + "/data/splits.json",
+            labels=RESULTS / "data/labels.parquet",
+            splits=RESULTS / "data/splits.json",
             features=feature_manifests,
         output:
             model=[
@@ -48,16 +41,16 @@ for training, (pack, runs) in STUDY.packs.items():
             features=feature_options,
             # Functions of the output are no triggers: packing otherwise trains nothing again.
             splits=split_options,
-            resume=RESULTS + "/.resume/{system}/",
-            out=RESULTS + "/train/{system}/",
+            resume=str(RESULTS / ".resume/{system}"),
+            out=str(RESULTS / "train/{system}"),
         message:
             "train {wildcards.run}/{wildcards.system} {params.splits}"
         shell:
             "avemo train --cfg {params.cfg:q} --run {wildcards.run} --system {wildcards.system}"
             " {params.splits:q} --labels {input.labels:q}"
             " --splits {input.splits:q} {params.features:q}"
-            " --resume {params.resume:q}'{{split}}' --threads {threads} --gpu-mb {resources.gpu_mb}"
-            " --out {params.out:q}'{{split}}/model.safetensors' > {log:q} 2>&1"
+            " --resume {params.resume:q}/'{{split}}' --threads {threads} --gpu-mb {resources.gpu_mb}"
+            " --out {params.out:q}/'{{split}}/model.safetensors' > {log:q} 2>&1"
 
     # What a profile asks for `train` holds for every pack.
     workflow.get_rule(training).resources.update(
@@ -67,21 +60,21 @@ for training, (pack, runs) in STUDY.packs.items():
 
 rule evaluate:
     input:
-        labels=RESULTS + "/data/labels.parquet",
-        splits=RESULTS + "/data/splits.json",
+        labels=RESULTS / "data/labels.parquet",
+        splits=RESULTS / "data/splits.json",
         features=feature_manifests,
         models=lambda w: LAYOUTS[w.run].models(w.system, RUNS[w.run].split_names),
     output:
-        predictions=RESULTS + "/predictions/{system}.parquet",
-        scores=RESULTS + "/scores/{system}.csv",
+        predictions=RESULTS / "predictions/{system}.parquet",
+        scores=RESULTS / "scores/{system}.csv",
     log:
-        RESULTS + "/logs/evaluate-{system}.log",
+        RESULTS / "logs/evaluate-{system}.log",
     conda:
         ENVIRONMENT
     threads: 1
     params:
         features=feature_options,
-        readings=RESULTS + "/.readings/{system}.jsonl",
+        readings=str(RESULTS / ".readings/{system}.jsonl"),
     message:
         "evaluate {wildcards.run}/{wildcards.system}"
     shell:
@@ -92,12 +85,12 @@ rule evaluate:
 
 rule baselines:
     input:
-        labels=RESULTS + "/data/labels.parquet",
-        splits=RESULTS + "/data/splits.json",
+        labels=RESULTS / "data/labels.parquet",
+        splits=RESULTS / "data/splits.json",
     output:
-        RESULTS + "/scores/baselines.csv",
+        RESULTS / "scores/baselines.csv",
     log:
-        RESULTS + "/logs/baselines.log",
+        RESULTS / "logs/baselines.log",
     conda:
         ENVIRONMENT
     message:
