@@ -1,6 +1,7 @@
 """The package's import graph: arrows point upstream only, and light modules stay light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,23 @@ def test_benchmarks_and_tests_import_nothing_from_each_other(repository):
         for path in (repository / folder).rglob("*.py"):
             found = {name.split(".")[0] for name in imported(path)} & foreign
             assert not found, f"{path} imports {found}"
+
+
+def test_the_drawing_of_the_house_is_that_of_its_imports(repository):
+    page = (repository / "docs" / "architecture.md").read_text()
+    drawn = set(re.findall(r"^    (\w+) --> (\w+)$", page, re.MULTILINE))
+    apart = {"base", "cli", "project", "__init__"}
+    found = set()
+    for path in all_files(repository):
+        room = path.relative_to(repository / "pipeline" / "avemo").parts[0].removesuffix(".py")
+        found |= {(other, room) for other in imports_of(path) - {room}}
+    found = {arrow for arrow in found if not apart & set(arrow)}
+    assert drawn <= found
+    assert found <= followed(drawn)
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(ORDER) - apart
+
+
+def followed(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """``arrows``, and all that follow from one after another."""
+    longer = arrows | {(a, d) for a, b in arrows for c, d in arrows if b == c}
+    return arrows if longer == arrows else followed(longer)
