@@ -27,12 +27,14 @@ rule all:
     default_target: True
     input:
         [layout.report for layout in LAYOUTS.values()],
+        [STUDY.shards(run) for run in RUNS],
         STUDY.table_files,
 
 
 rule features:
     input:
         [STUDY.manifests(run, *STAGES) for run in RUNS],
+        [STUDY.shards(run) for run in RUNS],
         [sheets(run) for run in RUNS],
 
 

@@ -138,6 +138,13 @@ class Study:
         found = components_of(self.runs[run])
         return [(stage, self.layouts[run].manifest(found[stage])) for stage in stages if stage in found]
 
+    def shards(self, run: str) -> list[Path]:
+        """Shards of all of a run's components: one that is gone is made again, though its manifest is there."""
+        layout, number = self.layouts[run], self.runs[run].corpus.shards
+        return [
+            layout.shard(name, n) for name in components_of(self.runs[run]).values() for n in range(number)
+        ]
+
     @cached_property
     def packs(self) -> dict[str, tuple[list[str], list[str]]]:
         """By rule: the splits that one job trains, and the runs that pack them so; a single one stays a wildcard."""

@@ -1,0 +1,72 @@
+"""A published shard that is gone is made again, whatever took it away, though its manifest is there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import wavfile
+
+from workflow_runner import Workflow
+
+CONFIG = {
+    "run": "r",
+    "corpus": {"name": "table", "shards": 2, "config": {"csv": "clips.csv"}},
+    "features": {"audio": {"extractor": "logmel"}},
+    "systems": {"mult": {"model": "mult"}},
+}
+
+
+@pytest.fixture
+def made(repository, tmp_path) -> Workflow:
+    """Features of eight noises in two shards."""
+    for number in range(8):
+        noise = np.random.default_rng(number).normal(0, 3000, 16_000).astype(np.int16)
+        wavfile.write(tmp_path / f"c{number}.wav", 16_000, noise)
+    rows = [f"c{number},c{number}.wav,s{number}" for number in range(8)]
+    (tmp_path / "clips.csv").write_text("\n".join(["clip_id,path,speaker", *rows]))
+    workflow = Workflow(repository, tmp_path)
+    workflow.snakemake(CONFIG, "features")
+    return workflow
+
+
+def shards(made: Workflow) -> list[Path]:
+    found = sorted(made.folder.glob("cache/table/logmel-*/*.h5"))
+    assert len(found) == 2
+    return found
+
+
+def planned(made: Workflow) -> set[str]:
+    output = made.snakemake(CONFIG, "features", "-n")
+    return {rule for rule in ("index", "audio_features", "manifest") if f"\n{rule} " in output}
+
+
+def test_a_shard_that_is_gone_is_made_again(made):
+    shard = shards(made)[0]
+    content = shard.read_bytes()
+    shard.unlink()
+    assert planned(made) == {"audio_features", "manifest"}
+    made.snakemake(CONFIG, "features")
+    assert shard.read_bytes() == content
+    assert planned(made) == set()
+
+
+def test_a_job_killed_in_an_update_is_tried_again(made):
+    before = {shard: shard.read_bytes() for shard in shards(made)}
+    wavfile.write(made.folder / "c0.wav", 16_000, np.full(16_000, 9, np.int16))
+    deadly = made.folder / "bin" / "avemo"
+    deadly.parent.mkdir()
+    avemo = shutil.which("avemo", path=made.environment["PATH"])
+    deadly.write_text(f'#!/bin/sh\n[ "$1" = extract ] && kill -9 $$\nexec "{avemo}" "$@"\n')
+    deadly.chmod(0o755)
+    path = made.environment["PATH"]
+    made.environment["PATH"] = f"{deadly.parent}:{path}"
+    made.snakemake(CONFIG, "features", succeeds=False)
+    made.environment["PATH"] = path
+    assert planned(made) == {"audio_features", "manifest"}
+    made.snakemake(CONFIG, "features")
+    changed = [shard for shard in shards(made) if shard.read_bytes() != before[shard]]
+    assert len(changed) == 1
+    assert planned(made) == set()
