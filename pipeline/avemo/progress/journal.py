@@ -121,6 +121,7 @@ class Journal(logging.Handler):
         self._ended = threading.Event()
 
     def emit(self, record: Any) -> None:
+        """Write a line for each of Snakemake's events that `EVENTS` names; a dry run leaves none."""
         name = EVENTS.get(getattr(record, "event", None))
         # Once Snakemake is interrupted, its jobs end because they were told to.
         if name is None or self.workflow.dryrun or (self._interrupted and name == "failed"):

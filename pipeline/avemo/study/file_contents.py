@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from avemo.base.contracts import AvemoError, digest
+from avemo.base.file_hashes import sha256_of
 from avemo.corpora.base import Corpus
 from avemo.index.media_hashes import HashCache, fingerprint, is_media
 from avemo.study.config import corpus_of
@@ -66,8 +66,7 @@ def label_contents(run: Run) -> str:
 def _sha256(path: Path) -> str | None:
     if not path.is_file():
         return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 def _is_away(corpus: Corpus, hashes: HashCache) -> bool:
