@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from avemo.base.contracts import AvemoError
 from avemo.corpora.msp_improv import NAME, MspImprov, read_attributes
+from avemo.study.config import read_config
+from avemo.study.layers import expand
 
 EVALUATION = """UTD-IMPROV-S01A-F01-P-FM01.avi; A; A:4.0; V:2.0; D:3.0 ; N:4.0;
 rater_1; Angry; Angry,Frustrated; A:4.0; V:2.0; D:3.0; N:4.0;
@@ -64,6 +66,30 @@ def test_read_speech_counts_when_asked(root):
     found = corpus(root, read_speech=True)
     labels = {label.clip_id[11:]: label.label for label in found.labels(found.clips())}
     assert labels["S08H-M02-R-MM01"] == "happy"
+
+
+def test_the_auxformer_papers_config_counts_the_turns_that_were_read(repository, tmp_path):
+    """Section 3 prints 2,644 + 792 + 3,477 + 885 + 85 + 555 = 8,438, which are all turns, 620 read ones included.
+
+    Turns by recording as VAVL's section 4.1 counts them; which emotions were read is drawn.
+    """
+    recordings = ["S"] * 4381 + ["P"] * 2785 + ["T"] * 652 + ["R"] * 620
+    letters = ["H"] * 2644 + ["A"] * 792 + ["N"] * 3477 + ["S"] * 885 + ["O"] * 85 + ["X"] * 555
+    assert len(recordings) == len(letters) == 8438
+    lines = [
+        f"UTD-IMPROV-S{1 + turn // 500:02}A-F{1 + turn % 6:02}-{recording}-FM{turn % 500:03}.avi; {letter}; A:3.0;"
+        for turn, (recording, letter) in enumerate(
+            zip(recordings, np.random.default_rng(0).permutation(letters), strict=True)
+        )
+    ]
+    (tmp_path / "Evaluation.txt").write_text("\n".join(lines))
+    run = expand(read_config(repository / "config" / "papers" / "auxformer.yaml"))["msp_improv"]
+    found = corpus(tmp_path, **run["corpus"]["labels"])
+    labels = Counter(label.label or label.reason for label in found.labels(found.clips()))
+    assert labels == {
+        **{"happy": 2644, "angry": 792, "neutral": 3477, "sad": 885},
+        **{"agreed on another emotion": 85, "no agreement": 555},
+    }
 
 
 def test_media_without_notes_keep_their_row(root):
