@@ -115,9 +115,9 @@ def test_a_corpus_says_which_field_of_its_config_is_its_place(monkeypatch):
 def test_the_folder_of_a_feature_has_the_class_name_and_no_part_of_its_path(elsewhere, repository, tmp_path):
     demo = read_config(repository / "config" / "config.yaml")
     demo["features"]["audio"] = {"extractor": "mylab:Shares"}
-    feature = resolve_study(demo).run()["features"]["audio"]
-    assert feature["id"].startswith("shares-")
-    assert feature["version"] == "2 of mylab"
+    feature = resolve_study(demo).run().features["audio"]
+    assert feature.id.startswith("shares-")
+    assert feature.version == "2 of mylab"
 
 
 def test_a_component_of_another_package_is_resolved_again_when_its_source_changes(
@@ -129,7 +129,7 @@ def test_a_component_of_another_package_is_resolved_again_when_its_source_change
     ids = []
     for text in (SHARES, SHARES.replace('"shares", 2', '"shares", 3'), SHARES):
         (elsewhere / "mylab.py").write_text(text)
-        ids.append(resolve_cached(demo, tmp_path / "known").run()["features"]["audio"]["id"])
+        ids.append(resolve_cached(demo, tmp_path / "known").run().features["audio"].id)
     assert ids[0] == ids[2] != ids[1]
 
 

@@ -192,7 +192,7 @@ def test_what_jobs_ask_for_is_what_their_components_declare_and_triggers_nothing
     before = resolve_study(demo)
     run = before.run()
     assert before.work(run, "faces") == FaceTracker.work
-    assert before.component_work("demo", run["features"]["visual"]["id"]).gpu_mb == 8000
+    assert before.component_work("demo", run.features["visual"].id).gpu_mb == 8000
     assert before.work(run, "audio").gpu_mb == 0
     monkeypatch.setattr(MODELS.load("mult"), "work", Work(seconds=9.0))
     after = resolve_study(demo)

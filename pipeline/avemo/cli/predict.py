@@ -41,7 +41,7 @@ def predict(
 
     torch.set_num_threads(threads)
     config = _run_config(run)
-    systems = list(config["systems"])
+    systems = list(config.systems)
     name = system or systems[0]
     if name not in systems:
         raise AvemoError(f"{run}: no system {name!r}{nearest(name, systems)}; trained: {', '.join(systems)}")
@@ -49,13 +49,13 @@ def predict(
     asked = Clip(clip.name, "", "", audio_path=clip if sound else None, video_path=None if sound else clip)
     answer = predict_clip(asked, config, training_folder(run, name, split) / MODEL)
     notes = list(answer.notes)
-    if config["corpus"]["synthetic"]:
-        notes.append(f"trained on a synthetic corpus ({config['corpus']['name']})")
+    if config.corpus.synthetic:
+        notes.append(f"trained on a synthetic corpus ({config.corpus.name})")
     if as_json:
         found = {"clip": str(clip), "system": name, "split": split, answer.kind: answer.values}
         typer.echo(json.dumps(found | {"notes": notes}, indent=1))
     else:
-        typer.echo(f"{clip}  by {config['systems'][name]['title']}, {split}")
+        typer.echo(f"{clip}  by {config.systems[name].title}, {split}")
         for name, value in sorted(answer.values.items(), key=lambda pair: -pair[1]):
             shares = f"{value:6.1%}  {'█' * round(40 * value)}"
             typer.echo(f"  {name:12} {shares if answer.kind == 'probabilities' else format(value, '6.3f')}")

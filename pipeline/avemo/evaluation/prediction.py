@@ -18,6 +18,7 @@ from avemo.faces.jpeg import JpegCrops
 from avemo.faces.track import FaceTracker
 from avemo.features import EXTRACTORS
 from avemo.features.extraction import extract_audio, extract_kept, extract_visual, keep_crops, track_clip
+from avemo.study.run import Feature, Run
 
 
 @dataclass(frozen=True)
@@ -55,19 +56,18 @@ class OneClip:
         raise AvemoError("one clip has no train statistics; use the trained system's own")
 
 
-def predict_clip(clip: Clip, config: Any, model_path: Path) -> Prediction:
+def predict_clip(clip: Clip, run: Run, model_path: Path) -> Prediction:
     """Faces, features and one forward pass; a modality that fails is left out and noted.
 
-    ``config`` is the run (`avemo.study.run.Run`). Raises `AvemoError` when both fail.
+    Raises `AvemoError` when both fail.
     """
     notes: list[str] = []
     failures: list[str] = []
-    given = config["features"]
-    sound = _attempt(_audio_features, clip, config, notes, failures) if "audio" in given else None
-    faces = _attempt(_visual_features, clip, config, notes, failures) if "visual" in given else None
+    sound = _attempt(_audio_features, clip, run, notes, failures) if "audio" in run.features else None
+    faces = _attempt(_visual_features, clip, run, notes, failures) if "visual" in run.features else None
     if sound is None and faces is None:
         raise AvemoError("\n".join(dict.fromkeys(failures)))
-    dims = {name: EXTRACTORS.load(feature["extractor"]).dim for name, feature in given.items()}
+    dims = {name: EXTRACTORS.load(feature.extractor).dim for name, feature in run.features.items()}
     found = {"audio": sound, "visual": faces}
     sources = {name: OneClip(clip.clip_id, found[name], dim) for name, dim in dims.items()}
     data = ClipData(sources.get("audio"), sources.get("visual"), {clip.clip_id: 0})
@@ -84,32 +84,32 @@ def predict_clip(clip: Clip, config: Any, model_path: Path) -> Prediction:
 
 
 def _attempt(
-    extract: Any, clip: Clip, config: Any, notes: list[str], failures: list[str]
+    extract: Any, clip: Clip, run: Run, notes: list[str], failures: list[str]
 ) -> FeatureSequence | None:
     try:
-        return extract(clip, config, notes)
+        return extract(clip, run, notes)
     except ClipFailure as failure:
         failures.append(str(failure))
         return None
 
 
-def _extractor(feature: dict[str, Any], notes: list[str]) -> Any:
-    found = EXTRACTORS.load(feature["extractor"])
-    extractor = found(found.Config(**feature["config"], **feature.get("places", {})))
+def _extractor(feature: Feature, notes: list[str]) -> Any:
+    found = EXTRACTORS.load(feature.extractor)
+    extractor = found(found.Config(**feature.config, **feature.places))
     if extractor.provenance().get("random_weights"):
-        notes.append(f"{feature['extractor']}: random weights")
+        notes.append(f"{feature.extractor}: random weights")
     return extractor
 
 
-def _audio_features(clip: Clip, config: Any, notes: list[str]) -> FeatureSequence:
-    return extract_audio(_extractor(config["features"]["audio"], notes), clip)
+def _audio_features(clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
+    return extract_audio(_extractor(run.features["audio"], notes), clip)
 
 
-def _visual_features(clip: Clip, config: Any, notes: list[str]) -> FeatureSequence:
-    tracker = FaceTracker(FaceTracker.Config(**config["faces"]["config"]))
-    extractor = _extractor(config["features"]["visual"], notes)
+def _visual_features(clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
+    tracker = FaceTracker(FaceTracker.Config(**run.faces.config))
+    extractor = _extractor(run.features["visual"], notes)
     track = track_clip(tracker, clip)
-    if "crops" not in config:
+    if run.crops is None:
         return extract_visual(extractor, clip, track)
-    keeper = JpegCrops(JpegCrops.Config(**config["crops"]["config"]))
+    keeper = JpegCrops(JpegCrops.Config(**run.crops.config))
     return extract_kept(extractor, clip.clip_id, keep_crops(keeper, clip, track))

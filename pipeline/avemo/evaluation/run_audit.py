@@ -35,7 +35,7 @@ def run_configs(folder: Path) -> dict[str, Run]:
 def examine(config: Run) -> list[Finding]:
     """Every check on one run; statistics are made again where the cache still has the features."""
     layout = Layout(config)
-    manifests = {modality: layout.manifest(f["id"]) for modality, f in config["features"].items()}
+    manifests: dict[str, Path] = {modality: layout.manifest(f.id) for modality, f in config.features.items()}
     labels = load_labels(_there(layout.labels))
     with ExitStack() as opened:
         sets = {m: opened.enter_context(FeatureSet(path)) for m, path in manifests.items() if path.is_file()}
@@ -61,7 +61,7 @@ def _records(
     features: dict[str, str],
     statistics: Any,
 ) -> Records:
-    splits, systems = load_splits(_there(layout.splits)), list(config["systems"])
+    splits, systems = load_splits(_there(layout.splits)), list(config.systems)
     places = [(system, split.name) for system in systems for split in splits]
     models = {place: _there(layout.model(*place)) for place in places}
     journals = {system: layout.readings(system) for system in systems}

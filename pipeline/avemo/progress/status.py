@@ -16,7 +16,7 @@ from avemo.progress.clips import done_clips, indexed_clips
 from avemo.progress.costs import Cost, component_cost, cost_of
 from avemo.progress.journal import FOLDER, Job, unfinished_jobs
 from avemo.study.layout import Layout
-from avemo.study.study import Study, components_of
+from avemo.study.study import Study
 
 TAIL_LINES = 5
 
@@ -53,8 +53,8 @@ def status(study: Study, run: str, journal: Path = FOLDER) -> list[Progress]:
     jobs = unfinished_jobs(journal)
     shards = resolved.corpus.shards
     rows = [_row("index", resolved.corpus.id, [layout.index], jobs)]
-    for stage, component in components_of(resolved).items():
-        rows.append(_component(layout, stage, component, shards, jobs))
+    for stage, component in resolved.components.items():
+        rows.append(_component(layout, stage, component.id, shards, jobs))
     rows += [_row("labels", "", [layout.labels], jobs), _row("splits", "", [layout.splits], jobs)]
     splits, pack = resolved.splits.n, resolved.speed.splits_per_job
     rows += [_training(layout, system, splits, pack, jobs) for system in resolved.systems]

@@ -14,7 +14,6 @@ from avemo.features.opensmile_lld import CompareLLD
 from avemo.index.clip_table import Row, read_table
 from avemo.report.gravest_errors import CONTOURS, CROPS, ErrorCase, gravest_errors
 from avemo.report.run_files import RunFiles
-from avemo.study.study import components_of
 
 
 def error_cases(run: RunFiles) -> list[ErrorCase]:
@@ -23,9 +22,9 @@ def error_cases(run: RunFiles) -> list[ErrorCase]:
         return []
     first = run.predictions[run.predictions["system"] == run.order[0]]
     rows = {row.clip_id: row for row in read_table(run.layout.index)}
-    smile, faces = CompareLLD(CompareLLD.Config()), components_of(run.config).get("faces")
+    smile, faces = CompareLLD(CompareLLD.Config()), run.config.components.get("faces")
     with ExitStack() as opened:
-        tracks = opened.enter_context(FeatureSet(run.layout.manifest(faces))) if faces else None
+        tracks = opened.enter_context(FeatureSet(run.layout.manifest(faces.id))) if faces else None
         worst = gravest_errors(first, run.labels.task)
         return [
             _case(rows[clip], told, tracks, smile)

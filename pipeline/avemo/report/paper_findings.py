@@ -31,7 +31,7 @@ def find(study: Study) -> Findings:
 
 def _waiting(study: Study) -> dict[tuple[str, str], str]:
     """What each (run, system) without scores waits for; (run, "") stands for labels and splits."""
-    pairs = [(run, system) for run, config in study.runs.items() for system in ("", *config["systems"])]
+    pairs = [(run, system) for run, config in study.runs.items() for system in ("", *config.systems)]
     found = {(run, system): waits_for(study.runs[run], system) for run, system in pairs}
     return {pair: text for pair, text in found.items() if text}
 
@@ -40,7 +40,7 @@ def _scores(study: Study) -> pd.DataFrame:
     files = [
         (run, study.layouts[run].scores(system))
         for run, config in study.runs.items()
-        for system in config["systems"]
+        for system in config.systems
     ]
     found = [pd.read_csv(path).assign(run=run) for run, path in files if path.is_file()]
     empty = pd.DataFrame(columns=["run", "system", "split", "modality", "metric", "value"])
@@ -67,7 +67,7 @@ def _counts(study: Study, run: str, splits: Sequence[Split]) -> Iterator[dict[st
 
 def _method(study: Study, run: str, splits: Sequence[Split]) -> Method:
     ratios = [len(split.test) / len(split.train) for split in splits]
-    how = Method(**study.runs[run]["tests"])
+    how = Method(**dict(study.runs[run].tests))
     return replace(how, ratio=sum(ratios) / len(ratios)) if ratios else how
 
 

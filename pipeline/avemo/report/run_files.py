@@ -13,10 +13,8 @@ import pandas as pd
 from avemo.cache.manifest import FeatureSet
 from avemo.dataset.labels import Labels, load_labels
 from avemo.report.breakdown import scores_by
-from avemo.study.config import compared_systems
 from avemo.study.layout import CONFIG, Layout
 from avemo.study.run import Run
-from avemo.study.study import components_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class RunFiles:
 
     @cached_property
     def titles(self) -> dict[str, str]:
-        return {name: self.config["systems"][name]["title"] for name in compared_systems(self.config)}
+        return {name: self.config.systems[name].title for name in self.config.compared}
 
     @property
     def order(self) -> list[str]:
@@ -56,7 +54,7 @@ class RunFiles:
     def curve(self) -> pd.DataFrame:
         """Scores with a column ``percent`` of the train clips, of the systems that have a learning curve."""
         parts = []
-        for name, section in self.config["systems"].items():
+        for name, section in self.config.systems.items():
             if section.curve:
                 percent, of = round(100 * section.training.train_share), section.curve
                 parts.append(pd.read_csv(self.layout.scores(name)).assign(system=of, percent=percent))
@@ -139,9 +137,9 @@ class RunFiles:
         """Status of each clip in each stage."""
         frames = []
         # Kept crops fail where faces do, and their rows are no frames.
-        components = {stage: c for stage, c in components_of(self.config).items() if stage != "crops"}
+        components = {stage: c for stage, c in self.config.components.items() if stage != "crops"}
         for stage, component in components.items():
-            with FeatureSet(self.layout.manifest(component)) as stored:
+            with FeatureSet(self.layout.manifest(component.id)) as stored:
                 frames.append(stored.statuses().assign(stage=stage))
         return pd.concat(frames, ignore_index=True)
 
@@ -153,22 +151,20 @@ class RunFiles:
 def run_notes(config: Run) -> list[dict[str, str]]:
     """What limits a run's numbers, told by its corpus and by the records of the features there are."""
     notes = []
-    if len(config["features"]) == 1:
-        (only,) = config["features"]
+    if len(config.features) == 1:
+        (only,) = config.features
         text = f"this run has {only} features alone; what is called audio-visual is {only} only"
         notes.append({"kind": f"{only} only", "text": text})
-    if config["corpus"]["synthetic"]:
-        text = f"corpus {config['corpus']['name']!r}: generated faces and voices, not people"
+    if config.corpus.synthetic:
+        text = f"corpus {config.corpus.name!r}: generated faces and voices, not people"
         notes.append({"kind": "synthetic corpus", "text": text})
-    for section in config["features"].values():
-        manifest = Layout(config).manifest(section["id"])
+    for feature in config.features.values():
+        manifest = Layout(config).manifest(feature.id)
         if not manifest.is_file():
             continue
         with FeatureSet(manifest) as stored:
             provenance = stored.info.get("provenance", {})
         if provenance.get("random_weights"):
-            text = (
-                f"{section['extractor']}: {provenance.get('weights')}; no training has shaped these features"
-            )
+            text = f"{feature.extractor}: {provenance.get('weights')}; no training has shaped these features"
             notes.append({"kind": "random weights", "text": text})
     return notes

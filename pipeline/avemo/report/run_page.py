@@ -47,8 +47,8 @@ def run_page(run: RunFiles, charts: Sequence[Chart]) -> str:
     sheet = run.layout.sheet
     return render(
         Context(
-            run=run.config["run"],
-            corpus=run.config["corpus"]["name"],
+            run=run.config.run,
+            corpus=run.config.corpus.name,
             order=run.order,
             task=run.labels.task,
             honesty=honesty_check(run.scores, run.labels.task),
@@ -62,6 +62,6 @@ def run_page(run: RunFiles, charts: Sequence[Chart]) -> str:
             versions=first["versions"],
             hardware={name: str(value) for name, value in first["hardware"].items()},
             fingerprints=first["inputs"],
-            commands=["make demo" if run.config["run"] == "demo" else "snakemake --configfile YOUR.yaml"],
+            commands=["make demo" if run.config.run == "demo" else "snakemake --configfile YOUR.yaml"],
         )
     )

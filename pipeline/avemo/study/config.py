@@ -359,11 +359,6 @@ def foreign_sources(run: Run) -> list[Path]:
     return [path for paths in named for path in paths]
 
 
-def compared_systems(run: Run) -> list[str]:
-    """As `Run.compared`."""
-    return run.compared
-
-
 def schema() -> dict[str, Any]:
     """JSON schema of a run's config, with each component's own under ``components``."""
     from avemo.faces.track import FaceTracker

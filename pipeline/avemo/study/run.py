@@ -7,7 +7,6 @@ makes a `Run`; `Run.record` is what a run's folder keeps of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,19 +25,6 @@ class Section(BaseModel):
     """Base of all that is checked here: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def __getitem__(self, name: str) -> Any:
-        """Fields by name, for readers that still take a section for a mapping."""
-        return getattr(self, name)
-
-    def __contains__(self, name: str) -> bool:
-        return bool(getattr(self, name, None))
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return getattr(self, name, default)
-
-    def keys(self) -> Iterable[str]:
-        return type(self).model_fields.keys()
 
 
 def left_out(default: Any = None) -> Any:

@@ -135,15 +135,14 @@ class Study:
         return [word for stage, path in self._manifests(run, *stages) for word in (f"--{stage}", str(path))]
 
     def _manifests(self, run: str, *stages: str) -> list[tuple[str, Path]]:
-        found = components_of(self.runs[run])
-        return [(stage, self.layouts[run].manifest(found[stage])) for stage in stages if stage in found]
+        found = self.runs[run].components
+        return [(stage, self.layouts[run].manifest(found[stage].id)) for stage in stages if stage in found]
 
     def shards(self, run: str) -> list[Path]:
         """Shards of all of a run's components: one that is gone is made again, though its manifest is there."""
         layout, number = self.layouts[run], self.runs[run].corpus.shards
-        return [
-            layout.shard(name, n) for name in components_of(self.runs[run]).values() for n in range(number)
-        ]
+        components = self.runs[run].components.values()
+        return [layout.shard(component.id, n) for component in components for n in range(number)]
 
     @cached_property
     def packs(self) -> dict[str, tuple[list[str], list[str]]]:
@@ -161,11 +160,6 @@ class Study:
     def strict(self, corpus: str) -> bool:
         """Whether a run on this corpus wants to stop at a clip that fails."""
         return any(run.strict for run in self.runs.values() if run.corpus.id == corpus)
-
-
-def components_of(run: Run) -> dict[str, str]:
-    """Ids of a run's components by stage."""
-    return {stage: component.id for stage, component in run.components.items()}
 
 
 def read_study(path: Path) -> Study:
@@ -207,10 +201,10 @@ def waits_for(run: Run, system: str) -> str:
         return "waits for labels and splits"
     if not system or layout.scores(system).is_file():
         return ""
-    for stage, component in components_of(run).items():
-        if not layout.manifest(component).is_file():
+    for stage, component in run.components.items():
+        if not layout.manifest(component.id).is_file():
             n = run.corpus.shards
-            done = sum(layout.shard(component, shard).is_file() for shard in range(n))
+            done = sum(layout.shard(component.id, shard).is_file() for shard in range(n))
             return f"waits for {stage} ({done} of {n} shards done)"
     models = layout.models(system, run.split_names)
     done = sum(model.is_file() for model in models)
