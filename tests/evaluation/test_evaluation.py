@@ -19,7 +19,7 @@ from avemo.training.checkpoint import save_model
 from avemo.training.loop import train
 from avemo.training.recipe import TrainingConfig
 from avemo.training.seeding import build_seeded
-from training_standins import AUDIO_DIM, CLASSES, TASK, VISUAL_DIM, Towers, ToyData, ToySplit, run_tiny
+from training_standins import AUDIO_DIM, CLASSES, TASK, VISUAL_DIM, Towers, ToyData, ToySplit, fresh, run_tiny
 
 TEST = ToySplit().test
 
@@ -190,7 +190,7 @@ def test_numbers_are_learnt_and_scored_by_every_procedure(tmp_path, procedure, t
     config = TrainingConfig(procedure=procedure, epochs=30, batch_size=15, lr=0.02, device="cpu")
     model = build_seeded(lambda: TwoTowers(task.kind), 0, "split00")
     data = NumberData(task.kind)
-    result = train(model, data, ToySplit(), config, task, run_id=task.kind, folder=tmp_path)
+    result = train(fresh(model, config, task), data, ToySplit(), run_id=task.kind, folder=tmp_path)
     assert f"dev_{task.headline[0]}" in result.history[0]
     model.load_state_dict(result.best_state)
     table = predict(model, data, TEST, task, batch_size=7)

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from avemo.base.contracts import ComponentConfig
 from avemo.dataset.batch import Batch
-from avemo.dataset.tasks import Classes
+from avemo.dataset.tasks import Classes, Task
 from avemo.models.base import Outputs, System
 from avemo.training.loop import TrainingResult, train
 from avemo.training.recipe import TrainingConfig
 from avemo.training.seeding import build_seeded
+from avemo.training.state import RunState
 
 AUDIO_DIM, VISUAL_DIM, CLASSES = 5, 7, 3
 
@@ -171,8 +172,13 @@ def run_tiny(
     """Train the tiny system from its seeded start."""
     split = ToySplit()
     model = build_seeded(system, config.seed, split.name)
-    result = train(model, data or ToyData(), split, config, TASK, run_id="tiny", folder=folder, **kwargs)
-    return model, result
+    run = fresh(model, config)
+    return model, train(run, data or ToyData(), split, run_id="tiny", folder=folder, **kwargs)
+
+
+def fresh(model: System, config: TrainingConfig = SHORT, task: Task = TASK) -> RunState:
+    """A run on the CPU before its first epoch, on the toy's split."""
+    return RunState.fresh(model, task, config, ToySplit.name, torch.device("cpu"))
 
 
 if __name__ == "__main__":

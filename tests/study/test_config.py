@@ -9,7 +9,8 @@ from avemo.base.contracts import AvemoError, digest
 from avemo.faces.crop import CropPolicy
 from avemo.models import MODELS
 from avemo.study.config import read_config, resolve, schema
-from avemo.study.specs import component_spec, settings, train_spec
+from avemo.study.specs import as_cfg, component_spec, settings
+from avemo.training.recipe import TrainSpec
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_one_systems_hyper_parameter_changes_that_system_alone(demo):
     before = resolve(demo)
     demo["systems"]["mult"]["training"] = {"lr": 1e-3}
     after = resolve(demo)
-    changed = [name for name in before.systems if train_spec(before, name) != train_spec(after, name)]
+    changed = [name for name in before.systems if before.systems[name] != after.systems[name]]
     assert changed == ["mult"]
 
 
@@ -81,7 +82,7 @@ def test_speed_settings_change_no_part_that_triggers(demo):
     assert before.record() == after.record()
     for stage in before.components:
         assert component_spec(before, stage) == component_spec(after, stage)
-    assert train_spec(before, "mult").model_dump_json() == train_spec(after, "mult").model_dump_json()
+    assert as_cfg(before.systems["mult"], TrainSpec) == as_cfg(after.systems["mult"], TrainSpec)
     given = settings({"demo": after})
     assert given.speed["demo/mult"]["device"] == "cpu"
     assert given.speed[after.faces.id]["device"] == "cpu"
@@ -165,9 +166,9 @@ def test_a_learning_curve_repeats_a_system_on_parts_of_train(demo):
     resolved = resolve(demo)
     assert resolved.compared == list(plain.systems)
     assert list(resolved.systems)[-2:] == ["mult-25pct", "mult-50pct"]
-    whole, part = train_spec(plain, "mult"), train_spec(resolved, "mult-25pct")
+    whole, part = plain.systems["mult"], resolved.systems["mult-25pct"]
     assert part.training.numbers() == whole.training.numbers() | {"train_share": 0.25}
-    assert train_spec(resolved, "mult") == whole
+    assert resolved.systems["mult"] == whole
     demo["learning_curve"]["systems"] = ["mul"]
     with pytest.raises(AvemoError, match=r"learning_curve.systems: no system 'mul'; did you mean 'mult'\?"):
         resolve(demo)

@@ -19,7 +19,7 @@ from avemo.training.loop import train
 from avemo.training.recipe import TrainingConfig
 from avemo.training.seeding import build_seeded
 from same_run import Killed, assert_same_run, flat_checkpoint, same_bytes
-from training_standins import CLASSES, SHORT, TASK, TinySystem, Towers, ToyData, ToySplit, run_tiny
+from training_standins import CLASSES, SHORT, TinySystem, Towers, ToyData, ToySplit, fresh, run_tiny
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,7 @@ def epochs_of(tmp_path, **training):
     data, split = Attentive(), ToySplit()
     model = build_seeded(Calm, 0, split.name)
     task = Attributes(["arousal", "valence", "dominance"])
-    result = train(model, data, split, config, task, run_id="calm", folder=tmp_path)
+    result = train(fresh(model, config, task), data, split, run_id="calm", folder=tmp_path)
     return data.order, result.history
 
 
@@ -271,9 +271,8 @@ class Scripted(TinySystem):
 def scripted(folder, losses, *, start=0, progress=None, **changes):
     config = TrainingConfig(epochs=len(losses), batch_size=30, device="cpu", **changes)
     model = build_seeded(lambda: Scripted(losses, start), 0, "split00")
-    return train(
-        model, ToyData(), ToySplit(), config, TASK, run_id="scripted", folder=folder, progress=progress
-    )
+    run = fresh(model, config)
+    return train(run, ToyData(), ToySplit(), run_id="scripted", folder=folder, progress=progress)
 
 
 def test_rate_falls_after_the_sixth_bad_epoch(tmp_path):
@@ -367,7 +366,7 @@ class Reconstructing(TinySystem):
 def test_dev_loss_in_total(tmp_path, dev_loss, more):
     config = TrainingConfig(epochs=1, batch_size=5, device="cpu", dev_loss=dev_loss)
     model = build_seeded(Reconstructing, 0, "split00")
-    result = train(model, ToyData(), ToySplit(), config, TASK, run_id="tiny", folder=tmp_path)
+    result = train(fresh(model, config), ToyData(), ToySplit(), run_id="tiny", folder=tmp_path)
     batch = ToyData().batch(list(ToySplit().dev))
     with torch.no_grad():
         logits = model.eval()(batch).logits.values()
@@ -388,7 +387,7 @@ def test_empty_sides_are_errors(tmp_path):
         with pytest.raises(
             AvemoError, match=f"{'clips to train on' if side == 'train' else 'dev clips'}, found none"
         ):
-            train(TinySystem(), ToyData(), split, SHORT, TASK, run_id="tiny", folder=tmp_path)
+            train(fresh(TinySystem()), ToyData(), split, run_id="tiny", folder=tmp_path)
 
 
 def test_training_leaves_the_callers_generator_alone(tmp_path):

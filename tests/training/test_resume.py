@@ -25,7 +25,7 @@ from avemo.training.seeding import build_seeded
 from feature_source import Source
 from model_batches import AUDIO_DIM, OUTPUTS, VISUAL_DIM
 from same_run import assert_same_run, same_bytes
-from training_standins import ToySplit
+from training_standins import ToySplit, fresh
 
 RUNS = {
     "joint": ("auxformer", {"procedure": "joint", "modality_drop": 0.2}),
@@ -70,7 +70,7 @@ def run(name: str, folder: Path, die_at: int | None = None, progress=None):
     dims = {"audio_dim": AUDIO_DIM, "visual_dim": VISUAL_DIM, "outputs": OUTPUTS}
     model = build_seeded(lambda: build_model(system, **dims, **MODELS.load(system).tiny), 0, SPLIT.name)
     data = Mortal(die_at)
-    result = train(model, data, SPLIT, config, TASK, run_id=name, folder=folder, progress=progress)
+    result = train(fresh(model, config, TASK), data, SPLIT, run_id=name, folder=folder, progress=progress)
     best = build_model(system, **dims, **MODELS.load(system).tiny)
     best.load_state_dict(result.best_state)
     return model, result, predict(best, data, SPLIT.test, TASK)

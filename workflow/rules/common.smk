@@ -12,9 +12,10 @@ from avemo.study.environment import job_environment
 from avemo.study.file_contents import contents
 from avemo.study.layout import TABLES
 from avemo.study.run import STAGES
-from avemo.study.specs import as_cfg, index_spec, labels_spec, train_spec
+from avemo.study.specs import IndexSpec, LabelsSpec, as_cfg
 from avemo.study.study import resolve_cached
 from avemo.study.triggers import Triggers
+from avemo.training.recipe import TrainSpec
 
 try:
     STUDY = resolve_cached(config)

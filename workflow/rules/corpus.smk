@@ -15,7 +15,7 @@ checkpoint index:
         ENVIRONMENT
     threads: 2
     params:
-        cfg=lambda w: as_cfg(index_spec(STUDY.corpora[w.corpus])),
+        cfg=lambda w: as_cfg(STUDY.corpora[w.corpus].corpus, IndexSpec),
         files=lambda w: TRIGGERS.files(w.corpus),
         hashes=str(CACHE / "hashes.json"),
     message:
@@ -36,7 +36,7 @@ rule labels:
     conda:
         ENVIRONMENT
     params:
-        cfg=lambda w: as_cfg(labels_spec(RUNS[w.run])),
+        cfg=lambda w: as_cfg(RUNS[w.run].corpus, LabelsSpec),
         files=lambda w: TRIGGERS.labels(w.run),
     message:
         "labels of {wildcards.run}"

@@ -16,7 +16,8 @@ def run_index(wildcards):
 
 
 def feature_manifests(wildcards):
-    """Manifests of the features that a run's systems see."""
+    """Manifests of the features that a run's system sees."""
+    RUNS[wildcards.run].require(wildcards.system)
     return STUDY.manifests(wildcards.run, "audio", "visual")
 
 

@@ -37,7 +37,7 @@ for training, (pack, runs) in STUDY.packs.items():
             mem_mb=megabytes,
             runtime=training_minutes(len(pack)),
         params:
-            cfg=lambda w: as_cfg(train_spec(RUNS[w.run], w.system)),
+            cfg=lambda w: as_cfg(RUNS[w.run].systems[w.system], TrainSpec),
             features=feature_options,
             # Functions of the output are no triggers: packing otherwise trains nothing again.
             splits=split_options,

@@ -70,19 +70,27 @@ class MachineError(AvemoError):
     """The machine or what is installed on it is at fault, not the clip at hand: stops the run, never recorded."""
 
 
-class ComponentConfig(BaseModel):
-    """Base of every component's ``Config``: frozen, and an unknown key is an error."""
+class Section(BaseModel):
+    """Base of all settings: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+
+class ComponentConfig(Section):
+    """Base of every component's ``Config``."""
+
     def numbers(self) -> dict[str, Any]:
         """The fields that change numbers, i.e. all but those declared with `speed` or `located`."""
-        apart = {*self._declared("speed"), *self._declared("located")}
+        apart = {*self.speeds(), *self.places()}
         return {name: value for name, value in self.model_dump(mode="json").items() if name not in apart}
 
     def places(self) -> dict[str, Any]:
         """The fields declared with `located`."""
         return self._declared("located")
+
+    def speeds(self) -> dict[str, Any]:
+        """The fields declared with `speed`."""
+        return self._declared("speed")
 
     def _declared(self, kind: str) -> dict[str, Any]:
         extras = {name: field.json_schema_extra for name, field in type(self).model_fields.items()}

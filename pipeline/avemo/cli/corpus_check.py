@@ -48,7 +48,7 @@ def _corpus_of_run(config: Path, run: str) -> Any:
     from avemo.study.config import corpus_of
     from avemo.study.study import read_study
 
-    return corpus_of(read_study(config).run(run))
+    return corpus_of(read_study(config).run(run).corpus)
 
 
 def _corpus(name: str, root: Path | None, labels: str) -> Any:

@@ -30,9 +30,9 @@ def show(
     """
     from avemo.base.contracts import ConfigError
     from avemo.base.registry import nearest
-    from avemo.study.run import Section
-    from avemo.study.specs import component_spec, extract_spec, index_spec, labels_spec, train_spec
+    from avemo.study.specs import IndexSpec, LabelsSpec, as_cfg, component_spec, extract_spec
     from avemo.study.study import read_study
+    from avemo.training.recipe import TrainSpec
 
     study = read_study(config)
     if part == "all" and not run and study.paper:
@@ -40,21 +40,21 @@ def show(
         typer.echo(json.dumps({"paper": study.paper, "runs": runs}, indent=1))
         return
     shown = study.run(run)
-    parts: dict[str, Section] = {
-        "all": shown,
-        "corpus": index_spec(shown),
-        "labels": labels_spec(shown),
-        **{stage: component_spec(shown, stage) for stage in shown.components},
+    parts = {
+        "all": as_cfg(shown),
+        "corpus": as_cfg(shown.corpus, IndexSpec),
+        "labels": as_cfg(shown.corpus, LabelsSpec),
+        **{stage: as_cfg(component_spec(shown, stage)) for stage in shown.components},
         # Where weights lie a workflow says by environment; a command given by hand needs to be told.
         **{
-            modality: extract_spec(shown, modality).model_copy(update={"places": feature.places})
+            modality: as_cfg(extract_spec(shown, modality).model_copy(update={"places": feature.places}))
             for modality, feature in shown.features.items()
         },
-        **{system: train_spec(shown, system) for system in shown.systems},
+        **{name: as_cfg(system, TrainSpec) for name, system in shown.systems.items()},
     }
     if part not in parts:
         raise ConfigError(f"config: unknown part {part!r}{nearest(part, parts)}; known: {', '.join(parts)}")
-    typer.echo(parts[part].model_dump_json(indent=1))
+    typer.echo(json.dumps(json.loads(parts[part]), indent=1, ensure_ascii=False))
 
 
 @config_app.command()

@@ -100,15 +100,16 @@ def train(
     from avemo.study import specs
     from avemo.training.one_split import Job, train_on
     from avemo.training.profiled import ProfiledData
+    from avemo.training.recipe import TrainSpec
 
-    spec, known = as_spec(specs.TrainSpec, cfg), load_labels(labels)
+    spec, known = as_spec(TrainSpec, cfg), load_labels(labels)
     fast = as_spec(specs.Settings, settings, "--settings").speed.get(f"{run}/{system}", {})
-    config, part = spec.training.model_copy(update=fast | {"threads": threads}), spec.model_dump(mode="json")
-    use_gpu(gpu_mb, config.device)
+    training = spec.training.model_copy(update=fast | {"threads": threads})
+    use_gpu(gpu_mb, training.device)
     resumes, outs = _by_split(resume, split, "--resume"), _by_split(out, split, "--out")
     curves = _by_split(tensorboard, split, "--tensorboard") if tensorboard else {}
     with _features(audio, visual, known.targets) as (data, inputs):
-        job = Job(run, system, part, config, known, inputs)
+        job = Job(run, system, spec.model_copy(update={"training": training}), known, inputs)
         read = ProfiledData(data, profile) if profile else data
         for name in split:
             with watching(f"{system}, {name}", known.task, curves.get(name)) as tell:

@@ -6,7 +6,6 @@ scores. The test side of such a corpus is never read here.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -21,12 +20,10 @@ from torch import Tensor, nn
 
 from avemo.base.contracts import AvemoError, ComponentConfig, digest, speed
 from avemo.base.devices import choose_device
-from avemo.training.checkpoint import load_checkpoint, save_checkpoint
-from avemo.training.loop import Listener
+from avemo.training.checkpoint import save_checkpoint
+from avemo.training.loop import Listener, resume
 from avemo.training.seeding import Generators, seed_global
 from avemo.training.state import Resumable
-
-log = logging.getLogger(__name__)
 
 PURPOSE = "finetuning"
 """Stands for the split's name where `avemo.training.seeding` asks for one."""
@@ -145,7 +142,6 @@ def predict(
 def _start_or_resume(
     model: nn.Module, schedule: Schedule, identity: str, folder: Path, device: torch.device
 ) -> Resumable:
-    found = load_checkpoint(folder)
     trained = [weights for weights in model.to(device).parameters() if weights.requires_grad]
     seed_global(schedule.seed, PURPOSE)
     run = Resumable(
@@ -154,14 +150,7 @@ def _start_or_resume(
         generators=Generators.of(schedule.seed, PURPOSE, device),
         device=device,
     )
-    if found is None:
-        return run
-    tensors, meta = found
-    if meta.get("identity") != identity:
-        log.warning("%s: the checkpoint belongs to another run or setting; starting anew", folder)
-        return run
-    run.restore(tensors, meta)
-    log.info("%s: going on after epoch %d", folder, len(run.history))
+    resume(run, identity, folder)
     return run
 
 

@@ -100,7 +100,7 @@ def _listed(study: Study, job: PlannedJob) -> list[str]:
     if known is None:
         return []
     try:
-        now = {clip.clip_id for clip in corpus_of(run).clips()}
+        now = {clip.clip_id for clip in corpus_of(run.corpus).clips()}
     except AvemoError as error:
         return [f"its clips cannot be counted: {error}"]
     before: set[str] = set().union(*known)

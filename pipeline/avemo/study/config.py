@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from avemo.base.component import Component as Declared
 from avemo.base.component import Work
-from avemo.base.contracts import ComponentConfig, ConfigError, digest
+from avemo.base.contracts import ComponentConfig, ConfigError, Section, digest
 from avemo.base.registry import nearest
 from avemo.corpora import CORPORA
 from avemo.corpora.base import Corpus as CorpusKind
@@ -31,11 +31,10 @@ from avemo.study.run import (
     Modality,
     Run,
     RunSpeed,
-    Section,
     System,
     Tests,
 )
-from avemo.study.specs import IndexSpec, identities
+from avemo.study.specs import IndexSpec, LabelsSpec, identities
 from avemo.training.recipe import TrainingConfig
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -190,7 +189,18 @@ def resolve(raw: dict[str, Any]) -> Run:
         if given.crops.cache == "jpeg":
             crops = _crops(visual, given.crops.quality, faces.id)
         features["visual"] = _feature(visual, crops.id if crops else faces.id)
-    systems = {name: _system(name, one, given.training) for name, one in given.systems.items()}
+    systems = {
+        name: System(
+            model=one.model,
+            version=MODELS.load(one.model).release(),
+            config=_fields(MODELS.load(one.model).Config, one.config, f"systems.{name}.config").config,
+            training=given.training.model_copy(update=one.training.model_dump(exclude_unset=True)),
+            title=one.title or name,
+        )
+        for name, one in given.systems.items()
+    }
+    for name, system in systems.items():
+        _check_procedure(name, system)
     return Run(
         run=given.run,
         cache=given.cache,
@@ -230,10 +240,7 @@ class Fields(NamedTuple):
 
 def _fields(model: type[ComponentConfig], values: dict[str, Any], where: str) -> Fields:
     checked = parse(model, values, where)
-    numbers, places = checked.numbers(), checked.places()
-    dumped = checked.model_dump(mode="json")
-    speed = {key: value for key, value in dumped.items() if key not in {*numbers, *places}}
-    return Fields(checked, numbers, speed, places)
+    return Fields(checked, checked.numbers(), checked.speeds(), checked.places())
 
 
 def _component(kind: Any, fields: Fields, *upstream: str) -> Component:
@@ -304,23 +311,13 @@ def _crops(visual: Extractor, quality: int, faces: str) -> Component:
     return _component(JpegCrops, Fields(config, config.numbers(), {}, {}), faces)
 
 
-def _system(name: str, given: SystemSection, shared: TrainingConfig) -> System:
-    model = MODELS.load(given.model)
-    where = f"systems.{name}"
-    own = {field: getattr(given.training, field) for field in given.training.model_fields_set}
-    training = shared.model_copy(update=own)
-    if training.procedure not in model.procedures:
+def _check_procedure(name: str, system: System) -> None:
+    fitting = MODELS.load(system.model).procedures
+    if system.training.procedure not in fitting:
         raise ConfigError(
-            f"config: {where}.training.procedure: expected one that fits {given.model!r} "
-            f"({', '.join(model.procedures)}), found {training.procedure!r}"
+            f"config: systems.{name}.training.procedure: expected one that fits {system.model!r} "
+            f"({', '.join(fitting)}), found {system.training.procedure!r}"
         )
-    return System(
-        model=given.model,
-        title=given.title or name,
-        config=_fields(model.Config, given.config, f"{where}.config").config,
-        training=training,
-        version=model.release(),
-    )
 
 
 def _curve_systems(systems: dict[str, System], curve: LearningCurve) -> dict[str, System]:
@@ -343,12 +340,12 @@ def _curve_systems(systems: dict[str, System], curve: LearningCurve) -> dict[str
     return found
 
 
-def corpus_of(part: Run | IndexSpec, speed: Mapping[str, Any] | None = None) -> CorpusKind:
-    """The corpus of a run, or that of a clip table or labels."""
-    section = part.corpus if isinstance(part, Run) else part
+def corpus_of(section: IndexSpec, speed: Mapping[str, Any] | None = None) -> CorpusKind:
+    """The corpus of a run's section, or that of a clip table or labels."""
     kind: type[CorpusKind] = CORPORA.load(section.name)
     fast = section.speed if isinstance(section, Corpus) else speed or {}
-    return kind(kind.Config(**section.config, **fast), kind.Labels(**getattr(section, "labels", {})))
+    labels = section.labels if isinstance(section, LabelsSpec) else {}
+    return kind(kind.Config(**section.config, **fast), kind.Labels(**labels))
 
 
 def foreign_sources(run: Run) -> list[Path]:

@@ -33,12 +33,12 @@ def listing(corpus: str, run: Run, submits: bool) -> str:
     if corpus in handed_on and not submits:
         return str(handed_on[corpus])
     hashes = HashCache(Layout(run).hashes)
-    away = _is_away(corpus_of(run), hashes)
+    away = _is_away(corpus_of(run.corpus), hashes)
     if away and hashes.kept_listing:
         found = hashes.kept_listing
         print(f"{corpus}: none of its media is there; its clip table stays as it is", file=sys.stderr)
     else:
-        found = fingerprint(corpus_of(run), hashes)
+        found = fingerprint(corpus_of(run.corpus), hashes)
         hashes.save_if_changed()
     os.environ[HANDED_ON] = json.dumps(handed_on | {corpus: found})
     return found
@@ -57,7 +57,7 @@ def label_contents(run: Run) -> str:
 
     Where none of them is there, say on a disk that is away, the labels that were made of them stay.
     """
-    files, kept = corpus_of(run).label_files(), Layout(run).labels_made_of
+    files, kept = corpus_of(run.corpus).label_files(), Layout(run).labels_made_of
     if kept.is_file() and not any(path.is_file() for path in files):
         return str(json.loads(kept.read_text())["label_files"])
     return contents(files)

@@ -9,27 +9,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from avemo.base.component import Work
+from avemo.base.contracts import AvemoError, Section
+from avemo.base.registry import nearest
 from avemo.dataset.split_names import split_names
 from avemo.dataset.splits import SplitConfig
-from avemo.training.recipe import TrainingConfig
+from avemo.study.specs import LabelsSpec, left_out
+from avemo.training.recipe import TrainingConfig, TrainSpec
 
 STAGES = ("faces", "crops", "audio", "visual")
 """Stages whose components fill a cache, in the order of the data's flow."""
 Modality = Literal["audio", "visual"]
-
-
-class Section(BaseModel):
-    """Base of all that is checked here: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def left_out(default: Any = None) -> Any:
-    """A field that is written only where it says something."""
-    return Field(default, exclude_if=lambda value: not value)
 
 
 class Tests(Section):
@@ -48,17 +40,11 @@ class LearningCurve(Section):
     """Which; none: the first."""
 
 
-class Corpus(Section):
+class Corpus(LabelsSpec):
     """Which corpus, how it is labelled, into how many shards its caches are cut."""
 
-    name: str
-    id: str
-    """Folder under ``cache``."""
     shards: int
-    config: dict[str, Any]
-    labels: dict[str, Any]
     speed: dict[str, Any] = {}
-    version: int | str
     synthetic: bool = False
     """Whether the clips are generated, and nobody was recorded."""
 
@@ -85,14 +71,11 @@ class Feature(Section):
     id: str
 
 
-class System(Section):
+class System(TrainSpec):
     """A row of the tables: a model, and how it is trained."""
 
-    model: str
-    title: str
-    config: dict[str, Any]
     training: TrainingConfig
-    version: int | str
+    title: str
     curve: str | None = left_out()
     """The system that this one repeats on a part of the train clips."""
 
@@ -147,6 +130,11 @@ class Run(Section):
     def compared(self) -> list[str]:
         """Systems of the tables and tests, the one compared with all others first; not those of a learning curve."""
         return [name for name, system in self.systems.items() if not system.curve]
+
+    def require(self, system: str) -> None:
+        """Raise `AvemoError` for a system that the run has not."""
+        if system not in self.systems:
+            raise AvemoError(f"run {self.run} has no system {system}{nearest(system, self.systems)}")
 
     def record(self) -> dict[str, Any]:
         """What tables and report depend on, as JSON: no speed settings. Read back, these have their defaults."""

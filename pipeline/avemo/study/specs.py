@@ -7,21 +7,27 @@ what commands need beside it and what triggers nothing.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, field_serializer
+from pydantic import Field, TypeAdapter
 
-from avemo.base.contracts import AvemoError
-from avemo.base.registry import nearest
-from avemo.study.run import TRAINING_SPEED, Modality, Run, Section, left_out
-from avemo.training.recipe import TrainingConfig
+from avemo.base.contracts import Section
 from avemo.weights.find import quick_identity
+
+if TYPE_CHECKING:
+    from avemo.study.run import Modality, Run
+
+
+def left_out(default: Any = None) -> Any:
+    """A field that is written only where it says something."""
+    return Field(default, exclude_if=lambda value: not value)
 
 
 class IndexSpec(Section):
     """A clip table."""
 
     id: str
+    """Folder under ``cache``."""
     name: str
     version: int | str
     config: dict[str, Any]
@@ -65,19 +71,6 @@ class ExtractSpec(Section):
     """Where weights lie, for a command given by hand; in a workflow `Settings` say it."""
 
 
-class TrainSpec(Section):
-    """One system's training, features and splits apart."""
-
-    model: str
-    version: int | str
-    config: dict[str, Any]
-    training: TrainingConfig
-
-    @field_serializer("training")
-    def _numbers(self, training: TrainingConfig) -> dict[str, Any]:
-        return training.numbers()
-
-
 class Settings(Section):
     """What changes no number, by what a job works on: a corpus id, a component id or ``run/system``."""
 
@@ -86,20 +79,14 @@ class Settings(Section):
     """Where weights lie, by field of the extractor's ``Config``."""
 
 
-def as_cfg(spec: BaseModel | dict[str, Any]) -> str:
-    """A rule's ``cfg``. Not sorted: the order of systems means something, all other order is the schema's."""
-    return json.dumps(spec if isinstance(spec, dict) else spec.model_dump(mode="json"))
+def as_cfg(spec: Section | dict[str, Any], kind: type[Section] | None = None) -> str:
+    """A rule's ``cfg``: all of ``spec``, or of its fields those that its base ``kind`` has.
 
-
-def index_spec(run: Run) -> IndexSpec:
-    """What the clip table of the run's corpus depends on."""
-    corpus = run.corpus
-    return IndexSpec(id=corpus.id, name=corpus.name, version=corpus.version, config=corpus.config)
-
-
-def labels_spec(run: Run) -> LabelsSpec:
-    """What the run's labels depend on."""
-    return LabelsSpec(**dict(index_spec(run)), labels=run.corpus.labels)
+    Not sorted: the order of systems means something, all other order is the schema's.
+    """
+    if isinstance(spec, dict):
+        return json.dumps(spec)
+    return json.dumps(TypeAdapter(kind or type(spec)).dump_python(spec, mode="json"))
 
 
 def component_spec(run: Run, stage: str) -> TrackSpec | ExtractSpec:
@@ -133,14 +120,6 @@ def identities(places: dict[str, str]) -> list[str]:
     return [quick_identity(place) for place in places.values()]
 
 
-def train_spec(run: Run, system: str) -> TrainSpec:
-    """What training a system depends on; raises `AvemoError` for one that the run has not."""
-    if system not in run.systems:
-        raise AvemoError(f"run {run.run} has no system {system}{nearest(system, run.systems)}")
-    found = run.systems[system]
-    return TrainSpec(model=found.model, version=found.version, config=found.config, training=found.training)
-
-
 def settings(runs: dict[str, Run]) -> Settings:
     """Those of several runs."""
     speed: dict[str, dict[str, Any]] = {}
@@ -151,5 +130,5 @@ def settings(runs: dict[str, Run]) -> Settings:
         for feature in run.features.values():
             speed[feature.id], weights[feature.id] = feature.speed, feature.places
         for system, section in run.systems.items():
-            speed[f"{name}/{system}"] = section.training.model_dump(mode="json", include=TRAINING_SPEED)
+            speed[f"{name}/{system}"] = section.training.speeds()
     return Settings(speed=speed, weights=weights)

@@ -18,15 +18,15 @@ from pydantic import TypeAdapter
 
 from avemo.base.atomic import aside
 from avemo.base.component import Work
-from avemo.base.contracts import AvemoError, ConfigError, digest
+from avemo.base.contracts import AvemoError, ConfigError, Section, digest
 from avemo.base.registry import nearest
 from avemo.index.media_hashes import HashCache
 from avemo.papers.definitions import read_paper
 from avemo.study.config import corpus_of, foreign_sources, read_config, resolve
 from avemo.study.layers import expand
 from avemo.study.layout import Layout
-from avemo.study.run import Run, Section
-from avemo.study.specs import ExtractSpec, TrackSpec, component_spec, index_spec
+from avemo.study.run import Run
+from avemo.study.specs import ExtractSpec, IndexSpec, TrackSpec, component_spec
 from avemo.weights.find import quick_identity
 
 
@@ -228,7 +228,7 @@ def _check_sharing(study: Study) -> None:
 
 
 def _shared(run: Run) -> dict[str, Any]:
-    return {**dict(index_spec(run)), "shards": run.corpus.shards}
+    return {name: getattr(run.corpus, name) for name in (*IndexSpec.model_fields, "shards")}
 
 
 class Kept(Section):
@@ -237,6 +237,13 @@ class Kept(Section):
     weights: dict[str, str]
     sources: list[str]
     study: Study
+
+    @classmethod
+    def of(cls, study: Study) -> Kept:
+        """A study that has just been resolved."""
+        features = [feature for run in study.runs.values() for feature in run.features.values()]
+        weights = {place: quick_identity(place) for feature in features for place in feature.places.values()}
+        return cls(weights=weights, sources=sources_of(study), study=study)
 
     @property
     def holds(self) -> bool:
@@ -278,7 +285,7 @@ def _marked(study: Study) -> Study:
 
 
 def _marked_run(run: Run) -> Run:
-    synthetic = corpus_of(run).synthetic or HashCache(Layout(run).hashes).synthetic_and_gone
+    synthetic = corpus_of(run.corpus).synthetic or HashCache(Layout(run).hashes).synthetic_and_gone
     return run.model_copy(update={"corpus": run.corpus.model_copy(update={"synthetic": synthetic})})
 
 
@@ -291,21 +298,12 @@ def source_digest(root: Path = Path(__file__).parents[1]) -> str:
     return hasher.hexdigest()
 
 
-def _main() -> int:
-    """Config as JSON on standard input, what is to be kept on standard output."""
-    # By its importable name: this module runs as __main__.
+if __name__ == "__main__":
+    # Config as JSON on standard input, what is to be kept on standard output. By its importable name.
     from avemo.study import study as module
 
     try:
-        study = module.resolve_study(json.load(sys.stdin))
+        print(module.Kept.of(module.resolve_study(json.load(sys.stdin))).model_dump_json())
     except AvemoError as error:
         print(error, file=sys.stderr)
-        return error.exit_code
-    features = [feature for run in study.runs.values() for feature in run.features.values()]
-    weights = {place: quick_identity(place) for feature in features for place in feature.places.values()}
-    print(module.Kept(weights=weights, sources=sources_of(study), study=study).model_dump_json())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main())
+        sys.exit(error.exit_code)

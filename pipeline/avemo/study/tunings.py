@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import model_validator
 
+from avemo.base.contracts import Section
 from avemo.study.config import parse
-from avemo.study.run import Section
 from avemo.weights.find import quick_identity
 
 

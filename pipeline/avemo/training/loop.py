@@ -19,16 +19,13 @@ import torch
 from torch import Tensor
 
 from avemo.base.contracts import AvemoError, digest
-from avemo.base.devices import choose_device
 from avemo.dataset.batch import Batch
-from avemo.dataset.tasks import Task
-from avemo.models.base import System
 from avemo.training import STEPS
 from avemo.training.checkpoint import load_checkpoint, save_checkpoint
 from avemo.training.inference import Data, infer
 from avemo.training.losses import judged
-from avemo.training.recipe import TrainingConfig
-from avemo.training.state import RunState
+from avemo.training.seeding import seed_global
+from avemo.training.state import Resumable, RunState
 from avemo.training.steps import drop_modality
 
 log = logging.getLogger(__name__)
@@ -58,30 +55,29 @@ class TrainingResult:
 
 
 def train(
-    model: System,
+    run: RunState,
     data: Data,
     split: TrainDev,
-    config: TrainingConfig,
-    task: Task,
     *,
     run_id: str,
     folder: Path,
     progress: Listener | None = None,
 ) -> TrainingResult:
-    """Train ``model`` in place; keep the epoch with the lowest dev loss.
+    """Train a fresh ``run`` to its end; keep the epoch with the lowest dev loss.
 
     After each epoch ``folder`` holds a checkpoint. Called again with the same
     arguments after a kill, the run goes on from there and ends with the same
     bytes; a checkpoint of another run is replaced. Raises `AvemoError` if a
     loss is not finite.
     """
-    device = choose_device(config.device, "training.device")
+    config, device = run.config, run.device
     if config.threads:
         torch.set_num_threads(config.threads)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         data.fit(split.train, config.per_clip)
-        identity = run_identity(model, split, config, task, run_id, device)
-        run = start_or_resume(model, split, config, task, identity, folder, device)
+        seed_global(config.seed, split.name)
+        identity = run_identity(run, split, run_id)
+        resume(run, identity, folder)
         while not finished(run):
             started = time.perf_counter()
             epoch, lr = len(run.history) + 1, run.lr
@@ -176,33 +172,22 @@ def finished(run: RunState) -> bool:
     return done >= config.epochs or (config.patience is not None and done - run.best_epoch >= config.patience)
 
 
-def start_or_resume(
-    model: System,
-    split: TrainDev,
-    config: TrainingConfig,
-    task: Task,
-    identity: str,
-    folder: Path,
-    device: torch.device,
-) -> RunState:
-    """A fresh run, or the one whose checkpoint lies in ``folder`` if it is this one."""
-    run = RunState.fresh(model, task, config, split.name, device)
+def resume(run: Resumable, identity: str, folder: Path) -> None:
+    """Become what the checkpoint in ``folder`` has kept, if it is of this run."""
     found = load_checkpoint(folder)
     if found is None:
-        return run
+        return
     tensors, meta = found
-    if meta["identity"] != identity:
+    if meta.get("identity") != identity:
         log.warning("%s: the checkpoint belongs to another run or setting; starting anew", folder)
-        return run
+        return
     run.restore(tensors, meta)
     log.info("%s: going on after epoch %d", folder, len(run.history))
-    return run
 
 
-def run_identity(
-    model: System, split: TrainDev, config: TrainingConfig, task: Task, run_id: str, device: torch.device
-) -> str:
+def run_identity(run: RunState, split: TrainDev, run_id: str) -> str:
     """A digest of all that a checkpoint must agree with to be resumed."""
-    weights = {name: list(value.shape) for name, value in model.state_dict().items()}
+    weights = {name: list(value.shape) for name, value in run.model.state_dict().items()}
     sides = [split.name, list(split.train), list(split.dev)]
-    return digest([run_id, sides, config.numbers(), [task.kind, *task.names], weights, device.type])
+    task = [run.task.kind, *run.task.names]
+    return digest([run_id, sides, run.config.numbers(), task, weights, run.device.type])

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from avemo.base.contracts import digest
+from avemo.base.devices import choose_device
 from avemo.dataset.labels import Labels
 from avemo.dataset.loading import ClipData
 from avemo.dataset.splits import Split
 from avemo.models import build_model
 from avemo.training.inference import Data
 from avemo.training.loop import Listener, TrainingResult, train
-from avemo.training.recipe import TrainingConfig
+from avemo.training.recipe import TrainSpec
 from avemo.training.record import run_record
 from avemo.training.seeding import build_seeded
 from avemo.training.shares import train_share
+from avemo.training.state import RunState
 from avemo.training.witness import Witness
 
 
@@ -25,14 +27,13 @@ from avemo.training.witness import Witness
 class Job:
     """What the trainings of one system have in common.
 
-    ``part`` is all they depend on beside the data: ``model``, its ``config``, ``training``.
+    ``spec`` is all they depend on beside the data; its ``training`` has the job's own speed settings.
     ``inputs`` are the fingerprints of the features by modality.
     """
 
     run: str
     system: str
-    part: dict[str, Any]
-    config: TrainingConfig
+    spec: TrainSpec
     known: Labels
     inputs: dict[str, str]
 
@@ -51,23 +52,24 @@ def train_on(job: Job, data: ClipData, split: Split, read: Data, resume: Path, p
 
     ``read`` gives the batches: ``data``, or what looks on. Raises `AvemoError` as `train` does.
     """
-    started, config, task = time.time(), job.config, job.known.task
+    started, spec, config, task = time.time(), job.spec, job.spec.training, job.known.task
     train_ids, left_train = data.usable(train_share(split, config.train_share))
     dev_ids, left_dev = data.usable(split.dev)
     dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(task.names)}
-    model = build_seeded(
-        lambda: build_model(job.part["model"], **dims, **job.part["config"]), config.seed, split.name
-    )
+    model = build_seeded(lambda: build_model(spec.model, **dims, **spec.config), config.seed, split.name)
     model.initialise()
     sides, seen = Split(split.name, tuple(train_ids), tuple(dev_ids), ()), Witness(read)
-    run_id = f"{job.system}-{digest([job.part, job.inputs, job.known.targets])}"
-    result = train(model, seen, sides, config, task, run_id=run_id, folder=resume, progress=progress)
+    part = spec.model_dump(mode="json")
+    run_id = f"{job.system}-{digest([part, job.inputs, job.known.targets])}"
+    device = choose_device(config.device, "training.device")
+    run = RunState.fresh(model, task, config, split.name, device)
+    result = train(run, seen, sides, run_id=run_id, folder=resume, progress=progress)
     place = {"run": job.run, "system": job.system, "split": split.name, "best_epoch": result.best_epoch}
-    meta = place | {key: job.part[key] for key in ("model", "config")}
+    meta = place | {"model": spec.model, "config": spec.config}
     meta |= {"dims": dims, "task": task.kind, "outputs": list(task.names)}
     meta |= {"normalisers": {key: each.to_dict() for key, each in data.normalisers.items()}}
     meta |= {"inputs": job.inputs, "batch_size": config.batch_size}
-    record = place | run_record(job.part, seed=config.seed, inputs=job.inputs, started=started)
+    record = place | run_record(part, seed=config.seed, inputs=job.inputs, started=started)
     record |= {"parameters": sum(weights.numel() for weights in model.parameters())}
     record |= {"left_out": left_train | left_dev, "read": seen.account()}
     return Trained(result, meta, record)

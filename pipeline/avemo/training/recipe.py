@@ -1,12 +1,12 @@
-"""How a system is trained. Defaults are AuxFormer's schedule (paper section 4)."""
+"""What a training depends on beside its data, and how a system is trained; defaults are AuxFormer's (paper section 4)."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, PlainSerializer, field_validator
 
-from avemo.base.contracts import ComponentConfig, speed
+from avemo.base.contracts import ComponentConfig, Section, speed
 from avemo.base.registry import nearest
 from avemo.training import STEPS
 
@@ -79,3 +79,12 @@ class TrainingConfig(ComponentConfig):
                 f"unknown procedure{nearest(procedure, STEPS)}; known: {', '.join(sorted(STEPS))}"
             )
         return procedure
+
+
+class TrainSpec(Section):
+    """One system's training, features and splits apart; as JSON without what changes no number."""
+
+    model: str
+    version: int | str
+    config: dict[str, Any]
+    training: Annotated[TrainingConfig, PlainSerializer(TrainingConfig.numbers)]

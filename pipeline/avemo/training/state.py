@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 from avemo.dataset.tasks import Task
 from avemo.models.base import System
 from avemo.training.recipe import TrainingConfig
-from avemo.training.seeding import Generators, rng_state, seed_global, set_rng_state
+from avemo.training.seeding import Generators, rng_state, set_rng_state
 
 SCHEDULER_NUMBERS = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")
 """What changes in a scheduler; the rest of it is config."""
@@ -95,7 +95,7 @@ class RunState(Resumable):
     def fresh(
         cls, model: System, task: Task, config: TrainingConfig, split: str, device: torch.device
     ) -> RunState:
-        """A run before its first epoch; also seeds the global RNG."""
+        """A run before its first epoch."""
         model.to(device)
         optimizer = OPTIMIZERS[config.optimizer](
             model.parameters(),
@@ -103,7 +103,6 @@ class RunState(Resumable):
             betas=config.betas,
             weight_decay=config.weight_decay,
         )
-        seed_global(config.seed, split)
         return cls(
             model=model,
             task=task,
