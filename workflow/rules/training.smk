@@ -3,8 +3,9 @@ localrules:
     baselines,
 
 
-# A rule has as many outputs whatever its wildcards are, so each pack of splits has one of its own.
+# A rule for each pack of splits that one job trains; docs/architecture.md says why it takes a loop.
 for training, (pack, runs) in STUDY.packs.items():
+    trained = [f"{RESULTS}/train/{{system}}/{split}" for split in pack]
 
     rule:
         name:
@@ -14,14 +15,9 @@ for training, (pack, runs) in STUDY.packs.items():
             splits=RESULTS / "data/splits.json",
             features=feature_manifests,
         output:
-            model=[
-                f"{RESULTS}/train/{{system}}/{split}/model.safetensors"
-                for split in pack
-            ],
-            history=[
-                f"{RESULTS}/train/{{system}}/{split}/history.csv" for split in pack
-            ],
-            record=[f"{RESULTS}/train/{{system}}/{split}/run.json" for split in pack],
+            model=[f"{folder}/model.safetensors" for folder in trained],
+            history=[f"{folder}/history.csv" for folder in trained],
+            record=[f"{folder}/run.json" for folder in trained],
         log:
             f"{RESULTS}/logs/train/{{system}}-{pack[0]}.log",
         benchmark:
