@@ -36,6 +36,23 @@ def test_labels_that_are_numbers_are_summed_up(miniatures):
     assert found["unlabelled"] == {"read speech, left out by labels.read_speech": 6}
 
 
+def test_a_class_that_the_splits_would_leave_off_a_side_is_noted(tmp_path):
+    """Fear is shown by one of three speakers, so two sides of each split lack it."""
+    rows = [
+        f"{who}{n},{who}{n}.mp4,{who},{label}" for who in "abc" for n, label in enumerate(["sad", "calm"])
+    ]
+    table = tmp_path / "clips.csv"
+    table.write_text("\n".join(["clip_id,path,speaker,label", *rows, "a9,a9.mp4,a,fear"]))
+    run = {"run": "mine", "corpus": {"name": "table", "config": {"csv": str(table)}}, "splits": {"n": 2}}
+    run |= {"features": {"audio": {"extractor": "compare_lld"}}, "systems": {"mult": {"model": "mult"}}}
+    config = tmp_path / "mine.yaml"
+    config.write_text(json.dumps(run))
+    notes = json.loads(call("check", "--config", config, "--json").stdout)["notes"]
+    assert len(notes) == 4
+    assert {note.split(": ")[1].rsplit(" ", 1)[0] for note in notes} == {"no clip of fear on"}
+    assert "no clip of fear on" in call("check", "--config", config).stdout
+
+
 def test_examples_that_are_not_there_are_listed(miniatures, tmp_path):
     (tmp_path / "Labels").mkdir()
     table = (miniatures["msp_podcast"] / "Labels" / "labels_consensus.csv").read_text()

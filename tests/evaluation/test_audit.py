@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from avemo.cli.audit import _lines
+from avemo.dataset.absences import Absence
 from avemo.dataset.normalise import Normaliser
 from avemo.dataset.splits import Split
 from avemo.evaluation.audit import CHECKS, Records, audit
@@ -87,7 +89,18 @@ def with_read(records: Records, use: str, clips: list[str]) -> Records:
 
 def test_honest_records_pass_every_check(honest):
     assert found(honest) == {}
-    assert [finding.name for finding in audit(honest)] == list(CHECKS)
+    assert [finding.name for finding in audit(honest)] == [*CHECKS, "classes"]
+    assert audit(honest)[-1].warnings == []
+
+
+def test_a_class_that_a_side_lacks_is_a_warning_and_no_leak(honest):
+    *_, last = audit(replace(honest, absences=[Absence("split01", "test", ("fear",))]))
+    assert last.passed
+    assert last.warnings == ["split01: no clip of fear on test"]
+    assert "\n".join(_lines("run", [last])) == (
+        "run: nothing leaked\n  !!  A side lacks a class, which means over classes count as 0 (2 splits)\n"
+        "       split01: no clip of fear on test"
+    )
 
 
 def test_a_speaker_on_two_sides(honest):

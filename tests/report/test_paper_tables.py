@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,6 +115,16 @@ def test_a_difference_of_rows_is_taken_split_by_split():
     table, _ = paper_table(definition(rows=rows), findings(scored(ours=OURS, other=OTHER)))
     d = 100 * (np.array(OTHER) - np.array(OURS))
     assert lines(table, "Drop")[:2] == [f"−{abs(d.mean()):.1f} ± {d.std(ddof=1):.1f}", "−6.1"]
+
+
+def test_a_cell_says_that_a_class_had_no_test_clip():
+    lessened = {"r": {"split02": {"macro_f1"}}}
+    found = replace(findings(scored(ours=OURS, other=OTHER, third=THIRD)), lessened=lessened)
+    table, _ = paper_table(definition(), found)
+    assert lines(table, "Ours")[0].endswith("‡")
+    assert lines(table, "Ours")[1] == "80.2★"
+    assert "r: ‡: in 1 split no test clip shows some class, which counts as 0." in table.caption
+    assert table.raw.lacking.tolist() == ["‡"] * 3
 
 
 def test_an_open_cell_says_what_it_waits_for_and_is_not_tested():

@@ -51,6 +51,29 @@ def test_main_table_by_hand() -> None:
     assert "2 splits" in table.caption
 
 
+@pytest.mark.parametrize("lacking", ["", "‡"])
+def test_macro_scores_say_that_a_class_had_no_test_clip(lacking: str) -> None:
+    """Beside the number, wherever it stands; micro-F1 has no class to miss."""
+    values = {"a": [0.5, 0.7], "chance": [0.2, 0.2], "majority": [0.1, 0.1]}
+    names = [*TASK.metrics, *(f"f1_{name}" for name in CLASSES)]
+    scores = pd.concat([_long(values).assign(metric=m) for m in names])
+    lessened = {1: TASK.lessened(("fear",))} if lacking else {}
+    main = tables.main_table(scores, pd.DataFrame(), ["a"], TASK, lessened=lessened)
+    for system in ("a", "majority class", "chance"):
+        assert _cell(main, system, ("audio-visual", "macro-F1")).endswith(lacking or tuple("0123456789"))
+        assert "‡" not in _cell(main, system, ("audio-visual", "micro-F1"))
+    alone = tables.missing_modality_table(scores, ["a"], TASK, lessened=lessened)
+    assert alone.frame.iloc[0, 1] == f"60.0 ± 14.1{lacking}"
+    target = {"split": [0, 0, 1, 1], "target": [0, 2, 0, 1], "prediction": [0, 2, 0, 1]}
+    made = pd.DataFrame({"system": "a", "modality": "av", **target})
+    each = tables.per_class_table(made, scores, ["a"], TASK, lessened=lessened).frame.set_index("class")
+    assert each.at["fear", "a"].endswith(lacking)
+    assert "‡" not in each.at["anger", "a"]
+    for table in (main, alone):
+        assert ("in 1 split no test clip shows some class" in table.caption) == bool(lacking)
+        assert (r"$^{\ddagger}$" in tables.to_latex(table)) == bool(lacking)
+
+
 def test_main_table_leaves_unscored_modality_blank(scores: pd.DataFrame, tests: pd.DataFrame) -> None:
     table = tables.main_table(scores, tests, ORDER, TASK)
     assert _cell(table, "early_fusion", ("audio only", "macro-F1")) == "–"

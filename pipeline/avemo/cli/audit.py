@@ -22,7 +22,7 @@ def audit(
 ) -> None:
     """Check that no test clip leaked into a finished run: groups, statistics, selection, test, splits, features.
 
-    Exit code 1 where something did.
+    Exit code 1 where something did. A class that a side lacks is a warning (!!).
 
     Example: avemo audit --run results/demo
     """
@@ -39,14 +39,15 @@ def audit(
 
 def _shown(finding: Finding) -> dict[str, Any]:
     return {"check": finding.name, "passed": finding.passed} | {
-        key: getattr(finding, key) for key in ("title", "examined", "offences")
+        key: getattr(finding, key) for key in ("title", "examined", "offences", "warnings")
     }
 
 
 def _lines(run: str, findings: list[Finding]) -> list[str]:
-    """For people: a line a check, and its offences below it."""
+    """For people: a line a check, and its offences and warnings below it."""
     lines = [f"{run}: {'nothing leaked' if all(f.passed for f in findings) else 'NOT CLEAN'}"]
     for finding in findings:
-        lines.append(f"  {'ok ' if finding.passed else 'NO '} {finding.title} ({finding.examined})")
-        lines += [f"       {offence}" for offence in finding.offences]
+        mark = "NO " if finding.offences else "!! " if finding.warnings else "ok "
+        lines.append(f"  {mark} {finding.title} ({finding.examined})")
+        lines += [f"       {sentence}" for sentence in (*finding.offences, *finding.warnings)]
     return lines

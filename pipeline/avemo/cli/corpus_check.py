@@ -7,11 +7,14 @@ import re
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from avemo.cli.options import DEFAULT_CONFIG, ConfigFile, Counter, Run, as_mapping
+
+if TYPE_CHECKING:
+    from avemo.dataset.splits import SplitConfig
 
 SHOWN = 12
 """Problems printed; --json has them all."""
@@ -36,7 +39,7 @@ def check(
     if name in EXAMPLES:
         summary = _survey_examples(name, root)
     else:
-        summary = _survey(_corpus(name, root, labels) if name else _corpus_of_run(config, run))
+        summary = _survey(_corpus(name, root, labels)) if name else _survey_run(config, run)
     if as_json:
         typer.echo(json.dumps(summary, indent=1))
     else:
@@ -44,11 +47,13 @@ def check(
     raise typer.Exit(3 if summary["problems"] else 0)
 
 
-def _corpus_of_run(config: Path, run: str) -> Any:
+def _survey_run(config: Path, run: str) -> dict[str, Any]:
+    """A run's corpus, and whether its splits have every class on every side."""
     from avemo.study.config import corpus_of
     from avemo.study.study import read_study
 
-    return corpus_of(read_study(config).run(run).corpus)
+    wanted = read_study(config).run(run)
+    return _survey(corpus_of(wanted.corpus), wanted.splits)
 
 
 def _corpus(name: str, root: Path | None, labels: str) -> Any:
@@ -72,12 +77,13 @@ class _NoHashes:
         return find()
 
 
-def _survey(corpus: Any) -> dict[str, Any]:
+def _survey(corpus: Any, splits: SplitConfig | None = None) -> dict[str, Any]:
     """What there is, and what is wrong with it, as far as headers and tables tell."""
     from avemo.index.clip_table import index_clips
 
     rows = index_clips(corpus.clips(), _NoHashes(), Counter("checked clips"))
-    given = corpus.labels([row.clip for row in rows])
+    clips = [row.clip for row in rows]
+    given = corpus.labels(clips)
     formats = Tally(f"{row.fps or 0:.4g} fps, {row.audio_rate_hz or 0} Hz" for row in rows if not row.problem)
     return {
         "corpus": corpus.name,
@@ -92,9 +98,23 @@ def _survey(corpus: Any) -> dict[str, Any]:
         "task": corpus.task,
         "labels": label_counts(given, corpus.classes),
         "unlabelled": dict(Tally(_kind(one.reason) for one in given if one.label is None).most_common()),
-        "notes": corpus.notes(),
+        "notes": [*corpus.notes(), *(_absences(corpus, clips, given, splits) if splits else ())],
         "problems": [str(row.problem) for row in rows if row.problem],
     }
+
+
+def _absences(corpus: Any, clips: Sequence[Any], given: Sequence[Any], splits: SplitConfig) -> list[str]:
+    """Classes that sides of a run's splits would lack; one sentence where it could not be split."""
+    from avemo.base.contracts import AvemoError
+    from avemo.dataset.absences import absences
+    from avemo.dataset.labels import make_labels
+    from avemo.dataset.protocol import splits_of
+
+    known = make_labels(clips, given, corpus.task, corpus.classes)
+    try:
+        return [str(absence) for absence in absences(splits_of(known, splits), known)]
+    except AvemoError as error:
+        return [str(error)]
 
 
 def _kind(reason: str) -> str:

@@ -46,25 +46,19 @@ def splits(cfg: Cfg, labels: LabelFile, out: Out) -> None:
 
     Example: avemo splits --cfg '{"n": 20}' --labels labels.parquet --out splits.json
     """
+    from avemo.dataset.absences import absences
     from avemo.dataset.labels import load_labels
-    from avemo.dataset.partitions import published_splits
-    from avemo.dataset.splits import SplitConfig, balance, check_disjoint, make_splits, save_splits
+    from avemo.dataset.protocol import splits_of
+    from avemo.dataset.splits import SplitConfig, balance, save_splits
 
     known = load_labels(labels)
-    table = known.labelled
-    config = as_spec(SplitConfig, cfg)
-    clip_ids, groups = table.clip_id.tolist(), table.group.tolist()
-    classes = table.label.tolist() if known.task.kind == "classes" else None
-    if config.protocol == "published":
-        made = published_splits(clip_ids, groups, config)
-    else:
-        made = make_splits(clip_ids, groups, classes, config)
-    for split in made:
-        check_disjoint(split, known.groups)
+    made = splits_of(known, as_spec(SplitConfig, cfg))
     report = balance(made, known.given, known.groups)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_splits(out, made, report)
     typer.echo(report.to_string(index=False))
+    for absence in absences(made, known):
+        typer.echo(f"warning: {absence}")
 
 
 def train(

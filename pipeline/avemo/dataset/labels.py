@@ -54,6 +54,18 @@ class Labels:
         return dict(zip(rows.clip_id, numbers.to_dict("records"), strict=True))
 
     @property
+    def shown(self) -> dict[str, tuple[str, ...]]:
+        """Of the labelled clips: the class each shows, or its bits that are set; nothing for attributes."""
+        if self.task.kind == "attributes":
+            return dict.fromkeys(self.labelled.clip_id, ())
+        return {
+            clip: (given,)
+            if isinstance(given, str)
+            else tuple(name for name, value in given.items() if value)
+            for clip, given in self.given.items()
+        }
+
+    @property
     def groups(self) -> dict[str, str]:
         """What no split may separate, for every clip."""
         return dict(zip(self.table.clip_id, self.table.group, strict=True))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -96,6 +96,10 @@ class Task(ABC):
     def blind_scores(self, train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, dict[str, float]]:
         """By predictor of `blind`, on the test targets: `score`, and ``<metric>_<name>`` of each output."""
 
+    def lessened(self, absent: Collection[str]) -> set[str]:
+        """Scores in which the outputs of these names count as 0 because no test clip shows them."""
+        return set()
+
     @abstractmethod
     def wrongness(self, table: pd.DataFrame) -> pd.Series:
         """How far each row's prediction is from the truth; 0 where it is right."""
@@ -177,6 +181,10 @@ class Classes(Task):
     def by_output(self, table: pd.DataFrame) -> pd.DataFrame:
         found = per_class(table["target"], table["prediction"], len(self.names))
         return pd.DataFrame(vars(found), index=list(self.names))
+
+    def lessened(self, absent: Collection[str]) -> set[str]:
+        each = {f"{metric}_{name}" for metric in self.output_metrics for name in absent}
+        return each | {metric for metric in self.metrics if metric.startswith("macro_") and absent}
 
     def wrongness(self, table: pd.DataFrame) -> pd.Series:
         """By how much the class taken was preferred to the true one."""
@@ -306,6 +314,9 @@ class Bits(Task):
         columns = {"wf1": [f1.weighted for f1 in found], "mf1": [f1.macro for f1 in found]}
         support = [int(table[f"target_{name}"].sum()) for name in self.names]
         return pd.DataFrame({**columns, "support": support}, index=list(self.names))
+
+    def lessened(self, absent: Collection[str]) -> set[str]:
+        return {"mf1", *(f"mf1_{name}" for name in absent)} if absent else set()
 
     def wrongness(self, table: pd.DataFrame) -> pd.Series:
         """Sum of the distances of wrong bits' probabilities."""

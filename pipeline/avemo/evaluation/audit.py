@@ -1,6 +1,7 @@
 """Whether a finished run kept its test clips to the end: one check a way to leak, each from the run's records.
 
-A check returns offences, sentences that name system, split and clips; none means that it passed.
+A check returns offences, sentences that name system, split and clips; none means that it passed. What is no
+leak and yet to be known of the scores are warnings.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from avemo.dataset.absences import Absence
 from avemo.dataset.normalise import ClipNormaliser, Normaliser
 from avemo.dataset.splits import Split
 from avemo.training.shares import train_share
@@ -30,7 +32,7 @@ class Records:
 
     ``groups`` by clip; ``runs`` are the run records, ``models`` the models' meta and ``sha256``,
     ``histories`` a row an epoch; ``predictions`` and ``readings`` (one a model that was scored on
-    test clips, in order of time) by system. ``features`` are the fingerprints of what lies in the cache now, and
+    test clips, in order of time) by system. ``absences`` are the classes that no clip of a side shows. ``features`` are the fingerprints of what lies in the cache now, and
     ``statistics`` makes those of some clips again; None where the cache is gone.
     """
 
@@ -42,6 +44,7 @@ class Records:
     predictions: Mapping[str, pd.DataFrame]
     readings: Mapping[str, Sequence[Mapping[str, Any]]]
     features: Mapping[str, str] = field(default_factory=dict)
+    absences: Sequence[Absence] = ()
     statistics: Callable[[Sequence[str]], Mapping[str, Normaliser | ClipNormaliser]] | None = None
 
     def split(self, name: str) -> Split:
@@ -62,12 +65,13 @@ class Records:
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: what it proves, on what, and what speaks against it."""
+    """One check: what it proves, on what, and what speaks against it, or is to be known all the same."""
 
     name: str
     title: str
     examined: str
     offences: list[str]
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -75,11 +79,18 @@ class Finding:
 
 
 def audit(records: Records) -> list[Finding]:
-    """Every check of `CHECKS`."""
-    return [
+    """Every check of `CHECKS`, and what there is to know of classes that a side lacks."""
+    checked = [
         Finding(name, title, examined(records), list(check(records)))
         for name, (title, examined, check) in CHECKS.items()
     ]
+    lacking = [str(absence) for absence in records.absences]
+    title = (
+        "Every class is on every side"
+        if not lacking
+        else "A side lacks a class, which means over classes count as 0"
+    )
+    return [*checked, Finding("classes", title, f"{len(records.splits)} splits", [], lacking)]
 
 
 def groups_are_disjoint(records: Records) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import pandas as pd
 
 from avemo.base.contracts import AvemoError
 from avemo.cache.manifest import FeatureSet
-from avemo.dataset.labels import load_labels
+from avemo.dataset.absences import absences
+from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.loading import ClipData
 from avemo.dataset.splits import load_splits
 from avemo.evaluation.audit import Finding, Records, audit
@@ -43,7 +43,7 @@ def examine(config: Run) -> list[Finding]:
         if sets.keys() == manifests.keys():
             statistics = ClipData(sets.get("audio"), sets.get("visual"), labels.targets).fit
         features = {modality: stored.fingerprint for modality, stored in sets.items()}
-        return audit(_records(config, layout, labels.groups, features, statistics))
+        return audit(_records(config, layout, labels, features, statistics))
 
 
 def audited(config: Run) -> list[Finding]:
@@ -57,7 +57,7 @@ def audited(config: Run) -> list[Finding]:
 def _records(
     config: Run,
     layout: Layout,
-    groups: Mapping[str, str],
+    labels: Labels,
     features: dict[str, str],
     statistics: Any,
 ) -> Records:
@@ -66,8 +66,9 @@ def _records(
     models = {place: _there(layout.model(*place)) for place in places}
     journals = {system: layout.readings(system) for system in systems}
     return Records(
-        groups=groups,
+        groups=labels.groups,
         splits=splits,
+        absences=list(absences(splits, labels)),
         runs={place: json.loads(_there(layout.record(*place)).read_text()) for place in places},
         models={place: model_meta(path) | {"sha256": sha256_path(path)} for place, path in models.items()},
         histories={place: pd.read_csv(_there(layout.history(*place))) for place in places},

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from avemo.dataset.labels import load_labels
+from avemo.dataset.absences import absences, lessened
+from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.splits import Split, load_splits
 from avemo.report.paper_tables import Findings, Method
 from avemo.report.run_files import run_notes
@@ -18,7 +20,8 @@ from avemo.study.study import Study, waits_for
 def find(study: Study) -> Findings:
     """Findings of all runs; runs and systems that are not finished are left out, and wait."""
     made = {run: _splits(study, run) for run in study.runs}
-    counts = [row for run, splits in made.items() for row in _counts(study, run, splits)]
+    labels = {run: load_labels(study.layouts[run].labels) for run, splits in made.items() if splits}
+    counts = [row for run, known in labels.items() for row in _counts(run, made[run], known)]
     notes = {note["text"]: note for run in study.runs.values() for note in run_notes(run)}
     return Findings(
         _scores(study),
@@ -26,6 +29,7 @@ def find(study: Study) -> Findings:
         _waiting(study),
         {run: _method(study, run, splits) for run, splits in made.items()},
         list(notes.values()),
+        {run: lessened(absences(made[run], known), known.task) for run, known in labels.items()},
     )
 
 
@@ -52,16 +56,12 @@ def _splits(study: Study, run: str) -> list[Split]:
     return load_splits(path) if path.is_file() else []
 
 
-def _counts(study: Study, run: str, splits: Sequence[Split]) -> Iterator[dict[str, Any]]:
+def _counts(run: str, splits: Sequence[Split], known: Labels) -> Iterator[dict[str, Any]]:
     """Clips of each label on each side of each split."""
-    given = load_labels(study.layouts[run].labels).given if splits else {}
+    shown = known.shown
     for split in splits:
         for side, clips in split.sides().items():
-            tally: dict[str, int] = {}
-            for clip in clips:
-                for label in _labels_of(given[clip]):
-                    tally[label] = tally.get(label, 0) + 1
-            for label, count in tally.items():
+            for label, count in Counter(label for clip in clips for label in shown[clip]).items():
                 yield {"run": run, "split": split.name, "side": side, "label": label, "clips": count}
 
 
@@ -69,8 +69,3 @@ def _method(study: Study, run: str, splits: Sequence[Split]) -> Method:
     ratios = [len(split.test) / len(split.train) for split in splits]
     how = Method(**dict(study.runs[run].tests))
     return replace(how, ratio=sum(ratios) / len(ratios)) if ratios else how
-
-
-def _labels_of(given: str | dict[str, float]) -> list[str]:
-    """A clip's class, or the names of its bits that are set."""
-    return [given] if isinstance(given, str) else [name for name, value in given.items() if value == 1]

@@ -15,7 +15,7 @@ import pandas as pd
 
 from avemo.papers.definitions import UNITS, Address, Column, Row, TableDefinition
 from avemo.report.formatting import fixed, p_value, plus_minus, signed
-from avemo.report.scores import ALPHA
+from avemo.report.scores import ALPHA, Lessened, lacking, lacking_legend
 from avemo.report.ttest import Pairing, Tail, holm, paired_test, welch_test
 from avemo.report.writers import ABSENT, Notes, Table, note_label, with_note
 
@@ -37,7 +37,8 @@ class Findings:
 
     ``scores``: rows (run, system, split, modality, metric, value); ``counts``:
     rows (run, split, side, label, clips); ``waiting`` says by (run, system), or
-    (run, "") for counts, what is still to be done.
+    (run, "") for counts, what is still to be done; ``lessened``, by run, which scores of which splits count a class
+    that no test clip shows as 0.
     """
 
     scores: pd.DataFrame
@@ -45,6 +46,7 @@ class Findings:
     waiting: Mapping[tuple[str, str], str]
     methods: Mapping[str, Method]
     notes: Notes = field(default_factory=list)
+    lessened: Mapping[str, Lessened] = field(default_factory=dict)
 
     def values(self, at: Address) -> pd.Series:
         """A cell's values by split; empty where there are none."""
@@ -71,6 +73,8 @@ class Cell:
     at: Address
     values: pd.Series
     missing: str = ""
+    lacking: str = ""
+    """The mark of a score that counts a class without a test clip as 0."""
 
 
 def paper_table(definition: TableDefinition, findings: Findings) -> tuple[Table, Table | None]:
@@ -123,7 +127,9 @@ def _cells(definition: TableDefinition, findings: Findings) -> Iterator[Cell]:
                 other = definition.address(definition.row(row.minus), column)
                 values = (values - scale * findings.values(other)).dropna()
                 missing = "" if len(values) else findings.missing(other)
-            yield Cell(row, column, number, at, values, missing)
+            lessened = findings.lessened.get(at.run, {})
+            mark = "" if row.minus else lacking(values.index, at.metric, lessened)
+            yield Cell(row, column, number, at, values, missing, mark)
 
 
 def _text(line: str, cell: Cell, definition: TableDefinition, marks: Mapping[tuple[str, int], str]) -> str:
@@ -141,7 +147,7 @@ def _text(line: str, cell: Cell, definition: TableDefinition, marks: Mapping[tup
     if line == "difference":
         return ABSENT if printed is None else signed(mean - printed.value, digits)
     text = plus_minus(mean, cell.values.std(), digits, sign=bool(cell.row.minus))
-    return text + marks.get((cell.row.id, cell.number), "")
+    return text + cell.lacking + marks.get((cell.row.id, cell.number), "")
 
 
 def _raw(cell: Cell, definition: TableDefinition, marks: Mapping[tuple[str, int], str]) -> dict[str, Any]:
@@ -153,6 +159,7 @@ def _raw(cell: Cell, definition: TableDefinition, marks: Mapping[tuple[str, int]
         **{"unit": definition.unit, **{k: v for k, v in cell.at.model_dump().items() if v}},
         **{"ours": mean, "sd": cell.values.std() if n > 1 else math.nan, "splits": n},
         **{"published": value, "difference": mean - value},
+        "lacking": cell.lacking,
         "marks": marks.get((cell.row.id, cell.number), ""),
         "published_marks": printed.marks if printed else "",
         "waits_for": cell.missing,
@@ -223,6 +230,12 @@ def _caption(definition: TableDefinition, findings: Findings, tests: Sequence[Ma
     parts = [f"{units[definition.unit]}{'; ' + over if over else ''}.", definition.remark]
     if any(comparison.symbol for comparison in definition.comparisons):
         parts.append(f"Our marks: {_how(tests)}, p < {ALPHA}." if tests else "No test could be made yet.")
+    runs = {definition.address(r, c).run for r in definition.rows for c in definition.columns}
+    parts += [
+        f"{run}: {legend}".strip()
+        for run in sorted(runs)
+        if (legend := lacking_legend(findings.lessened.get(run, {})))
+    ]
     return " ".join(part for part in parts if part)
 
 

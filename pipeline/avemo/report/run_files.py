@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 import pandas as pd
 
 from avemo.cache.manifest import FeatureSet
+from avemo.dataset.absences import absences, lessened
 from avemo.dataset.labels import Labels, load_labels
+from avemo.dataset.splits import load_splits
 from avemo.report.breakdown import scores_by
+from avemo.report.writers import LACKING
 from avemo.study.layout import CONFIG, Layout
 from avemo.study.run import Run
 
@@ -100,6 +104,11 @@ class RunFiles:
         return load_labels(self.layout.labels)
 
     @cached_property
+    def lessened(self) -> dict[str, set[str]]:
+        """By split whose test side lacks a class: the scores in which that counts as 0."""
+        return lessened(absences(load_splits(self.layout.splits), self.labels), self.labels.task)
+
+    @cached_property
     def speakers(self) -> pd.DataFrame:
         """Scores by speaker."""
         return scores_by(self.predictions, "speaker", self.order, self.labels.task)
@@ -149,7 +158,7 @@ class RunFiles:
 
 
 def run_notes(config: Run) -> list[dict[str, str]]:
-    """What limits a run's numbers, told by its corpus and by the records of the features there are."""
+    """What limits a run's numbers, told by its corpus, its splits and the records of the features there are."""
     notes = []
     if len(config.features) == 1:
         (only,) = config.features
@@ -167,4 +176,15 @@ def run_notes(config: Run) -> list[dict[str, str]]:
         if provenance.get("random_weights"):
             text = f"{feature.extractor}: {provenance.get('weights')}; no training has shaped these features"
             notes.append({"kind": "random weights", "text": text})
-    return notes
+    return [*notes, *_absence_notes(config)]
+
+
+def _absence_notes(config: Run) -> Iterator[dict[str, str]]:
+    """That sides of splits lack a class, where labels and splits are there."""
+    layout = Layout(config)
+    if layout.labels.is_file() and layout.splits.is_file():
+        found = [str(one) for one in absences(load_splits(layout.splits), load_labels(layout.labels))]
+        more = f" and {len(found) - 3} more such sides" if len(found) > 3 else ""
+        if found:
+            text = f"{config.run}: {'; '.join(found[:3])}{more}; scores in which that counts as 0 are marked {LACKING}"
+            yield {"kind": "class absent from a side", "text": text}

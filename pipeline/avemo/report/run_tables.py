@@ -17,10 +17,10 @@ def run_tables(run: RunFiles) -> list[Table]:
     """Those of `avemo.study.layout.TABLES`; by intensity and of learning curves where the run has them."""
     task = run.labels.task
     always = [
-        make.main_table(run.scores, run.tests, run.order, task, run.notes),
+        make.main_table(run.scores, run.tests, run.order, task, run.notes, run.lessened),
         make.tests_table(run.tests, run.order, task, run.notes),
-        make.missing_modality_table(run.scores, run.order, task, run.notes),
-        make.per_class_table(run.predictions, run.scores, run.order, task, run.notes),
+        make.missing_modality_table(run.scores, run.order, task, run.notes, run.lessened),
+        make.per_class_table(run.predictions, run.scores, run.order, task, run.notes, run.lessened),
         speakers_table(run.speakers, run.order, task, run.notes),
         make.costs_table(run.costs, run.order, run.notes),
         make.clip_status_table(run.clips, run.notes),

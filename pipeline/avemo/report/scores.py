@@ -6,7 +6,7 @@ Scores are rows (system, split, modality, metric, value), values between 0 and 1
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 from avemo.base.contracts import AvemoError
 from avemo.dataset.tasks import Task
 from avemo.report.formatting import fixed, plus_minus, signed
-from avemo.report.writers import ABSENT
+from avemo.report.writers import ABSENT, LACKING
 
 MODALITIES = {"av": "audio-visual", "audio": "audio only", "visual": "video only"}
 
@@ -97,6 +97,25 @@ def by_split(scores: pd.DataFrame, system: str, modality: str, metric: str) -> p
     """One system's values, indexed by split; empty if it has no such scores."""
     chosen = (scores["system"] == system) & (scores["modality"] == modality) & (scores["metric"] == metric)
     return scores[chosen].set_index("split")["value"].sort_index()
+
+
+Lessened = Mapping[Any, Collection[str]]
+"""By split whose test side lacks a class: the scores in which that counts as 0 (`avemo.dataset.absences`)."""
+
+
+def lacking(splits: Iterable[Any], metric: str, lessened: Lessened) -> str:
+    """`LACKING` where one of the splits behind a score of this metric counts a class as 0."""
+    return LACKING if any(metric in lessened.get(split, ()) for split in splits) else ""
+
+
+def lacking_legend(lessened: Lessened) -> str:
+    """What the mark means."""
+    found = sum(bool(metrics) for metrics in lessened.values())
+    if not found:
+        return ""
+    return (
+        f"{LACKING}: in {found} split{'s' * (found > 1)} no test clip shows some class, which counts as 0. "
+    )
 
 
 def rows_of(frame: pd.DataFrame) -> list[Any]:

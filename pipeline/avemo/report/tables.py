@@ -15,9 +15,12 @@ from avemo.report.formatting import p_value, signed
 from avemo.report.scores import (
     ALPHA,
     MODALITIES,
+    Lessened,
     by_split,
     check,
     honesty_check,
+    lacking,
+    lacking_legend,
     over_splits,
     rows_of,
     unit_of,
@@ -27,29 +30,38 @@ from avemo.report.writers import ABSENT, Notes, Table, note_label, to_csv, to_ht
 
 __all__ = ["Table", "honesty_check", "to_csv", "to_html", "to_latex"]
 
+NONE: Lessened = {}
 FAILURES_SHOWN = 100
 """Failed clips that the page lists; the CSV lists all."""
 
 
 def main_table(
-    scores: pd.DataFrame, tests: pd.DataFrame, order: Sequence[str], task: Task, notes: Notes = ()
+    scores: pd.DataFrame,
+    tests: pd.DataFrame,
+    order: Sequence[str],
+    task: Task,
+    notes: Notes = (),
+    lessened: Lessened = NONE,
 ) -> Table:
     """Systems in ``order``, then the blind predictors, by modality and metric: mean ± sd over splits."""
     check(scores, order, task)
     marks, unit = _marks(tests), unit_of(task)
     shown = {m: task.shown if m == "av" else task.headline for m in MODALITIES}
     columns = [(m, metric) for m in MODALITIES if m in set(scores["modality"]) for metric in shown[m]]
+
+    def cell(system: str, modality: str, metric: str) -> str:
+        values = by_split(scores, system, modality, metric)
+        mark = lacking(values.index, metric, lessened) + marks.get((system, modality, metric), "")
+        return unit.mean_sd(values) + mark
+
     rows = [
-        [
-            task.blind.get(system, system),
-            *(unit.mean_sd(by_split(scores, system, *c)) + marks.get((system, *c), "") for c in columns),
-        ]
+        [task.blind.get(system, system), *(cell(system, *c) for c in columns)]
         for system in (*order, *task.blind)
     ]
     header = [("", "system"), *((MODALITIES[m], task.metrics[metric]) for m, metric in columns)]
     caption = (
         f"{unit.scale.capitalize()}; mean ± sample standard deviation over "
-        f"{_count(scores['split'].nunique(), 'split')}. {_legend(tests)}{task.note}"
+        f"{_count(scores['split'].nunique(), 'split')}. {_legend(tests)}{lacking_legend(lessened)}{task.note}"
     )
     raw = over_splits(scores).reset_index()
     raw = raw[raw["system"].isin([*order, *task.blind]) & raw["metric"].isin(task.metrics)]
@@ -57,23 +69,29 @@ def main_table(
 
 
 def missing_modality_table(
-    scores: pd.DataFrame, order: Sequence[str], task: Task, notes: Notes = ()
+    scores: pd.DataFrame,
+    order: Sequence[str],
+    task: Task,
+    notes: Notes = (),
+    lessened: Lessened = NONE,
 ) -> Table:
     """What each system loses without one modality, paired by split, in the main metric."""
     check(scores, order, task)
     rows, raw, unit, metric = [], [], unit_of(task), task.headline[0]
+
+    def text(values: pd.Series) -> str:
+        return unit.mean_sd(values) + lacking(values.index, metric, lessened)
+
     for system in order:
         both = by_split(scores, system, "av", metric)
-        cells = [unit.mean_sd(both)]
+        cells = [text(both)]
         for modality in ("audio", "visual"):
             alone = by_split(scores, system, modality, metric)
             change = (alone - both).dropna()
-            cells += [unit.mean_sd(alone), unit.mean_sd(change, signed=True)]
+            cells += [text(alone), unit.mean_sd(change, signed=True)]
             raw.append(_change_row(system, modality, metric, both, alone, change))
         rows.append([system, *cells])
-    blind = [
-        [title, unit.mean_sd(by_split(scores, name, "av", metric))] for name, title in task.blind.items()
-    ]
+    blind = [[title, text(by_split(scores, name, "av", metric))] for name, title in task.blind.items()]
     rows += [[*row, *[ABSENT] * 4] for row in blind]
     name = task.metrics[metric]
     pairs = [(MODALITIES[m], column) for m in ("audio", "visual") for column in (name, "change")]
@@ -81,8 +99,8 @@ def missing_modality_table(
     caption = (
         f"{unit.scale.capitalize()}, and change against both modalities in {unit.steps}; "
         "mean ± sample standard deviation over splits. "
-        "The same trained system, with one modality withheld at test time."
-    )
+        f"The same trained system, with one modality withheld at test time. {lacking_legend(lessened)}"
+    ).strip()
     frame = pd.DataFrame(raw)
     return table_of("missing_modality", "Missing modality", caption, rows, header, frame, notes, len(order))
 
@@ -107,7 +125,12 @@ def tests_table(tests: pd.DataFrame, order: Sequence[str], task: Task, notes: No
 
 
 def per_class_table(
-    predictions: pd.DataFrame, scores: pd.DataFrame, order: Sequence[str], task: Task, notes: Notes = ()
+    predictions: pd.DataFrame,
+    scores: pd.DataFrame,
+    order: Sequence[str],
+    task: Task,
+    notes: Notes = (),
+    lessened: Lessened = NONE,
 ) -> Table:
     """Scores of each output with both modalities, the blind predictors' from ``scores``."""
     raw, unit = _output_scores(predictions, order, task), unit_of(task)
@@ -116,12 +139,14 @@ def per_class_table(
         of_output = raw[raw[task.noun] == name]
         clips = [f"{of_output['support'].mean():.1f}"] if "support" in raw else []
         for metric, heading in task.output_metrics.items():
-            cells = [unit.mean_sd(of_output.loc[of_output["system"] == s, metric]) for s in order]
-            cells += [unit.mean_sd(by_split(scores, s, "av", f"{metric}_{name}")) for s in task.blind]
+            mark = lacking(raw["split"].unique(), f"{metric}_{name}", lessened)
+            cells = [unit.mean_sd(of_output.loc[of_output["system"] == s, metric]) + mark for s in order]
+            cells += [unit.mean_sd(by_split(scores, s, "av", f"{metric}_{name}")) + mark for s in task.blind]
             rows.append([name, heading, *clips, *cells])
     caption = (
         f"Scores of each {task.noun} in {unit.scale}, audio-visual; mean ± sample standard deviation over splits. "
         + (f"Clips: test clips that show the {task.noun}, mean over splits. " if "support" in raw else "")
+        + lacking_legend(lessened)
         + "The CSV file has each split's."
     )
     columns = [task.noun, "score", *(["clips"] if "support" in raw else []), *order, *task.blind.values()]

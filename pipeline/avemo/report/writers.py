@@ -13,8 +13,11 @@ import pandas as pd
 ABSENT = "–"
 """A cell for which there is no number."""
 
-MARKS = "*†●♦✕★ "
-"""Characters that may follow a number as marks of significance."""
+LACKING = "‡"
+"""Behind a score that counts a class without a test clip as 0."""
+
+MARKS = f"*†●♦✕★{LACKING} "
+"""Characters that may follow a number as marks of significance, or of what it lacks."""
 
 Notes = Iterable[Mapping[str, str]]
 """Honesty notes: mappings with a ``kind`` and a ``text``."""
@@ -122,6 +125,7 @@ _LATEX = {
     **{
         "*": "$^{*}$",
         "†": r"$^{\dagger}$",
+        "‡": r"$^{\ddagger}$",
         "●": r"$^{\bullet}$",
         "♦": r"$^{\diamond}$",
         "✕": r"$^{\times}$",
