@@ -8,6 +8,7 @@ import torch
 
 from avemo.base.contracts import AvemoError
 from avemo.dataset.loading import ClipData
+from avemo.dataset.normalise import Normalise
 from feature_source import Source
 
 CLIPS = ["a", "b", "c", "d", "e"]
@@ -127,13 +128,28 @@ def test_clips_in_memory_are_read_once_for_all_splits():
 
 def test_clips_can_be_normalised_by_themselves():
     data, train = make(), fitted()
-    data.fit(["a", "b", "d"], per_clip=["audio"])
+    data.fit(["a", "b", "d"], Normalise(audio="clip"))
     (found,), (other,) = data.batches(CLIPS, 5), train.batches(CLIPS, 5)
     frames = data.sources["audio"].x["c"].astype(np.float64)
     expected = (frames - frames.mean(axis=0)) / frames.std(axis=0)
     np.testing.assert_allclose(found.audio_BTD[2, :5], expected, atol=1e-5)
     assert not found.audio_BTD[3].any()  # no sound, so nothing to normalise
     assert torch.equal(found.visual_BTD, other.visual_BTD)
+
+
+def test_frames_can_stay_as_they_were_extracted():
+    """A clip without faces is then zeros, no longer the train part's average face."""
+    data, train = make(), fitted()
+    data.fit(["a", "b", "d"], Normalise(visual="none"))
+    (found,), (other,) = data.batches(CLIPS, 5), train.batches(CLIPS, 5)
+    for row, clip in enumerate(CLIPS):
+        if data.sources["visual"].has(clip):
+            frames = data.sources["visual"].x[clip]
+            np.testing.assert_array_equal(found.visual_BTD[row, : len(frames)], frames)
+        else:
+            assert not found.visual_BTD[row].any()
+    assert torch.equal(found.audio_BTD, other.audio_BTD)
+    assert not torch.equal(found.visual_BTD, other.visual_BTD)
 
 
 def test_a_changed_batch_leaves_the_memory_alone():

@@ -10,7 +10,7 @@ import pytest
 
 from avemo.cli.audit import _lines
 from avemo.dataset.absences import Absence
-from avemo.dataset.normalise import Normaliser
+from avemo.dataset.normalise import BY_TRAIN, ClipNormaliser, Normalise, Normaliser
 from avemo.dataset.splits import Split
 from avemo.evaluation.audit import CHECKS, Records, audit
 from avemo.training.witness import account_of
@@ -24,7 +24,9 @@ SYSTEMS = ("first", "second")
 INPUTS = {"audio": "f0" * 16}
 
 
-def statistics(clips: list[str]) -> dict[str, Normaliser]:
+def statistics(clips: list[str], normalise: Normalise = BY_TRAIN) -> dict[str, Normaliser | ClipNormaliser]:
+    if normalise.audio != "train":
+        return {"audio": ClipNormaliser(2) if normalise.audio == "clip" else Normaliser.unchanged(2)}
     x = np.concatenate([FRAMES[clip] for clip in clips])
     return {"audio": Normaliser.from_moments(len(x), x.sum(0), (x**2).sum(0))}
 
@@ -126,6 +128,17 @@ def test_statistics_whose_numbers_are_those_of_other_clips(honest):
     values = {"audio": statistics(list(FRAMES))["audio"].to_dict()}
     (offence,) = found(changed(honest, "models", HERE, normalisers=values))["statistics"]
     assert offence == "second, split01: audio is normalised by other numbers than those of its train clips"
+
+
+@pytest.mark.parametrize("way", ["clip", "none"])
+def test_a_system_whose_config_wants_no_train_statistics(honest, way):
+    """What was kept must be what the config asks for, whatever it asks for."""
+    asked = {"config": {"training": {"train_share": 1.0, "normalise": {"audio": way}}}}
+    other = changed(honest, "runs", HERE, **asked)
+    (offence,) = found(other)["statistics"]
+    assert "audio is normalised by other numbers" in offence
+    values = {name: made.to_dict() for name, made in statistics([], Normalise(audio=way)).items()}
+    assert found(changed(other, "models", HERE, normalisers=values)) == {}
 
 
 def test_epochs_judged_on_test_clips(honest):

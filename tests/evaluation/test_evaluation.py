@@ -12,6 +12,7 @@ from torch import nn
 
 from avemo.base.contracts import AvemoError, FeatureSequence
 from avemo.dataset.loading import ClipData
+from avemo.dataset.normalise import Normalise
 from avemo.dataset.tasks import Attributes, Bits, Classes
 from avemo.evaluation.scoring import load_system, predict
 from avemo.models import build_model
@@ -133,10 +134,10 @@ def real_data(audio_dim=5):
     return ClipData(Source(audio_dim), Source(7), targets)
 
 
-@pytest.mark.parametrize("per_clip", [[], ["audio"]])
-def test_saved_system_predicts_as_before_with_its_train_statistics(tmp_path, per_clip):
+@pytest.mark.parametrize("way", ["train", "clip", "none"])
+def test_saved_system_predicts_as_before_with_its_train_statistics(tmp_path, way):
     data, dims = real_data(), {"audio_dim": 5, "visual_dim": 7, "outputs": CLASSES}
-    normalisers = data.fit(ToySplit().train, per_clip)
+    normalisers = data.fit(ToySplit().train, Normalise(audio=way))
     config = {"width": 10, "heads": 2, "layers": 1}
     model = build_model("mult", **dims, **config)
     meta = {"model": "mult", "config": config, "dims": dims, "task": TASK.kind, "outputs": list(TASK.names)}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from avemo.base.contracts import ComponentConfig
 from avemo.dataset.batch import Batch
+from avemo.dataset.normalise import BY_TRAIN, Normalise
 from avemo.dataset.tasks import Classes, Task
 from avemo.models.base import Outputs, System
 from avemo.training.loop import TrainingResult, train
@@ -107,11 +108,11 @@ class ToyData:
     poison: str | None = None
     served: int = 0
     fitted: list[str] = field(default_factory=list)
-    per_clip: Sequence[str] = ()
+    normalise: Normalise = BY_TRAIN
     read: set[str] = field(default_factory=set)
 
-    def fit(self, train_ids: Sequence[str], per_clip: Sequence[str] = ()) -> None:
-        self.fitted, self.per_clip = list(train_ids), per_clip
+    def fit(self, train_ids: Sequence[str], normalise: Normalise = BY_TRAIN) -> None:
+        self.fitted, self.normalise = list(train_ids), normalise
 
     def batches(
         self,

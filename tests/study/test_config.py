@@ -66,6 +66,14 @@ def test_a_visual_extractor_cannot_be_the_audio_feature(demo):
         resolve(demo)
 
 
+def test_a_system_that_normalises_one_modality_otherwise_keeps_the_others_way(demo):
+    demo["training"]["normalise"] = {"audio": "clip", "visual": "clip"}
+    demo["systems"]["mult"]["training"] = {"normalise": {"visual": "none"}}
+    found = {name: system.training.normalise for name, system in resolve(demo).systems.items()}
+    assert found["mult"].model_dump() == {"audio": "clip", "visual": "none"}
+    assert found["auxformer"].model_dump() == {"audio": "clip", "visual": "clip"}
+
+
 def test_one_systems_hyper_parameter_changes_that_system_alone(demo):
     before = resolve(demo)
     demo["systems"]["mult"]["training"] = {"lr": 1e-3}

@@ -12,6 +12,7 @@ import torch
 
 from avemo.base.contracts import AvemoError
 from avemo.base.devices import choose_device
+from avemo.dataset.normalise import Normalise
 from avemo.dataset.tasks import Attributes
 from avemo.models.base import Outputs
 from avemo.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
@@ -161,10 +162,10 @@ def test_test_clips_are_never_read_and_statistics_are_train_only(tmp_path):
     assert data.fitted == list(split.train)
 
 
-def test_data_hear_which_modalities_each_clip_normalises(tmp_path):
-    data = ToyData()
-    run_tiny(tmp_path, SHORT.model_copy(update={"epochs": 1, "per_clip": ("audio",)}), data=data)
-    assert data.per_clip == ("audio",)
+def test_data_hear_how_frames_are_normalised(tmp_path):
+    data, wanted = ToyData(), Normalise(audio="clip", visual="none")
+    run_tiny(tmp_path, SHORT.model_copy(update={"epochs": 1, "normalise": wanted}), data=data)
+    assert data.normalise == wanted
 
 
 class Attentive(ToyData):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from avemo.base.contracts import AvemoError
 from avemo.dataset.batch import Batch
-from avemo.dataset.normalise import ClipNormaliser, Normaliser
+from avemo.dataset.normalise import BY_TRAIN, ClipNormaliser, Normalise, Normaliser
 from avemo.dataset.ordering import batch_order
 
 MODALITIES = ("audio", "visual")
@@ -90,11 +90,10 @@ class ClipData:
         return kept, left_out
 
     def fit(
-        self, train_ids: Sequence[str], per_clip: Sequence[str] = ()
+        self, train_ids: Sequence[str], normalise: Normalise = BY_TRAIN
     ) -> dict[str, Normaliser | ClipNormaliser]:
-        """Statistics of the train clips, kept for `batches` and returned by modality.
+        """What normalises frames, kept for `batches` and returned by modality; see `Normalise`.
 
-        The modalities in ``per_clip`` are normalised by each clip's own statistics instead.
         Pixels stay as they are, 0 to 255: the network that looks at them has its own scale.
         Raises `AvemoError` if no train clip has a modality that has a source.
         """
@@ -106,14 +105,14 @@ class ClipData:
                     f"{modality}: expected features of train clips, found none of {len(train_ids)}; "
                     f"extract them, or leave {modality} out of the experiment"
                 )
-            if source.dtype == "uint8":
+            way = getattr(normalise, modality)
+            if source.dtype == "uint8" or way == "none":
                 normalisers[modality] = Normaliser.unchanged(source.dim)
-                continue
-            if modality in per_clip:
+            elif way == "clip":
                 normalisers[modality] = ClipNormaliser(source.dim)
-                continue
-            moments = source.moments(found)
-            normalisers[modality] = Normaliser.from_moments(moments.count, moments.sum, moments.squares)
+            else:
+                moments = source.moments(found)
+                normalisers[modality] = Normaliser.from_moments(moments.count, moments.sum, moments.squares)
         self.use(normalisers)
         return normalisers
 

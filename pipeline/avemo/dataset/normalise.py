@@ -1,18 +1,36 @@
-"""Z-normalisation from the moments of the train clips, or from each clip's own."""
+"""Z-normalisation from the moments of the train clips, or from each clip's own; or none."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from avemo.base.contracts import AvemoError
+from avemo.base.contracts import AvemoError, Section
 
 EPSILON = 1e-6
 """Added to every standard deviation, so that a constant dimension becomes 0, not NaN."""
+
+
+Way = Literal["train", "clip", "none"]
+
+
+class Normalise(Section):
+    """By what the frames of each modality are z-scored, per dimension, before a system sees them.
+
+    ``train``: mean and deviation of the train clips' frames. ``clip``: those of the clip's own. ``none``: frames
+    stay as they were extracted. Pixels stay as they are in any case. A modality that a clip lacks is zeros
+    after this: with ``train`` the average frame, with ``none`` a frame on which nothing was seen.
+    """
+
+    audio: Way = "train"
+    visual: Way = "train"
+
+
+BY_TRAIN = Normalise()
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from avemo.base.contracts import digest
 from avemo.dataset.absences import Absence
-from avemo.dataset.normalise import ClipNormaliser, Normaliser
+from avemo.dataset.normalise import ClipNormaliser, Normalise, Normaliser
 from avemo.dataset.splits import Split
 from avemo.training.shares import train_share
 from avemo.training.witness import account_of
@@ -45,7 +46,7 @@ class Records:
     readings: Mapping[str, Sequence[Mapping[str, Any]]]
     features: Mapping[str, str] = field(default_factory=dict)
     absences: Sequence[Absence] = ()
-    statistics: Callable[[Sequence[str]], Mapping[str, Normaliser | ClipNormaliser]] | None = None
+    statistics: Callable[[Sequence[str], Normalise], Mapping[str, Normaliser | ClipNormaliser]] | None = None
 
     def split(self, name: str) -> Split:
         """The split of that name; one without clips where there is none."""
@@ -113,22 +114,20 @@ def groups_are_disjoint(records: Records) -> Iterator[str]:
 
 
 def statistics_are_of_train(records: Records) -> Iterator[str]:
-    """Clips behind the z-norm are the train side's; made again from the cache, the numbers are equal.
-
-    A modality that is normalised by each clip's own statistics needs none.
-    """
+    """Clips behind the z-norm are the train side's; made again from the cache, the numbers are equal."""
     made: dict[str, Mapping[str, Normaliser | ClipNormaliser]] = {}
-    for place in records.runs:
+    for place, record in records.runs.items():
         yield from _foreign(records, place, "statistics", "train")
         if records.statistics is None:
             continue
         clips = records.kept(place, "train")
-        key = account_of(clips)["digest"]
+        normalise = Normalise.model_validate(record["config"]["training"].get("normalise", {}))
+        key = digest([account_of(clips), normalise.model_dump()])
         if key not in made:
-            made[key] = records.statistics(clips)
+            made[key] = records.statistics(clips, normalise)
         for modality, expected in made[key].items():
             found = records.models[place]["normalisers"][modality]
-            if "per_clip" not in found and found != expected.to_dict():
+            if found != expected.to_dict():
                 yield f"{_at(place)}: {modality} is normalised by other numbers than those of its train clips"
 
 

@@ -2,8 +2,8 @@
 
 Goncalves and Busso, "Learning cross-modal audiovisual representations with
 ladder networks for emotion recognition", ICASSP 2023; equations and section
-numbers are that paper's. The noise variance is meant for unit-scale inputs:
-z-normalise both modalities.
+numbers are that paper's. The noise variance is that of unit-scale inputs, though the paper
+scales the acoustic ones alone (`training.normalise`).
 """
 
 from __future__ import annotations

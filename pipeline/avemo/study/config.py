@@ -194,7 +194,7 @@ def resolve(raw: dict[str, Any]) -> Run:
             model=one.model,
             version=MODELS.load(one.model).release(),
             config=_fields(MODELS.load(one.model).Config, one.config, f"systems.{name}.config").config,
-            training=given.training.model_copy(update=one.training.model_dump(exclude_unset=True)),
+            training=one.training.over(given.training),
             title=one.title or name,
         )
         for name, one in given.systems.items()

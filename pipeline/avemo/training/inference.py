@@ -8,14 +8,15 @@ from typing import Protocol
 import torch
 
 from avemo.dataset.batch import Batch
+from avemo.dataset.normalise import BY_TRAIN, Normalise
 from avemo.models.base import Outputs, System
 
 
 class Data(Protocol):
     """What training and evaluation ask of a data set."""
 
-    def fit(self, train_ids: Sequence[str], per_clip: Sequence[str] = ()) -> object:
-        """Learn normalisation from these clips only; the modalities in ``per_clip`` need none."""
+    def fit(self, train_ids: Sequence[str], normalise: Normalise = BY_TRAIN) -> object:
+        """Learn normalisation from these clips only, where it is by the train part."""
 
     def batches(
         self,

@@ -74,7 +74,7 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        data.fit(split.train, config.per_clip)
+        data.fit(split.train, config.normalise)
         seed_global(config.seed, split.name)
         identity = run_identity(run, split, run_id)
         resume(run, identity, folder)

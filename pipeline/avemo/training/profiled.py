@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from avemo.dataset.batch import Batch
+from avemo.dataset.normalise import BY_TRAIN, Normalise
 from avemo.training.inference import Data
 
 PROFILED_BATCHES = 5
@@ -21,8 +22,8 @@ class ProfiledData:
     def __init__(self, data: Data, path: Path):
         self.data, self.path, self.done = data, path, False
 
-    def fit(self, train_ids: Sequence[str], per_clip: Sequence[str] = ()) -> object:
-        return self.data.fit(train_ids, per_clip)
+    def fit(self, train_ids: Sequence[str], normalise: Normalise = BY_TRAIN) -> object:
+        return self.data.fit(train_ids, normalise)
 
     def batches(
         self,

@@ -8,6 +8,7 @@ from pydantic import Field, PlainSerializer, field_validator
 
 from avemo.base.contracts import ComponentConfig, Section, speed
 from avemo.base.registry import nearest
+from avemo.dataset.normalise import Normalise
 from avemo.training import STEPS
 
 
@@ -46,8 +47,8 @@ class TrainingConfig(ComponentConfig):
     AuxFormer's optimized training uses 0.2."""
     drop_scope: Literal["batch", "clip", "independent"] = "batch"
     """``modality_drop`` strikes a mini-batch, each clip, or each modality of each clip by itself."""
-    per_clip: tuple[Literal["audio", "visual"], ...] = ()
-    """Modalities z-scored by each clip's own mean and deviation; the others by the train part's."""
+    normalise: Normalise = Normalise()
+    """How frames are scaled. AuxFormer's and AV-Ladder's texts scale sound only, VAVL's code faces only."""
     shuffle: bool = True
     """New order of the clips in every epoch; VAVL's released code keeps one."""
     inplace_flip: bool = False
@@ -70,6 +71,14 @@ class TrainingConfig(ComponentConfig):
     """``auto``: a GPU if there is one. Equal bytes are promised on the CPU only."""
     threads: int | None = speed(1, ge=1)
     """CPU threads; None leaves PyTorch's choice. Sums may round differently with another number."""
+
+    def over(self, shared: TrainingConfig) -> TrainingConfig:
+        """``shared``, with what was given here in its place; of ``normalise`` the modalities that were given."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        if "normalise" in given:
+            own = self.normalise.model_dump(exclude_unset=True)
+            given["normalise"] = shared.normalise.model_copy(update=own)
+        return shared.model_copy(update=given)
 
     @field_validator("procedure")
     @classmethod

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from avemo.base.contracts import digest
+from avemo.dataset.normalise import BY_TRAIN, Normalise
 
 if TYPE_CHECKING:
     import torch
@@ -21,9 +22,9 @@ class Witness:
         self.data = data
         self.read: dict[str, set[str]] = {"statistics": set(), "train": set(), "dev": set()}
 
-    def fit(self, train_ids: Sequence[str], per_clip: Sequence[str] = ()) -> object:
+    def fit(self, train_ids: Sequence[str], normalise: Normalise = BY_TRAIN) -> object:
         self.read["statistics"].update(train_ids)
-        return self.data.fit(train_ids, per_clip)
+        return self.data.fit(train_ids, normalise)
 
     def batches(
         self,

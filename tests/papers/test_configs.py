@@ -1,0 +1,36 @@
+"""Choices of protocol that the papers' configs make, held against what the papers say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from avemo.study.config import read_config
+from avemo.study.layers import expand
+
+NO_BALANCE = [("auxformer", run, "splits.balance", "none") for run in ("crema_d", "msp_improv")]
+SAID = [
+    # "Random splits in a speaker-independent manner", sections 5.1 and 5.
+    *NO_BALANCE,
+    ("av_ladder", "crema_d", "splits.balance", "none"),
+    # AuxFormer, section 4.1.2, and AV-Ladder, section 4.3, z-normalise the acoustic features, no text the faces'.
+    *[
+        ("auxformer", run, "training.normalise", {"audio": "train", "visual": "none"})
+        for run in ("crema_d", "msp_improv")
+    ],
+    ("av_ladder", "crema_d", "training.normalise", {"audio": "train", "visual": "none"}),
+    # VAVL's released code.
+    *[
+        ("vavl", run, "training.normalise", {"audio": "none", "visual": "train"})
+        for run in ("crema_d", "msp_improv")
+    ],
+]
+
+
+@pytest.mark.parametrize(("paper", "run", "place", "value"), SAID)
+def test_a_config_says_what_its_paper_says(repository, paper, run, place, value):
+    found: Any = expand(read_config(repository / "config" / "papers" / f"{paper}.yaml"))[run]
+    for key in place.split("."):
+        found = found[key]
+    assert found == value
