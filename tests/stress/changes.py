@@ -15,7 +15,7 @@ from stress.arena import REPOSITORY, TINY, Arena, write_sound
 from stress.tally import Tally
 
 CLIPS = 24
-LATER = {"tests": 1, "write_tables": 1, "report": 1}
+LATER = {"tests": 1, "report": 1}
 
 
 @dataclass(frozen=True)

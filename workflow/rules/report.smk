@@ -3,7 +3,6 @@ localrules:
     tests,
     contact_sheet,
     run_config,
-    write_tables,
     report,
 
 
@@ -78,7 +77,7 @@ rule run_config:
         "avemo record --cfg {params.cfg:q} --out {output:q} > {log:q} 2>&1"
 
 
-rule write_tables:
+rule report:
     input:
         config=RESULTS / "config.json",
         labels=RESULTS / "data/labels.parquet",
@@ -90,6 +89,7 @@ rule write_tables:
         baselines=RESULTS / "scores/baselines.csv",
         predictions=of_systems(str(RESULTS / "predictions/{system}.parquet")),
         records=of_trainings(str(RESULTS / "train/{system}/{split}/run.json")),
+        sheet=lambda w: sheets(w.run),
     output:
         csv=tables("csv"),
         tex=tables("tex"),
@@ -99,24 +99,6 @@ rule write_tables:
             category="{run}",
             subcategory="tables",
         ),
-    log:
-        RESULTS / "logs/tables.log",
-    conda:
-        ENVIRONMENT
-    params:
-        run=lambda w: str(LAYOUTS[w.run].results),
-    message:
-        "tables of {wildcards.run}"
-    shell:
-        "avemo tables --run {params.run:q} > {log:q} 2>&1"
-
-
-# All that the page shows beside the tables, the tables are made of too.
-rule report:
-    input:
-        rules.write_tables.output,
-        sheet=lambda w: sheets(w.run),
-    output:
         page=report(
             RESULTS / "report.html",
             caption="../report/page.rst",

@@ -53,17 +53,20 @@ def tables(run: RunFolder) -> None:
 
 
 def report(run: RunFolder, out: Out) -> None:
-    """Write the run's page: one HTML file that opens offline. Figures lie beside it as SVG.
+    """Write the run's page, one HTML file that opens offline; beside it its tables, and figures as SVG.
 
     Example: avemo report --run results/demo --out results/demo/report.html
     """
-    from avemo.cli.written import write_figure
+    from avemo.cli.written import write_figure, write_table
     from avemo.report.run_files import RunFiles
     from avemo.report.run_page import run_charts, run_page
+    from avemo.report.run_tables import run_tables
 
     found = RunFiles(run)
-    charts = run_charts(found)
+    made, charts = run_tables(found), run_charts(found)
+    for table in made:
+        write_table(run, table)
     for chart in charts:
         write_figure(run, chart)
-    write_aside(out, partial(write_text, text=run_page(found, charts)))
+    write_aside(out, partial(write_text, text=run_page(found, made, charts)))
     typer.echo(f"report: {out.resolve()}")

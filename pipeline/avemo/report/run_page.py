@@ -16,8 +16,8 @@ from avemo.report.learning_curve import learning_curve_chart
 from avemo.report.modality_distance import distance_chart, represented
 from avemo.report.page import Context, render
 from avemo.report.run_files import RunFiles
-from avemo.report.run_tables import run_tables
 from avemo.report.scores import honesty_check
+from avemo.report.writers import Table
 
 
 def run_charts(run: RunFiles) -> list[Chart]:
@@ -41,8 +41,8 @@ def run_charts(run: RunFiles) -> list[Chart]:
     return charts
 
 
-def run_page(run: RunFiles, charts: Sequence[Chart]) -> str:
-    """The page as HTML, with all tables, these charts, the audit, and what the run is of."""
+def run_page(run: RunFiles, tables: Sequence[Table], charts: Sequence[Chart]) -> str:
+    """The page as HTML, with these tables and charts, the audit, and what the run is of."""
     first = next(iter(run.records.values()))
     sheet = run.layout.sheet
     return render(
@@ -53,7 +53,7 @@ def run_page(run: RunFiles, charts: Sequence[Chart]) -> str:
             task=run.labels.task,
             honesty=honesty_check(run.scores, run.labels.task),
             tests=run.tests,
-            tables=run_tables(run),
+            tables=tables,
             charts=charts,
             notes=run.notes,
             audit=audited(run.config),
