@@ -4,9 +4,15 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from avemo.training.record import LIBRARIES
 
 ORDER = [
     "base",
@@ -101,6 +107,28 @@ def test_benchmarks_and_tests_import_nothing_from_each_other(repository):
         for path in (repository / folder).rglob("*.py"):
             found = {name.split(".")[0] for name in imported(path)} & foreign
             assert not found, f"{path} imports {found}"
+
+
+def test_every_package_that_is_imported_or_recorded_is_declared(repository):
+    """By those whose names a run record keeps, too: they must be there wherever the package is installed."""
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    declared = {canonicalize_name(Requirement(one).name) for one in project["dependencies"]}
+    distributions = packages_distributions()
+    tops = {name.split(".")[0] for path in all_files(repository) for name in imported(path)}
+    tops |= {
+        match[1]
+        for path in (repository / "Snakefile", *(repository / "workflow").rglob("*.smk"))
+        for match in re.finditer(r"^ *(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+    }
+    foreign = tops - sys.stdlib_module_names - {"avemo"}
+    assert {"torch", "yaml", "snakemake"} <= foreign
+    undeclared = {
+        top
+        for top in foreign
+        if not {canonicalize_name(one) for one in distributions.get(top, [])} & declared
+    }
+    assert not undeclared
+    assert not set(LIBRARIES) - declared
 
 
 def test_the_drawing_of_the_house_is_that_of_its_imports(repository):

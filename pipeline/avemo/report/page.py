@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from avemo import __version__
 from avemo.base.contracts import AvemoError
@@ -101,7 +100,7 @@ def render(context: Context) -> str:
         main=context.task.metrics[context.task.headline[0]],
         margin=WIDE_MARGIN,
         sections=_sections(tables, charts),
-        tables={name: Markup(to_html(table)) for name, table in tables.items()},
+        tables={name: to_html(table) for name, table in tables.items()},
         titles={name: table.title for name, table in tables.items()},
         charts={name: chart_view(chart) for name, chart in charts.items()},
         sheet=_data_uri("image/png", context.contact_sheet) if context.contact_sheet else "",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from avemo import __version__
 from avemo.evaluation.audit import Finding
@@ -41,8 +40,8 @@ def render_paper(
             "source": definition.source,
             "title": f"{definition.source}: {definition.title}",
             "chart": chart_view(chart) if chart else None,
-            "table": Markup(to_html(table)),
-            "tests": Markup(to_html(tests)) if tests else None,
+            "table": to_html(table),
+            "tests": to_html(tests) if tests else None,
         }
         for definition, table, tests, chart in parts
     ]

@@ -17,7 +17,7 @@ import torch
 import avemo
 from avemo.base.contracts import AvemoError
 
-LIBRARIES = ("torch", "numpy", "pandas", "h5py", "safetensors", "scipy", "scikit-learn", "pydantic")
+LIBRARIES = ("torch", "numpy", "pandas", "h5py", "safetensors", "scipy", "pydantic")
 """Distributions whose numbers may reach a result after the features are made."""
 
 
