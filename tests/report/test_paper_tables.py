@@ -106,6 +106,13 @@ def test_welch_takes_the_place_of_the_paired_test(tail):
     assert "Welch's t-test" in table.caption
 
 
+def test_the_tests_say_whether_systems_share_random_numbers():
+    asked = [{"symbol": "*", "rows": ["ours"], "against": ["other"]}]
+    found = findings(scored(ours=OURS, other=OTHER), randomness="Each its own.")
+    _, tests = paper_table(definition(comparisons=asked), found)
+    assert "Each its own." in tests.caption
+
+
 def test_a_difference_of_rows_is_taken_split_by_split():
     rows = [
         {"name": "Ours", "system": "ours"},

@@ -74,6 +74,10 @@ def test_macro_scores_say_that_a_class_had_no_test_clip(lacking: str) -> None:
         assert (r"$^{\ddagger}$" in tables.to_latex(table)) == bool(lacking)
 
 
+def test_the_tests_say_whether_systems_share_random_numbers(tests: pd.DataFrame) -> None:
+    assert "Each its own. The CSV" in tables.tests_table(tests, ORDER, TASK, NOTES, "Each its own.").caption
+
+
 def test_main_table_leaves_unscored_modality_blank(scores: pd.DataFrame, tests: pd.DataFrame) -> None:
     table = tables.main_table(scores, tests, ORDER, TASK)
     assert _cell(table, "early_fusion", ("audio only", "macro-F1")) == "–"

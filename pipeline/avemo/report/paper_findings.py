@@ -13,7 +13,7 @@ from avemo.dataset.absences import absences, lessened
 from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.splits import Split, load_splits
 from avemo.report.paper_tables import Findings, Method
-from avemo.report.run_files import run_notes
+from avemo.report.run_files import randomness, run_notes
 from avemo.study.study import Study, waits_for
 
 
@@ -67,5 +67,5 @@ def _counts(run: str, splits: Sequence[Split], known: Labels) -> Iterator[dict[s
 
 def _method(study: Study, run: str, splits: Sequence[Split]) -> Method:
     ratios = [len(split.test) / len(split.train) for split in splits]
-    how = Method(**dict(study.runs[run].tests))
+    how = Method(**dict(study.runs[run].tests), randomness=randomness(study.runs[run]))
     return replace(how, ratio=sum(ratios) / len(ratios)) if ratios else how

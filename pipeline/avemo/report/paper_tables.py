@@ -24,11 +24,13 @@ LINES = ("ours", "published", "difference")
 
 @dataclass(frozen=True)
 class Method:
-    """How a run's systems are compared; ``ratio`` is the size of a test part over that of its train part."""
+    """How a run's systems are compared; ``ratio`` is the size of a test part over that of its train part,
+    ``randomness`` says in a sentence whether the systems share random numbers."""
 
     tail: Tail = "greater"
     pairing: Pairing = "paired"
     ratio: float = 0.15 / 0.70
+    randomness: str = ""
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,9 @@ def _tests_table(
         "column; p corrected: Nadeau and Bengio's test, as random splits overlap; interval and d_z (mean "
         f"difference over its standard deviation) of the paired differences. Higher: p < {ALPHA}."
     )
+    runs = dict.fromkeys(definition.address(r, c).run for r in definition.rows for c in definition.columns)
+    said = dict.fromkeys(findings.methods[run].randomness for run in runs if run in findings.methods)
+    caption = " ".join([caption, *filter(None, said)])
     raw = pd.DataFrame(tests).drop(columns=["key", "other", "number"], errors="ignore")
     return Table(
         f"{definition.name}_tests", f"{definition.source}: tests", with_note(caption, note), frame, raw, note

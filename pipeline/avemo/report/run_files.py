@@ -157,6 +157,16 @@ class RunFiles:
         return run_notes(self.config)
 
 
+def randomness(config: Run) -> str:
+    """Whether the systems of a split draw the same random numbers, for captions of tests."""
+    names = config.compared
+    common = [config.systems[n].title for n in names if config.systems[n].training.common_random_numbers]
+    if not common:
+        return "Each system draws random numbers of its own on each split."
+    who = "All systems" if len(common) == len(names) else ", ".join(common)
+    return f"{who} draw the same random numbers on a split (common_random_numbers)."
+
+
 def run_notes(config: Run) -> list[dict[str, str]]:
     """What limits a run's numbers, told by its corpus, its splits and the records of the features there are."""
     notes = []

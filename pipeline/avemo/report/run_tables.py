@@ -9,7 +9,7 @@ from avemo.report import tables as make
 from avemo.report.breakdown import intensity_table, speakers_table
 from avemo.report.learning_curve import learning_curve_table
 from avemo.report.quality import summary_table, worst_table
-from avemo.report.run_files import RunFiles
+from avemo.report.run_files import RunFiles, randomness
 from avemo.report.writers import Table
 
 
@@ -18,7 +18,7 @@ def run_tables(run: RunFiles) -> list[Table]:
     task = run.labels.task
     always = [
         make.main_table(run.scores, run.tests, run.order, task, run.notes, run.lessened),
-        make.tests_table(run.tests, run.order, task, run.notes),
+        make.tests_table(run.tests, run.order, task, run.notes, randomness(run.config)),
         make.missing_modality_table(run.scores, run.order, task, run.notes, run.lessened),
         make.per_class_table(run.predictions, run.scores, run.order, task, run.notes, run.lessened),
         speakers_table(run.speakers, run.order, task, run.notes),

@@ -105,8 +105,17 @@ def missing_modality_table(
     return table_of("missing_modality", "Missing modality", caption, rows, header, frame, notes, len(order))
 
 
-def tests_table(tests: pd.DataFrame, order: Sequence[str], task: Task, notes: Notes = ()) -> Table:  # noqa: PT028 (no test)
-    """Every paired test of the first system on the headline metrics; ``raw`` has all metrics."""
+def tests_table(
+    tests: pd.DataFrame,
+    order: Sequence[str],
+    task: Task,
+    notes: Notes = (),  # noqa: PT028 (no test)
+    randomness: str = "",  # noqa: PT028
+) -> Table:
+    """Every paired test of the first system on the headline metrics; ``raw`` has all metrics.
+
+    ``randomness`` says in a sentence whether the systems share random numbers.
+    """
     columns = ["compared with", "input", "score", "difference", "95 % interval", "t (df)", "p", "p Holm"]
     columns += ["p corrected", "d_z", "verdict"]
     rank = {name: i for i, name in enumerate([*order, *task.blind.values()])}
@@ -119,7 +128,7 @@ def tests_table(tests: pd.DataFrame, order: Sequence[str], task: Task, notes: No
         f"t and p: matched-pair t-test, {_tail(tests)}; p Holm: corrected for the number of tests; "
         "p corrected: Nadeau and Bengio's test, as the splits overlap; d_z: mean difference over its "
         f"standard deviation. Verdict: whether {reference} scores higher or lower, p < {ALPHA}. "
-        "The CSV file has the other scores too."
+        f"{randomness + ' ' if randomness else ''}The CSV file has the other scores too."
     )
     return table_of("tests", "Significance", caption, rows, columns, tests, notes)
 

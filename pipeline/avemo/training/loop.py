@@ -75,7 +75,7 @@ def train(
         torch.set_num_threads(config.threads)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         data.fit(split.train, config.normalise)
-        seed_global(config.seed, split.name)
+        seed_global(config.seed, run.stream)
         identity = run_identity(run, split, run_id)
         resume(run, identity, folder)
         while not finished(run):

@@ -17,7 +17,7 @@ from avemo.training.inference import Data
 from avemo.training.loop import Listener, TrainingResult, train
 from avemo.training.recipe import TrainSpec
 from avemo.training.record import run_record
-from avemo.training.seeding import build_seeded
+from avemo.training.seeding import build_seeded, stream_of
 from avemo.training.shares import train_share
 from avemo.training.state import RunState
 from avemo.training.witness import Witness
@@ -56,13 +56,14 @@ def train_on(job: Job, data: ClipData, split: Split, read: Data, resume: Path, p
     train_ids, left_train = data.usable(train_share(split, config.train_share))
     dev_ids, left_dev = data.usable(split.dev)
     dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(task.names)}
-    model = build_seeded(lambda: build_model(spec.model, **dims, **spec.config), config.seed, split.name)
+    stream = stream_of(split.name, job.system, config.common_random_numbers)
+    model = build_seeded(lambda: build_model(spec.model, **dims, **spec.config), config.seed, stream)
     model.initialise()
     sides, seen = Split(split.name, tuple(train_ids), tuple(dev_ids), ()), Witness(read)
     part = spec.model_dump(mode="json")
     run_id = f"{job.system}-{digest([part, job.inputs, job.known.targets])}"
     device = choose_device(config.device, "training.device")
-    run = RunState.fresh(model, task, config, split.name, device)
+    run = RunState.fresh(model, task, config, stream, device)
     result = train(run, seen, sides, run_id=run_id, folder=resume, progress=progress)
     place = {"run": job.run, "system": job.system, "split": split.name, "best_epoch": result.best_epoch}
     meta = place | {"model": spec.model, "config": spec.config}

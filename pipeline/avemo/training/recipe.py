@@ -66,7 +66,10 @@ class TrainingConfig(ComponentConfig):
     sampling: Literal["batch", "clip", "all"] = "batch"
     """``sampled`` draws one head for a whole mini-batch, one for each clip, or takes the mean of all heads."""
     seed: int = Field(0, ge=0)
-    """With the split's name, the source of every random number of the run."""
+    """With the names of split and system, the source of every random number of the run."""
+    common_random_numbers: bool = False
+    """Leave the system's name out of it: all systems of a split then start from one seed, see the clips in one
+    order and lose the same of them, so that their differences vary less than those of independent trainings."""
     device: str = speed("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """``auto``: a GPU if there is one. Equal bytes are promised on the CPU only."""
     threads: int | None = speed(1, ge=1)

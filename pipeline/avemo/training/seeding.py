@@ -13,20 +13,29 @@ from torch import Tensor
 Built = TypeVar("Built")
 
 
-def seed_of(seed: int, split: str, purpose: str) -> int:
-    """A 63-bit seed for one purpose of one run, unrelated to its neighbours'.
+def stream_of(split: str, system: str, common: bool) -> str:
+    """Whose random numbers a training draws: the system's own on a split, or those that all systems draw there.
+
+    >>> stream_of("split00", "mult", common=False), stream_of("split00", "mult", common=True)
+    ('split00|mult', 'split00')
+    """
+    return split if common else f"{split}|{system}"
+
+
+def seed_of(seed: int, stream: str, purpose: str) -> int:
+    """A 63-bit seed for one purpose of one stream, unrelated to its neighbours'.
 
     >>> seed_of(0, "split00", "shuffle") == seed_of(0, "split00", "noise")
     False
     """
-    text = f"{seed}|{split}|{purpose}"
+    text = f"{seed}|{stream}|{purpose}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def build_seeded(build: Callable[[], Built], seed: int, split: str) -> Built:
-    """``build()`` with initial weights that depend on seed and split only; the caller's RNG is untouched."""
+def build_seeded(build: Callable[[], Built], seed: int, stream: str) -> Built:
+    """``build()`` with initial weights that depend on seed and stream only; the caller's RNG is untouched."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of(seed, split, "weights"))
+        torch.manual_seed(seed_of(seed, stream, "weights"))
         return build()
 
 
@@ -39,19 +48,19 @@ class Generators:
     noise: torch.Generator
 
     @classmethod
-    def of(cls, seed: int, split: str, device: torch.device) -> Generators:
+    def of(cls, seed: int, stream: str, device: torch.device) -> Generators:
         """Fresh generators; only ``noise`` lives on the model's device."""
         made = {
             field.name: torch.Generator(device if field.name == "noise" else "cpu") for field in fields(cls)
         }
         for purpose, generator in made.items():
-            generator.manual_seed(seed_of(seed, split, purpose))
+            generator.manual_seed(seed_of(seed, stream, purpose))
         return cls(**made)
 
 
-def seed_global(seed: int, split: str) -> None:
+def seed_global(seed: int, stream: str) -> None:
     """Seed PyTorch's global RNG, which dropout draws from."""
-    torch.manual_seed(seed_of(seed, split, "dropout"))
+    torch.manual_seed(seed_of(seed, stream, "dropout"))
 
 
 def rng_state(generators: Generators, device: torch.device) -> dict[str, Tensor]:

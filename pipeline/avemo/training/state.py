@@ -90,10 +90,12 @@ class RunState(Resumable):
     model: System
     task: Task
     config: TrainingConfig
+    stream: str
+    """Whose random numbers it draws (`avemo.training.seeding.stream_of`)."""
 
     @classmethod
     def fresh(
-        cls, model: System, task: Task, config: TrainingConfig, split: str, device: torch.device
+        cls, model: System, task: Task, config: TrainingConfig, stream: str, device: torch.device
     ) -> RunState:
         """A run before its first epoch."""
         model.to(device)
@@ -109,8 +111,9 @@ class RunState(Resumable):
             config=config,
             optimizer=optimizer,
             scheduler=_scheduler(optimizer, config),
-            generators=Generators.of(config.seed, split, device),
+            generators=Generators.of(config.seed, stream, device),
             device=device,
+            stream=stream,
         )
 
     @property
