@@ -1,8 +1,14 @@
 """UAVM: a modality a pass, mean of what a clip has, learned positions of fixed length."""
 
-import torch
+from dataclasses import replace
 
+import pytest
+import torch
+from torch.nn import functional as F
+
+from avemo.dataset.batch import Batch
 from avemo.models import build_model
+from avemo.models.uavm import pooled
 from model_batches import lacking, random_batch
 from parameter_counts import COUNTS, counted
 
@@ -42,13 +48,45 @@ def test_one_modality_alone_is_its_own_head():
         assert torch.equal(outputs.prediction, model.forward_only(kept, batch).prediction)
 
 
-def test_frames_after_the_positions_are_cut():
-    model, batch = uavm(length=5), random_batch()
+@pytest.mark.parametrize("modality", ["audio", "visual"])
+def test_every_frame_of_a_clip_counts_however_few_the_positions(modality):
+    """50 positions over a clip of 2.5 s: 125 frames of wav2vec 2.0, 75 of video."""
+    torch.manual_seed(0)
+    model = build_model("uavm", audio_dim=6, visual_dim=10, outputs=4, width=8, heads=2).eval()
+    assert model.config.length == 50
+    audio, visual = torch.randn(1, 125, 6), torch.randn(1, 75, 10)
+    masks = torch.ones(1, 125, dtype=torch.bool), torch.ones(1, 75, dtype=torch.bool)
+    batch = Batch(audio, visual, *masks, torch.zeros(1, dtype=torch.long))
     before = model(batch).prediction
-    batch.audio_BTD[:, 5:] += 1.0
+    frames, _ = batch.frames(modality)
+    for frame in (50, frames.shape[1] - 1):
+        changed = frames.clone()
+        changed[:, frame, 0] += 3.0
+        after = model(replace(batch, **{f"{modality}_BTD": changed})).prediction
+        assert not torch.allclose(after, before)
+
+
+def test_stretches_are_those_of_adaptive_pooling():
+    """Each clip by its own length; shorter ones stay as they are, and padding has no part in it."""
+    x, real = torch.randn(3, 23, 4), torch.tensor([23, 11, 6])
+    mask = torch.arange(23) < real[:, None]
+    found, kept = pooled(x, mask, 8)
+    assert kept.sum(1).tolist() == [8, 8, 6]
+    for row, frames in enumerate(real.tolist()):
+        own = x[row, :frames]
+        expected = F.adaptive_avg_pool1d(own.T, 8).T if frames > 8 else own
+        torch.testing.assert_close(found[row, : len(expected)], expected)
+    changed = x.masked_fill(~mask[:, :, None], 9.0)
+    assert torch.equal(pooled(changed, mask, 8)[0][:, :6], found[:, :6])
+
+
+def test_frames_after_the_positions_can_be_cut():
+    model, batch = uavm(length=5, fit="cut"), random_batch()
+    before = model(batch).prediction
+    batch.audio_BTD[:, 5:, 0] += 3.0
     assert torch.equal(model(batch).prediction, before)
-    batch.audio_BTD[:, 4] += 1.0
-    assert not torch.equal(model(batch).prediction, before)
+    batch.audio_BTD[:, 4, 0] += 3.0
+    assert not torch.allclose(model(batch).prediction, before)
 
 
 def test_as_published_padding_counts():
@@ -57,6 +95,7 @@ def test_as_published_padding_counts():
     masked, published = uavm(), uavm(as_published_code=True)
     published.load_state_dict(masked.state_dict())
     assert published.config.as_published_padding
+    assert published.config.fit == "cut"
     assert (masked(batch).prediction - published(batch).prediction).abs().max() > 1e-2
 
 

@@ -20,6 +20,11 @@ SAID = [
         for run in ("crema_d", "msp_improv")
     ],
     ("av_ladder", "crema_d", "training.normalise", {"audio": "train", "visual": "none"}),
+    # UAVM's repository, egs/vggsound/run_uavm.sh: as many positions, over the whole clip.
+    *[
+        ("vavl", run, "systems.uavm.config", {"length": 30, "fit": "pool"})
+        for run in ("crema_d", "msp_improv")
+    ],
     # VAVL's released code.
     *[
         ("vavl", run, "training.normalise", {"audio": "none", "visual": "train"})

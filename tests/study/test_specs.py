@@ -87,7 +87,7 @@ KEYS = {
     ),
     "every_system": (
         "compare_lld-fd2a25db efficientnet_b2-84b5a51d mtcnn-ce9f73d4",
-        "17784561b934469ee9cdbf22577c7939",
+        "0469d703ce6d982de9e35c0ae3a525d0",
     ),
     "papers/auxformer": (
         "compare_lld-fd2a25db mtcnn-ce9f73d4 vgg_face_fc6-3c3db0e7",
@@ -99,7 +99,7 @@ KEYS = {
     ),
     "papers/vavl": (
         "efficientnet_b2-84b5a51d mtcnn-ce9f73d4 wav2vec2-c21a87e1",
-        "05cccd046fc9f7aeb1bc79e16279d36a",
+        "115ebbdd2bb990b1846c88d60f714673",
     ),
     "papers/colearning": (
         "face_frames-0c8f5e7c logmel-64111f68 mtcnn-ce9f73d4",

@@ -8,7 +8,7 @@ Processing Letters 2022, section II, with the sizes of the authors' code
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avemo.dataset.batch import Batch
-from avemo.models.attention import require_frames
+from avemo.models.attention import lengths, require_frames
 from avemo.models.base import Outputs, System, SystemConfig, heads_divide_width
 from avemo.models.pooling import masked_mean
 from avemo.models.presence import mean_of_shown, modalities_in
@@ -29,7 +29,7 @@ class UAVM(System):
     clip has. A mini-batch trains one of them.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     procedures: ClassVar[tuple[str, ...]] = ("sampled",)
     tiny = {"width": 8, "heads": 2, "length": 20}
 
@@ -39,7 +39,7 @@ class UAVM(System):
         The released module has 117,065,490: two projections and two classifiers in it are never used.
         """
 
-        published: ClassVar[dict[str, Any]] = {"as_published_padding": True}
+        published: ClassVar[dict[str, Any]] = {"as_published_padding": True, "fit": "cut"}
 
         width: int = Field(1024, ge=1)
         """D."""
@@ -52,7 +52,11 @@ class UAVM(System):
         shared_layers: int = Field(3, ge=1)
         """Blocks that both modalities pass."""
         length: int = Field(50, ge=1)
-        """Frames that the learned positions cover; longer clips are cut."""
+        """Frames that the learned positions cover. The repository's configs have 30, a third of a second each."""
+        fit: Literal["pool", "cut"] = "pool"
+        """What becomes of longer clips. ``pool``: each is averaged to ``length`` stretches of its own, so that all of
+        it counts. ``cut``: frames after ``length`` are not looked at, as in the repository, whose features
+        span a clip by then; with frames of 20 ms ``length`` must be 600 for 12 s."""
         as_published_padding: bool = False
         """Shorter clips are padded to ``length`` with zeros that count as real frames."""
 
@@ -95,11 +99,36 @@ class UAVM(System):
 
     def _fit(self, x_BTF: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
         length = self.config.length
+        if self.config.fit == "pool":
+            x_BTF, mask_BT = pooled(x_BTF, mask_BT, length)
         x_BTF, mask_BT = x_BTF[:, :length], mask_BT[:, :length]
         if self.config.as_published_padding:
             x_BTF = F.pad(x_BTF * mask_BT[:, :, None], (0, 0, 0, length - x_BTF.shape[1]))
             mask_BT = torch.ones(x_BTF.shape[:2], dtype=torch.bool, device=x_BTF.device)
         return x_BTF, mask_BT
+
+
+def pooled(x_BTF: Tensor, mask_BT: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Clips of more than ``length`` frames as the means of ``length`` stretches that cover them, and their mask.
+
+    Of a clip of N frames, stretch j holds frames floor(j N / L) to ceil((j + 1) N / L), as in PyTorch's adaptive
+    pooling; clips of up to ``length`` frames stay as they are.
+
+    >>> x, mask = pooled(torch.tensor([[[1.0], [3.0], [5.0], [7.0]]]), torch.ones(1, 4, dtype=torch.bool), 2)
+    >>> x.tolist(), mask.tolist()
+    ([[[2.0], [6.0]]], [[True, True]])
+    """
+    frames_B = lengths(mask_BT)
+    if int(frames_B.max()) <= length:
+        return x_BTF, mask_BT
+    kept_B1 = frames_B.clamp(max=length)[:, None]
+    stretch_L = torch.arange(length, device=mask_BT.device)
+    first_BL = stretch_L * frames_B[:, None] // kept_B1
+    after_BL = -(-(stretch_L + 1) * frames_B[:, None] // kept_B1)
+    time_T = torch.arange(mask_BT.shape[1], device=mask_BT.device)
+    within_BLT = (time_T >= first_BL[:, :, None]) & (time_T < after_BL[:, :, None]) & mask_BT[:, None]
+    weight_BLT = within_BLT / within_BLT.sum(2, keepdim=True).clamp(min=1)
+    return weight_BLT @ x_BTF, stretch_L < kept_B1
 
 
 class Trunk(nn.Module):
