@@ -95,6 +95,20 @@ def test_noise_repeats_with_the_generator(batch):
     assert torch.equal(first.prediction, other.prediction)
 
 
+@pytest.mark.parametrize("dropout", [True, False])
+def test_the_clean_pass_of_training_can_do_without_dropout(batch, dropout):
+    """With it, two clean passes over one batch differ; the noisy pass has it in any case."""
+    model = small(clean_dropout=dropout, noise_variance=0.0)
+    first, second = model(batch, generator()), model(batch, generator())
+    assert torch.equal(first.prediction, second.prediction) != dropout
+    assert not torch.equal(first.logits["av"], second.logits["av"])
+    assert all(module.training for module in model.modules())
+    # Statistics of the batch all the same, and into the running ones.
+    assert model.encoders["av"].norms[0].mean.abs().max() > 0
+    total_loss(first, batch.targets)[1].backward()
+    assert model.cross_audio.blocks[0].attention.project_in.weight.grad.abs().max() > 0
+
+
 def test_evaluation_is_clean(batch):
     model = small()
     model(batch, generator())

@@ -8,6 +8,8 @@ scales the acoustic ones alone (`training.normalise`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -73,6 +75,9 @@ class AVLadder(System):
         """Judge estimates after normalising them as the clean layer was (Rasmus et al. 2015)."""
         detach_targets: bool = False
         """No gradient from the reconstruction cost into the clean pass."""
+        clean_dropout: bool = True
+        """In training the clean pass has dropout as the noisy one, so that the targets of the reconstruction vary
+        from pass to pass. False: dropout in the noisy pass alone."""
 
         @model_validator(mode="after")
         def _sizes_agree(self) -> AVLadder.Config:
@@ -146,7 +151,9 @@ class AVLadder(System):
         batch = prepare(
             cut(batch, length), self.config.model_copy(update={"padded_frames": (length, length)})
         )
-        clean = self.climb(self.represent(batch))
+        with nullcontext() if self.config.clean_dropout else evaluating(self.backbone):
+            sentences = self.represent(batch)
+        clean = self.climb(sentences)
         logits = {name: encoding.logits_BC for name, encoding in clean.items()}
         prediction_BC = torch.stack([*logits.values()]).mean(0)
         if not self.training and generator is None:
@@ -158,6 +165,11 @@ class AVLadder(System):
             prediction=prediction_BC,
             losses={"reconstruction": self.reconstruction(noisy, clean)},
         )
+
+    @property
+    def backbone(self) -> list[Encoder]:
+        """The transformers, in which all dropout is."""
+        return [module for module in self.children() if isinstance(module, Encoder)]
 
     def represent(self, batch: Batch, noise: Noise | None = None) -> dict[str, Tensor]:
         """Sentence vectors X by ladder (sections 3.1, 3.2): clean, or with ``noise`` noisy.
@@ -243,6 +255,19 @@ class SentenceCNN(nn.Module):
         for convolution in self.convolutions:
             x_BDT = F.max_pool1d(F.relu(convolution(x_BDT)), 2)
         return x_BDT.flatten(1)
+
+
+@contextmanager
+def evaluating(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """``modules`` without dropout; those that were in training mode are so again afterwards."""
+    training = [module for module in modules if module.training]
+    for module in training:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.train()
 
 
 def disturb(x: Tensor, noise: Noise | None) -> Tensor:
