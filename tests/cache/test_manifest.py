@@ -157,3 +157,15 @@ def test_what_is_no_manifest_is_refused(text: str, path: Path) -> None:
     path.write_text(text)
     with pytest.raises(AvemoError, match="manifest.json: expected a"):
         FeatureSet(path)
+
+
+@pytest.mark.parametrize(
+    "other", [{"libraries": {"opensmile": "2.7"}}, {"config": {"dim": 5}}, {"provenance": {"weights": "ab"}}]
+)
+def test_shards_that_were_not_made_alike_are_refused(path: Path, other: dict) -> None:
+    write_shard(path.parent / "0001.h5", [item_of("clip07")], INFO | other)
+    paths = sorted(path.parent.glob("*.h5"))
+    with pytest.raises(
+        AvemoError, match=rf"0001.h5: expected a shard made as the others.*{next(iter(other))}"
+    ):
+        write_manifest(path, paths, "toy", INFO)

@@ -5,8 +5,8 @@ import pytest
 from scipy.fft import rfft
 from scipy.ndimage import correlate1d
 
+from avemo.base import component
 from avemo.base.contracts import AvemoError
-from avemo.features import base
 from avemo.features.logmel import LogMel
 
 RATE_HZ = 16_000
@@ -105,7 +105,8 @@ def test_the_shortest_signal_gives_one_frame(extractor):
         extractor.extract(noise(399))
 
 
-def test_the_key_follows_the_resampler(extractor, monkeypatch):
-    before = extractor.key_part()
-    monkeypatch.setattr(base, "resampler", lambda: "another 1.0")
+@pytest.mark.parametrize("library", ["av", "torch", "torchaudio"])
+def test_the_key_follows_what_decodes_resamples_and_filters(extractor, monkeypatch, library):
+    before, installed = extractor.key_part(), component.version_of
+    monkeypatch.setattr(component, "version_of", lambda name: "9.9" if name == library else installed(name))
     assert extractor.key_part() != before

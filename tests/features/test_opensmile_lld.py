@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avemo.base import component
 from avemo.base.contracts import AvemoError
 from avemo.base.frames import FrameBuffer
 from avemo.features import opensmile_lld
@@ -182,9 +183,9 @@ def test_an_edit_stays_in_its_section():
 
 def test_key_follows_the_reading_and_the_version(default, all32, monkeypatch):
     assert default.key_part() != all32.key_part()
-    assert default.provenance()["opensmile"] == opensmile.__version__
+    assert default.versions()["opensmile"] == opensmile.__version__
     before = default.key_part()
-    monkeypatch.setattr(opensmile_lld, "_version", lambda: "9.9")
+    monkeypatch.setattr(component, "version_of", lambda name: "9.9")
     assert default.key_part() != before
 
 

@@ -31,11 +31,12 @@ class Workflow:
         """Run one avemo command in the folder."""
         return self._run(["avemo", *arguments], succeeds)
 
-    def planned(self, config: dict) -> dict[str, int]:
-        """Jobs by rule that a dry run announces."""
-        output = self.snakemake(config, "-n")
+    def planned(self, config: dict, *targets: str) -> dict[str, int]:
+        """Jobs by rule that a dry run announces; those of the targets alone are not counted."""
+        output = self.snakemake(config, *targets, "-n")
         counts = {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)$", output, re.MULTILINE)}
-        counts.pop("total", None)
+        for name in ("total", *targets):
+            counts.pop(name, None)
         assert counts or "Nothing to be done" in output, output
         return counts
 

@@ -109,10 +109,10 @@ def test_without_kept_crops_every_key_is_as_it_was_before_there_were_any(demo):
     assert resolved == resolve(demo | {"crops": {"cache": "none", "quality": 50}})
     assert "crops" not in json.dumps(resolved.record())
     visual = component_spec(resolved, "visual").model_dump(mode="json")
-    upstream = (visual["faces"], *visual["weights"])
-    assert visual["id"] == f"efficientnet_b2-{digest([visual['version'], visual['config'], *upstream])[:8]}"
+    parts = [visual["version"], visual["config"], visual["libraries"], visual["faces"], *visual["weights"]]
+    assert visual["id"] == f"efficientnet_b2-{digest(parts)[:8]}"
     assert set(visual) == {
-        *("corpus", "id", "extractor", "version", "config"),
+        *("corpus", "id", "extractor", "version", "libraries", "config"),
         *("compression", "faces", "weights"),
     }
 

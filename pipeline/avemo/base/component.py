@@ -9,10 +9,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points, packages_distributions, version
+from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, ClassVar
 
-from avemo.base.contracts import ComponentConfig
+from avemo.base.contracts import ComponentConfig, MachineError
 
 PACKAGE = "avemo"
 GROUPS = {"corpus": "avemo.corpora", "extractor": "avemo.extractors", "model": "avemo.models"}
@@ -41,6 +43,14 @@ class Component:
     """Fields of a `Config` that a test can afford."""
     work: ClassVar[Work] = Work()
     """What it costs, where it is a job's main part."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Distributions that make its numbers beside this package, those of its bases included."""
+
+    @classmethod
+    def versions(cls) -> dict[str, str]:
+        """Of its `libraries`, by name: part of keys and of folders, as another version makes other numbers."""
+        names = {name for base in cls.__mro__ for name in vars(base).get("libraries", ())}
+        return {name: version_of(name) for name in sorted(names)}
 
     @classmethod
     def release(cls) -> int | str:
@@ -74,6 +84,32 @@ def _undeclared(cls: type) -> Iterator[str]:
         for variable, kind in vars(base).get("__annotations__", {}).items():
             if "ClassVar[" in str(kind) and not hasattr(cls, variable):
                 yield variable
+
+
+@cache
+def version_of(library: str) -> str:
+    """The version of an installed distribution, without importing it; raises `MachineError` if there is none.
+
+    PyAV's stands for the FFmpeg that its wheels carry; one built against another FFmpeg says which.
+    """
+    try:
+        found = version(library)
+    except PackageNotFoundError as error:
+        raise MachineError(
+            f"{library}: expected it installed, found none; install envs/requirements.lock"
+        ) from error
+    return f"{found} with {_ffmpeg()}" if library == "av" and not _carries_ffmpeg() else found
+
+
+def _carries_ffmpeg() -> bool:
+    spec = find_spec("av")
+    return spec is not None and Path(spec.origin or "").parent.with_name("av.libs").is_dir()
+
+
+def _ffmpeg() -> str:
+    import av
+
+    return ", ".join(f"{name} {'.'.join(map(str, found))}" for name, found in av.library_versions.items())
 
 
 @cache

@@ -47,9 +47,9 @@ class Manifest(BaseModel):
 def write_manifest(path: Path, shards: Sequence[Path], name: str, info: Mapping[str, Any]) -> dict[str, Any]:
     """List ``shards`` at ``path``, relative to it, and return what was written.
 
-    Raises `AvemoError` if a clip is in two shards or the shards' dimensions differ.
+    Raises `AvemoError` if a clip is in two shards, the shards' dimensions differ, or what made them is not ``info``.
     """
-    by_shard, dims, dtypes = _survey(shards)
+    by_shard, dims, dtypes = _survey(shards, info)
     entries = [entry for index in by_shard for entry in index]
     manifest = {
         "layout": LAYOUT,
@@ -74,7 +74,7 @@ def fingerprint(entries: Iterable[Entry]) -> str:
     return digest(sorted([entry.clip_id, entry.key, str(entry.status)] for entry in entries))
 
 
-def _survey(shards: Sequence[Path]) -> tuple[list[list[Entry]], set[int], set[str]]:
+def _survey(shards: Sequence[Path], info: Mapping[str, Any]) -> tuple[list[list[Entry]], set[int], set[str]]:
     """The index entries of each shard, and the dimensions and dtypes of those that hold frames."""
     seen: dict[str, Path] = {}
     by_shard: list[list[Entry]] = []
@@ -82,6 +82,7 @@ def _survey(shards: Sequence[Path]) -> tuple[list[list[Entry]], set[int], set[st
     dtypes: set[str] = set()
     for path in shards:
         with Shard(path) as shard:
+            _check_made_alike(path, shard.info, info)
             for clip_id in shard.index:
                 if clip_id in seen:
                     raise AvemoError(f"{clip_id}: expected in one shard, found in {seen[clip_id]} and {path}")
@@ -94,6 +95,17 @@ def _survey(shards: Sequence[Path]) -> tuple[list[list[Entry]], set[int], set[st
         found = ", ".join(f"{dim} in {path}" for dim, path in dims.items())
         raise AvemoError(f"expected shards of one dimension, found {found}; run the features stage again")
     return by_shard, set(dims), dtypes
+
+
+def _check_made_alike(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Raise `AvemoError` where a shard was made by another config, network or library than the others."""
+    other = sorted(key for key in {*found, *expected} if found.get(key) != expected.get(key))
+    if other:
+        told = (f"{key} {found.get(key)} instead of {expected.get(key)}" for key in other)
+        raise AvemoError(
+            f"{path}: expected a shard made as the others were, found {'; '.join(told)}; "
+            "run the features stage again where the same libraries are installed"
+        )
 
 
 class FeatureSet:

@@ -72,6 +72,7 @@ def track(
     from avemo.study import specs
 
     spec = as_spec(specs.TrackSpec, cfg)
+    _require_libraries(spec, FaceTracker)
     fast = as_spec(specs.Settings, settings, "--settings").speed.get(spec.id, {})
     use_gpu(gpu_mb, fast.get("device", "auto"))
     tracker = FaceTracker(FaceTracker.Config(**spec.config, **fast))
@@ -107,6 +108,7 @@ def crops(
     from avemo.study.specs import CropsSpec
 
     spec = as_spec(CropsSpec, cfg)
+    _require_libraries(spec, JpegCrops)
     keeper = JpegCrops(JpegCrops.Config(**spec.config))
     rows = rows_of(index, shard, shards)
     wanted, compute = _face_work(
@@ -146,6 +148,7 @@ def extract(
 
     spec = as_spec(specs.ExtractSpec, cfg)
     extractor_class = EXTRACTORS.load(spec.extractor)
+    _require_libraries(spec, extractor_class)
     given = as_spec(specs.Settings, settings, "--settings")
     fast, places = given.speed.get(spec.id, {}), spec.places | given.weights.get(spec.id, {})
     use_gpu(gpu_mb, fast.get("device", "auto"))
@@ -164,7 +167,22 @@ def extract(
 
 def _info(spec: TrackSpec | ExtractSpec, shards: int) -> dict[str, Any]:
     """What a shard file says of itself; `avemo.cache.verify` compares it with the file's place."""
-    return {"corpus": spec.corpus, "component": spec.id, "shards": shards, "config": spec.config}
+    place = {"corpus": spec.corpus, "component": spec.id, "shards": shards}
+    return place | {"config": spec.config, "libraries": spec.libraries}
+
+
+def _require_libraries(spec: TrackSpec | ExtractSpec, component: Any) -> None:
+    """Raise `MachineError` where other versions are installed here than where the component's folder was named."""
+    from avemo.base.contracts import MachineError
+
+    here = component.versions()
+    other = [f"{name} {version}" for name, version in spec.libraries.items() if here.get(name) != version]
+    if other:
+        found = ", ".join(f"{name} {version}" for name, version in here.items())
+        raise MachineError(
+            f"{spec.id}: expected {', '.join(other)}, as where the workflow was started, found {found}; "
+            "install the same on every machine (envs/requirements.lock)"
+        )
 
 
 Work = tuple[dict[str, str], "Callable[[Row], FeatureSequence]"]

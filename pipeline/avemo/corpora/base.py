@@ -39,6 +39,7 @@ class Corpus(Component, ABC):
     """Its folder in the cache, unless a config gives another id."""
     place: ClassVar[str] = "root"
     """The field of ``Config`` that says where the corpus lies: a folder, or a file in it."""
+    libraries: ClassVar[tuple[str, ...]] = ("av",)
     Labels: ClassVar[type[ComponentConfig]]
 
     @classmethod

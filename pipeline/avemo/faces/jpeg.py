@@ -26,6 +26,7 @@ class JpegCrops(Component):
 
     name: ClassVar[str] = "crops"
     version: ClassVar[int] = 1
+    libraries = ("av", "opencv-python-headless")
 
     class Config(CropPolicy):
         """How crops are cut, and what JPEG leaves of them."""
@@ -38,9 +39,7 @@ class JpegCrops(Component):
 
     def key_part(self) -> str:
         """The crops' part of an item's key (`avemo.base.keys`): another encoder makes other pixels."""
-        import cv2
-
-        return digest([self.name, self.version, self.config.numbers(), {"opencv": cv2.__version__}])
+        return digest([self.name, self.version, self.config.numbers(), self.versions()])
 
     def encode(self, crops: Iterable[tuple[float, np.ndarray]]) -> FeatureSequence:
         """``(time_s, crop (size_px, size_px, 3) uint8 RGB)`` to a clip's item; one crop is held at a time."""

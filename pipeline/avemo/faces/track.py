@@ -6,7 +6,6 @@ import ctypes
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from itertools import pairwise
 from typing import ClassVar
 
@@ -53,6 +52,7 @@ class FaceTracker(Component):
 
     name: ClassVar[str] = "mtcnn"
     version: ClassVar[int] = 4
+    libraries = ("av", "facenet-pytorch", "torch")
     work = Work(seconds=1.0, memory_mb=4000, gpu_mb=4000)
 
     class Config(ComponentConfig):
@@ -83,8 +83,7 @@ class FaceTracker(Component):
 
     def key_part(self) -> str:
         """This tracker's part of an item's key (`avemo.base.keys`)."""
-        library = version("facenet-pytorch")
-        return digest([self.name, self.version, self.config.numbers(), {"facenet-pytorch": library}])
+        return digest([self.name, self.version, self.config.numbers(), self.versions()])
 
     def track(self, frames: Iterable[tuple[float, np.ndarray]]) -> FeatureSequence:
         """``(time_s, frame (height, width, 3) uint8 RGB)`` to ``x (frames, 18)``, see `TRACK_COLUMNS`.

@@ -16,7 +16,6 @@ import numpy as np
 from avemo.base.component import Component, Work
 from avemo.base.contracts import AvemoError, ComponentConfig, FeatureSequence, digest
 from avemo.faces.crop import CropPolicy
-from avemo.media.sound import resampler
 
 
 class Extractor(Component, ABC):
@@ -29,7 +28,7 @@ class Extractor(Component, ABC):
     """Features of a frame."""
 
     def provenance(self) -> dict[str, Any]:
-        """What the numbers come from besides config: weight hashes, library versions.
+        """What the numbers come from besides config and libraries: weight hashes.
 
         ``{"random_weights": True}`` marks features no trained network has made.
         """
@@ -42,7 +41,8 @@ class Extractor(Component, ABC):
 
     def key_part(self) -> str:
         """This extractor's part of an item's key (`avemo.base.keys`)."""
-        return digest([self.name, self.release(), self.config.numbers(), self.provenance()])
+        made_by = [self.provenance(), self.versions()]
+        return digest([self.name, self.release(), self.config.numbers(), *made_by])
 
     def __init__(self, config: ComponentConfig):
         self.config = config
@@ -52,11 +52,8 @@ class AudioExtractor(Extractor):
     """Reads mono sound at ``rate_hz``."""
 
     modality = "audio"
+    libraries: ClassVar[tuple[str, ...]] = ("av",)
     rate_hz: ClassVar[int] = 16_000
-
-    def provenance(self) -> dict[str, Any]:
-        """What turns sound of any rate into this extractor's."""
-        return {"resampler": resampler()}
 
     def check(self, signal: np.ndarray, samples: int) -> None:
         """Raise `AvemoError` unless ``signal`` is one channel of at least ``samples``."""
@@ -75,6 +72,7 @@ class VisualExtractor(Extractor):
     """Reads face crops, made as its ``crop`` policy asks."""
 
     modality = "visual"
+    libraries: ClassVar[tuple[str, ...]] = ("av", "opencv-python-headless")
     work = Work(seconds=4.0, memory_mb=4000)
 
     def __init__(self, config: ComponentConfig):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -40,6 +40,7 @@ class CropNetworkConfig(ComponentConfig):
 class CropNetwork(VisualExtractor):
     """Batches of crops, normalised, through one network. Subclasses say which, and how it wants its pixels."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("torch",)
     work = Work(seconds=4.0, memory_mb=4000, gpu_mb=8000)
     tiny = {"weights": "random-seed-0", "device": "cpu"}
     cpu_batch: int = 8

@@ -7,7 +7,7 @@ Network: Tan and Le, ICML 2019; emotion weights: EmotiEffLib's ``enet_b2_8``
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from avemo.base.contracts import AvemoError
 from avemo.faces.crop import CropPolicy
@@ -29,6 +29,7 @@ class EfficientNetB2(CropNetwork):
     name = "efficientnet_b2"
     version = 1
     dim = 1408
+    libraries = ("timm",)
     # The CPU's allocator returns larger maps to the system and faults them in again at every layer.
     cpu_batch = 3
     mean = tuple(255 * value for value in IMAGENET_MEAN)
@@ -52,12 +53,6 @@ class EfficientNetB2(CropNetwork):
     def network(self, weights: Weights) -> nn.Module:
         """timm's network without classifier, batch norms folded."""
         return fold_batch_norm(load_model(weights, self.config.architecture))
-
-    def provenance(self) -> dict[str, Any]:
-        """As `CropNetwork.provenance`, and the version of timm."""
-        from importlib.metadata import version
-
-        return super().provenance() | {"timm": version("timm")}
 
 
 def load_model(weights: Weights, architecture: str = "tf_efficientnet_b2") -> nn.Module:

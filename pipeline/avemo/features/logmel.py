@@ -40,6 +40,7 @@ class LogMel(AudioExtractor):
     name = "logmel"
     version = 1
     dim = 3 * CHANNELS
+    libraries = ("torch", "torchaudio")
 
     class Config(ComponentConfig):
         """Nothing here changes what a frame means."""
@@ -55,12 +56,6 @@ class LogMel(AudioExtractor):
     def dtype(self) -> str:
         """The configured one."""
         return self.config.dtype
-
-    def provenance(self) -> dict[str, Any]:
-        """Versions of the resampler and of torchaudio."""
-        from importlib.metadata import version
-
-        return super().provenance() | {"torchaudio": version("torchaudio")}
 
     def extract(self, signal: np.ndarray) -> FeatureSequence:
         """``signal (samples,)`` in [-1, 1] at 16 kHz to ``x (frames, 240)``.

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -77,6 +77,7 @@ class Framing:
 class OpenSmileLLD(AudioExtractor):
     """Descriptors of one openSMILE, kept over all clips; subclasses open it."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("opensmile",)
     framing: Framing
 
     def __init__(self, config: ComponentConfig):
@@ -92,10 +93,6 @@ class OpenSmileLLD(AudioExtractor):
     @abstractmethod
     def _open(self) -> OpenSMILE:
         """The openSMILE to use, with ``self.framing`` set."""
-
-    def provenance(self) -> dict[str, Any]:
-        """Versions of the resampler and of openSMILE."""
-        return super().provenance() | {"opensmile": _version()}
 
     def extract(self, signal: np.ndarray) -> FeatureSequence:
         """``signal (samples,)`` in [-1, 1] at 16 kHz to ``x (frames, dim)`` float32.

@@ -47,6 +47,7 @@ class Wav2Vec2(AudioExtractor):
     name = "wav2vec2"
     version = 1
     dim = 1024
+    libraries = ("torch", "transformers")
     tiny = {"weights": "random-seed-0", "device": "cpu", "layers": 2}
     work = Work(seconds=2.0, memory_mb=8000, gpu_mb=8000)
 
@@ -110,10 +111,8 @@ class Wav2Vec2(AudioExtractor):
         self._encode = Encoder(model, choose_device(config.device), getattr(torch, config.precision))
 
     def provenance(self) -> dict[str, Any]:
-        """Sha-256 of the network's files or the name of random ones, versions of resampler and transformers."""
-        from importlib.metadata import version
-
-        return super().provenance() | self._weights.provenance() | {"transformers": version("transformers")}
+        """Sha-256 of the network's files, or the name of random ones."""
+        return dict(self._weights.provenance())
 
     def extract(self, signal: np.ndarray) -> FeatureSequence:
         """``signal (samples,)`` at 16 kHz to ``x (frames, 1024)``; memory holds one window.

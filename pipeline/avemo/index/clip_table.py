@@ -12,12 +12,11 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from avemo.base.atomic import aside
+from avemo.base.component import version_of
 from avemo.base.contracts import AvemoError, Clip, ClipFailure, Status, canonical, digest
 from avemo.base.keys import checked_id, shard_of
 from avemo.media.files import check_file, check_length
@@ -137,12 +136,7 @@ def _row(clip: Clip, hashes: Hashes) -> Row:
 def _probe_key(clip: Clip, shas: dict[str, str]) -> str:
     """All that `probe` can depend on, so that thousands of files need not be opened for one that is new."""
     suffixes = [path and path.suffix for path in (clip.audio_path, clip.video_path)]
-    return digest(["probe", PROBED, _av_version(), shas, suffixes, clip.start_s, clip.end_s])
-
-
-@cache
-def _av_version() -> str:
-    return metadata.version("av")
+    return digest(["probe", PROBED, version_of("av"), shas, suffixes, clip.start_s, clip.end_s])
 
 
 def _make_row(clip: Clip, shas: dict[str, str], info: MediaInfo | None, problem: ClipFailure | None) -> Row:

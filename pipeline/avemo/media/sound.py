@@ -40,13 +40,6 @@ def read_audio(clip: Clip, rate_hz: int) -> np.ndarray:
     return buffer.array(length)
 
 
-def resampler() -> str:
-    """Name and version of what changes the rate of sound: part of every acoustic feature's key."""
-    import av
-
-    return f"libswresample {'.'.join(map(str, av.library_versions['libswresample']))}"
-
-
 def _resampled(clip: Clip, path: Path, rate_hz: int) -> Iterator[tuple[int, np.ndarray]]:
     """``(position, samples)`` at ``rate_hz``; positions count from the clip's start, may be negative.
 

@@ -244,13 +244,18 @@ def _fields(model: type[ComponentConfig], values: dict[str, Any], where: str) ->
 
 
 def _component(kind: Any, fields: Fields, *upstream: str) -> Component:
-    variant = _variant(kind.name, kind.version, fields.config, *upstream)
-    return Component(config=fields.config, speed=fields.speed, version=kind.version, id=variant)
+    return Component(
+        config=fields.config,
+        speed=fields.speed,
+        version=kind.version,
+        libraries=kind.versions(),
+        id=_variant(kind, fields.config, *upstream),
+    )
 
 
-def _variant(name: str, version: int | str, config: dict[str, Any], *upstream: str) -> str:
-    """Folder of one setting of a component, so that two runs can share a cache side by side."""
-    return f"{name}-{digest([version, config, *upstream])[:8]}"
+def _variant(kind: Any, config: dict[str, Any], *upstream: str) -> str:
+    """Folder of one setting of a component, so that two runs, or two installations, can share a cache side by side."""
+    return f"{kind.name}-{digest([kind.release(), config, kind.versions(), *upstream])[:8]}"
 
 
 def _corpus(given: CorpusSection) -> Corpus:
@@ -265,6 +270,7 @@ def _corpus(given: CorpusSection) -> Corpus:
         labels=labels.numbers(),
         speed=fields.speed,
         version=kind.release(),
+        libraries=kind.versions(),
         synthetic=kind(fields.checked, labels).synthetic,
     )
 
@@ -290,7 +296,7 @@ def _extractor(modality: str, given: FeatureSection | None) -> Extractor | None:
 
 
 def _feature(of: Extractor, *upstream: str) -> Feature:
-    variant = (of.kind.release(), of.fields.config, *upstream, *identities(of.fields.places))
+    weights = identities(of.fields.places)
     return Feature(
         extractor=of.given.extractor,
         config=of.fields.config,
@@ -298,7 +304,8 @@ def _feature(of: Extractor, *upstream: str) -> Feature:
         speed=of.fields.speed,
         places=of.fields.places,
         version=of.kind.release(),
-        id=_variant(of.kind.name, *variant),
+        libraries=of.kind.versions(),
+        id=_variant(of.kind, of.fields.config, *upstream, *weights),
     )
 
 

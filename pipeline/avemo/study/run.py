@@ -55,6 +55,8 @@ class Component(Section):
     config: dict[str, Any]
     speed: dict[str, Any] = {}
     version: int | str
+    libraries: dict[str, str] = left_out({})
+    """Versions of the distributions that make its numbers."""
     id: str
 
 
@@ -68,6 +70,8 @@ class Feature(Section):
     places: dict[str, str] = left_out({})
     """Where its weights lie, by field of the extractor's ``Config``."""
     version: int | str
+    libraries: dict[str, str] = left_out({})
+    """Versions of the distributions that make its numbers."""
     id: str
 
 

@@ -30,6 +30,7 @@ class IndexSpec(Section):
     """Folder under ``cache``."""
     name: str
     version: int | str
+    libraries: dict[str, str] = left_out({})
     config: dict[str, Any]
 
 
@@ -45,6 +46,7 @@ class TrackSpec(Section):
     corpus: str
     id: str
     version: int | str
+    libraries: dict[str, str] = left_out({})
     config: dict[str, Any]
 
 
@@ -61,6 +63,7 @@ class ExtractSpec(Section):
     id: str
     extractor: str
     version: int | str
+    libraries: dict[str, str] = left_out({})
     config: dict[str, Any]
     compression: str
     crops: str = left_out("")
@@ -95,8 +98,8 @@ def component_spec(run: Run, stage: str) -> TrackSpec | ExtractSpec:
         if modality == stage:
             return extract_spec(run, modality)
     found = run.components[stage]
-    spec = TrackSpec(corpus=run.corpus.id, id=found.id, version=found.version, config=found.config)
-    return CropsSpec(**dict(spec), faces=run.faces.id) if stage == "crops" else spec
+    given = {"corpus": run.corpus.id, **found.model_dump(include={"id", "version", "libraries", "config"})}
+    return CropsSpec(**given, faces=run.faces.id) if stage == "crops" else TrackSpec(**given)
 
 
 def extract_spec(run: Run, modality: Modality) -> ExtractSpec:
@@ -107,6 +110,7 @@ def extract_spec(run: Run, modality: Modality) -> ExtractSpec:
         id=feature.id,
         extractor=feature.extractor,
         version=feature.version,
+        libraries=feature.libraries,
         config=feature.config,
         compression=feature.compression,
         crops=run.crops.id if visual and run.crops else "",

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from avemo.base.atomic import aside
-from avemo.base.component import Work
+from avemo.base.component import Work, version_of
 from avemo.base.contracts import AvemoError, ConfigError, Section, digest
 from avemo.base.registry import nearest
 from avemo.index.media_hashes import HashCache
@@ -232,9 +232,10 @@ def _shared(run: Run) -> dict[str, Any]:
 
 
 class Kept(Section):
-    """A study as it is remembered, with what its weights and the sources of other packages' components were."""
+    """A study as it is remembered, with what its weights, libraries and other packages' components were."""
 
     weights: dict[str, str]
+    libraries: dict[str, str]
     sources: list[str]
     study: Study
 
@@ -243,16 +244,23 @@ class Kept(Section):
         """A study that has just been resolved."""
         features = [feature for run in study.runs.values() for feature in run.features.values()]
         weights = {place: quick_identity(place) for feature in features for place in feature.places.values()}
-        return cls(weights=weights, sources=sources_of(study), study=study)
+        return cls(weights=weights, libraries=libraries_of(study), sources=sources_of(study), study=study)
 
     @property
     def holds(self) -> bool:
         """Whether they are still the same."""
         try:
             same = all(quick_identity(place) == known for place, known in self.weights.items())
+            same = same and all(version_of(name) == known for name, known in self.libraries.items())
             return same and self.sources == sources_of(self.study)
         except AvemoError:
             return False
+
+
+def libraries_of(study: Study) -> dict[str, str]:
+    """Versions of the distributions that make the numbers of its components, by name."""
+    parts = [part for run in study.runs.values() for part in (run.corpus, *run.components.values())]
+    return {name: found for part in parts for name, found in part.libraries.items()}
 
 
 def sources_of(study: Study) -> list[str]:
