@@ -22,6 +22,8 @@ SPLITS = (
 )
 SYSTEMS = ("first", "second")
 INPUTS = {"audio": "f0" * 16}
+HARDWARE = {"processor": "EPYC, family 25, model 1, AVX2", "gpu": None}
+NEWER = {"processor": "EPYC, family 25, model 17, AVX512, bfloat16 units", "gpu": None}
 
 
 def statistics(clips: list[str], normalise: Normalise = BY_TRAIN) -> dict[str, Normaliser | ClipNormaliser]:
@@ -35,7 +37,7 @@ def run_of(split: Split) -> dict:
     read = {"statistics": split.train, "train": split.train, "dev": split.dev}
     accounts = {use: account_of(clips) for use, clips in read.items()}
     record = {"inputs": INPUTS, "best_epoch": 2, "left_out": {}, "read": accounts}
-    return record | {"config": {"training": {"train_share": 1.0}}}
+    return record | {"config": {"training": {"train_share": 1.0}}, "hardware": HARDWARE}
 
 
 def model_of(system: str, split: Split) -> dict:
@@ -91,12 +93,32 @@ def with_read(records: Records, use: str, clips: list[str]) -> Records:
 
 def test_honest_records_pass_every_check(honest):
     assert found(honest) == {}
-    assert [finding.name for finding in audit(honest)] == [*CHECKS, "classes"]
-    assert audit(honest)[-1].warnings == []
+    assert [finding.name for finding in audit(honest)] == [*CHECKS, "classes", "machines"]
+    assert [finding.warnings for finding in audit(honest)] == [[]] * (len(CHECKS) + 2)
+
+
+def test_trainings_on_several_kinds_of_machine_are_a_warning_and_no_leak(honest):
+    """Two processors of one name are two kinds; a GPU node that trains and a CPU node that scores are no mixture."""
+    (*_, last) = audit(changed(honest, "runs", HERE, hardware=NEWER))
+    assert last.passed
+    assert last.warnings == [
+        "trained on EPYC, family 25, model 1, AVX2: 3 of 4",
+        "trained on EPYC, family 25, model 17, AVX512, bfloat16 units: 1 of 4",
+    ]
+    scored = {s: [one | {"hardware": NEWER} for one in honest.readings[s]] for s in SYSTEMS}
+    (*_, last) = audit(replace(honest, readings=scored))
+    assert last.warnings == []
+    assert last.examined.endswith("scored on EPYC, family 25, model 17, AVX512, bfloat16 units")
+
+
+def test_a_record_from_before_the_kind_was_noted_has_its_processors_name(honest):
+    old = {"cpu": "EPYC", "gpu": "H200"}
+    (*_, last) = audit(replace(honest, runs={p: r | {"hardware": old} for p, r in honest.runs.items()}))
+    assert last.examined == "trained on EPYC with H200"
 
 
 def test_a_class_that_a_side_lacks_is_a_warning_and_no_leak(honest):
-    *_, last = audit(replace(honest, absences=[Absence("split01", "test", ("fear",))]))
+    *_, last, _ = audit(replace(honest, absences=[Absence("split01", "test", ("fear",))]))
     assert last.passed
     assert last.warnings == ["split01: no clip of fear on test"]
     assert "\n".join(_lines("run", [last])) == (

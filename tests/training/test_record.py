@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from avemo.base.contracts import AvemoError
-from avemo.training.record import peak_memory, run_record
+from avemo.training.record import kind_of, peak_memory, processor, run_record
 
 
 def test_record_holds_what_a_rerun_needs():
@@ -29,6 +29,29 @@ def test_record_holds_what_a_rerun_needs():
     assert record["hardware"]["threads"] == torch.get_num_threads()
     assert record["hardware"]["cores"] == os.cpu_count()
     assert record["wall_s"] == pytest.approx(5, abs=2)
+
+
+def test_generations_of_processors_that_share_a_name_are_told_apart():
+    """Virtual machines call both of these AMD EPYC; one has units for bfloat16, and sums in another order."""
+    older = {"model name": "AMD EPYC", "cpu family": "25", "model": "1", "flags": "fpu avx2"}
+    newer = older | {"model": "17", "flags": "fpu avx2 avx512_bf16"}
+    assert kind_of(older, "AVX2") == "AMD EPYC, family 25, model 1, AVX2"
+    assert kind_of(newer, "AVX512") == "AMD EPYC, family 25, model 17, AVX512, bfloat16 units"
+    graviton = {"CPU implementer": "0x41", "CPU part": "0xd40", "Features": "asimd bf16"}
+    assert kind_of(graviton, "DEFAULT").endswith(", implementer 0x41, part 0xd40, DEFAULT, bfloat16 units")
+
+
+def test_the_record_says_which_kind_of_processor_it_was():
+    found = run_record({}, seed=0, inputs={}, started=0.0)["hardware"]["processor"]
+    assert found == processor()
+    assert torch.backends.cpu.get_cpu_capability() in found
+    if Path("/proc/cpuinfo").is_file():
+        name = next(
+            line
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line or "CPU part" in line
+        )
+        assert name.split(":")[1].strip() in found
 
 
 def test_start_is_utc():

@@ -162,6 +162,7 @@ def evaluate(
     from avemo.dataset.labels import load_labels
     from avemo.evaluation.readings import note_reading
     from avemo.evaluation.scoring import score_models
+    from avemo.training.record import hardware
     from avemo.weights.hashes import sha256_path
 
     torch.set_num_threads(threads)
@@ -171,7 +172,8 @@ def evaluate(
         def before(model: Path, split: str, left_out: dict[str, str]) -> None:
             for clip_id, reason in left_out.items():
                 typer.echo(f"{split}: {clip_id} not scored: {reason}")
-            note_reading(readings, {"split": split, "model": sha256_path(model), "inputs": inputs})
+            reading = {"split": split, "model": sha256_path(model), "inputs": inputs}
+            note_reading(readings, reading | {"hardware": hardware()})
 
         scored = score_models(system, models, data, known, splits, before)
     write_aside(predictions, lambda path: scored.predictions.to_parquet(path, index=False))

@@ -17,6 +17,7 @@ from avemo.base.contracts import digest
 from avemo.dataset.absences import Absence
 from avemo.dataset.normalise import ClipNormaliser, Normalise, Normaliser
 from avemo.dataset.splits import Split
+from avemo.evaluation.machines import kinds
 from avemo.training.shares import train_share
 from avemo.training.witness import account_of
 
@@ -80,7 +81,7 @@ class Finding:
 
 
 def audit(records: Records) -> list[Finding]:
-    """Every check of `CHECKS`, and what there is to know of classes that a side lacks."""
+    """Every check of `CHECKS`, and what there is to know of classes that a side lacks and of machines."""
     checked = [
         Finding(name, title, examined(records), list(check(records)))
         for name, (title, examined, check) in CHECKS.items()
@@ -91,7 +92,28 @@ def audit(records: Records) -> list[Finding]:
         if not lacking
         else "A side lacks a class, which means over classes count as 0"
     )
-    return [*checked, Finding("classes", title, f"{len(records.splits)} splits", [], lacking)]
+    classes = Finding("classes", title, f"{len(records.splits)} splits", [], lacking)
+    return [*checked, classes, _machines(records)]
+
+
+def _machines(records: Records) -> Finding:
+    """Whether all numbers of a sort are of one kind of machine: no leak where not, but a rerun need not equal them."""
+    last = [one for place in records.runs for one in records.readings_of(place)[-1:]]
+    found = {
+        "trained": kinds(record["hardware"] for record in records.runs.values()),
+        "scored": kinds(reading["hardware"] for reading in last if "hardware" in reading),
+    }
+    mixed = [
+        f"{done} on {name}: {count} of {sum(on.values())}"
+        for done, on in found.items()
+        if len(on) > 1
+        for name, count in on.items()
+    ]
+    where = "; ".join(f"{done} on {name}" for done, on in found.items() for name in on)
+    if mixed:
+        title = "Several kinds of machine: their last digits may differ, so a run again need not give the same ones"
+        return Finding("machines", title, f"{len(records.runs)} trainings", [], mixed)
+    return Finding("machines", "One kind of machine trained all, and one scored all", where, [])
 
 
 def groups_are_disjoint(records: Records) -> Iterator[str]:

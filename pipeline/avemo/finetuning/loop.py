@@ -39,7 +39,7 @@ class Schedule(ComponentConfig):
     """Adam's learning rate, constant."""
     seed: int = Field(0, ge=0)
     device: str = speed("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    """``auto``: a GPU if there is one. Equal bytes are promised on the CPU only."""
+    """``auto``: a GPU if there is one. Equal bytes are promised on the CPU only, and on one kind of processor."""
 
 
 @dataclass(frozen=True)

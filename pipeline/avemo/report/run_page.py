@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import yaml
 
@@ -41,9 +43,25 @@ def run_charts(run: RunFiles) -> list[Chart]:
     return charts
 
 
+def told(facts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Each fact of a run's trainings; where they differ, how many of them have which.
+
+    >>> told([{"gpu": None, "cores": 2}, {"gpu": None, "cores": 8}, {"gpu": None, "cores": 8}])
+    {'gpu': 'None', 'cores': '8 (2 of 3), 2 (1 of 3)'}
+    """
+    found = {
+        name: Counter(str(one.get(name)) for one in facts).most_common() for one in facts for name in one
+    }
+    return {
+        name: values[0][0]
+        if len(values) == 1
+        else ", ".join(f"{value} ({count} of {len(facts)})" for value, count in values)
+        for name, values in found.items()
+    }
+
+
 def run_page(run: RunFiles, tables: Sequence[Table], charts: Sequence[Chart]) -> str:
     """The page as HTML, with these tables and charts, the audit, and what the run is of."""
-    first = next(iter(run.records.values()))
     sheet = run.layout.sheet
     return render(
         Context(
@@ -59,9 +77,9 @@ def run_page(run: RunFiles, tables: Sequence[Table], charts: Sequence[Chart]) ->
             audit=audited(run.config),
             contact_sheet=sheet.read_bytes() if sheet.is_file() else None,
             config_yaml=yaml.safe_dump(run.config.record(), sort_keys=False, allow_unicode=True),
-            versions=first["versions"],
-            hardware={name: str(value) for name, value in first["hardware"].items()},
-            fingerprints=first["inputs"],
+            versions=told([record["versions"] for record in run.records.values()]),
+            hardware=told([record["hardware"] for record in run.records.values()]),
+            fingerprints=told([record["inputs"] for record in run.records.values()]),
             commands=["make demo" if run.config.run == "demo" else "snakemake --configfile YOUR.yaml"],
         )
     )

@@ -71,7 +71,7 @@ class TrainingConfig(ComponentConfig):
     """Leave the system's name out of it: all systems of a split then start from one seed, see the clips in one
     order and lose the same of them, so that their differences vary less than those of independent trainings."""
     device: str = speed("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    """``auto``: a GPU if there is one. Equal bytes are promised on the CPU only."""
+    """``auto``: a GPU if there is one. Equal bytes are promised on the CPU only, and on one kind of processor."""
     threads: int | None = speed(1, ge=1)
     """CPU threads; None leaves PyTorch's choice. Sums may round differently with another number."""
 
