@@ -3,13 +3,17 @@
 import csv
 import json
 
+import numpy as np
 import pytest
+from scipy.io import wavfile
 from typer.testing import CliRunner
 
 from avemo.cli.app import app
 from avemo.corpora import EXAMPLES
 from avemo.corpora.base import MARKER
 from avemo.synthetic.miniatures import MINIATURES
+from media_clips import RATE, noise
+from media_factory import muxed, write_sound
 
 
 def call(*arguments):
@@ -92,3 +96,24 @@ def test_a_miniature_is_made_by_one_command(tmp_path):
 )
 def test_a_wrong_call_says_what_was_expected(arguments, message):
     assert message in str(call(*arguments).exception)
+
+
+def test_what_is_odd_about_media_is_said(tmp_path):
+    """Choices and damage as notes, what cannot be used as a problem; without decoding, damage is not looked for."""
+    takes = [write_sound(tmp_path / f"{n}.mka", noise(1, seed=n), RATE, "pcm_s16le") for n in range(2)]
+    muxed(tmp_path / "two.mka", *takes, default=(1,))
+    wavfile.write(tmp_path / "loud.wav", RATE, noise(1) * 32767)
+    wavfile.write(tmp_path / "apart.wav", RATE, np.stack([noise(1), -noise(1)], axis=1))
+    table = tmp_path / "clips.csv"
+    names = ("two.mka", "loud.wav", "apart.wav")
+    table.write_text("clip_id,path,speaker\n" + "".join(f"{name[:3]},{name},{name}\n" for name in names))
+    done = call("check", "table", "--root", table)
+    assert done.exit_code == 3
+    assert "note       1 clip: sound: stream 2 of 2, the default (two)" in done.stdout
+    assert "note       1 clip: channels in antiphase: their mean keeps 0% of their level (apa)" in done.stdout
+    assert "problem    lou: wrong_scale: expected samples from -1 to 1" in done.stdout
+    assert "decoded    3 clips" in done.stdout
+    headers = call("check", "table", "--root", table, "--decode", 0)
+    assert headers.exit_code == 0
+    assert "antiphase" not in headers.stdout
+    assert "stream 2 of 2" in headers.stdout

@@ -20,13 +20,12 @@ def test_a_row_becomes_a_clip(tmp_path):
     (clip,) = corpus(tmp_path, text).clips()
     assert clip.video_path == tmp_path / "v" / "a.mp4"
     assert (clip.speaker, clip.group, clip.start_s, clip.end_s) == ("anna", "film", 1.5, 3.0)
-    assert clip.audio_path is None
+    assert clip.audio_path == clip.video_path
 
 
-def test_sound_alone_is_no_video(tmp_path):
+def test_whether_a_path_is_sound_alone_is_for_its_streams_to_say(tmp_path):
     (clip,) = corpus(tmp_path, "clip_id,path,speaker\na,a.wav,anna\n").clips()
-    assert clip.video_path is None
-    assert clip.audio_path == tmp_path / "a.wav"
+    assert clip.audio_path == clip.video_path == tmp_path / "a.wav"
 
 
 def test_a_label_outside_the_class_list_is_named_with_the_nearest(tmp_path):

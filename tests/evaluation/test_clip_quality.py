@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -103,6 +105,28 @@ def test_each_concern_is_named_and_a_good_clip_has_none(quality):
     share, words = concern["clipped"].split("%")
     assert float(share) == pytest.approx(100 * (1 - 2 * np.arcsin(0.999 / 1.5) / np.pi), abs=0.5)
     assert words == " of samples clipped"
+
+
+def test_what_decoding_and_tracking_noted_is_a_concern(tmp_path):
+    pictures, left = np.zeros((25, 64, 64, 3), np.uint8), tone(1)
+    wav = write_wav(tmp_path / "a.wav", np.stack([left, -left]), RATE_HZ)
+    video = write_video(tmp_path / "a.mp4", pictures, pixels=Fraction(4, 3))
+    tracked = track([TrackStatus.detected] * 25)
+    write_shard(
+        tmp_path / "0.h5",
+        [Item("a", "k", Status.ok, "2 of 25 frames damaged", tracked.x, tracked.times_s)],
+        {},
+    )
+    write_manifest(tmp_path / "manifest.json", [tmp_path / "0.h5"], "faces", {})
+    clips = [Clip("a", "s", "s", audio_path=wav, video_path=video, start_s=-0.2)]
+    with FeatureSet(tmp_path / "manifest.json") as faces:
+        (row,) = quality_table(
+            index_clips(clips, HashCache(tmp_path / "h.json")), {"faces": faces}
+        ).itertuples()
+    assert (row.damaged, row.sound_damaged) == (0.08, 0)
+    assert "channels in antiphase: their mean keeps 0% of their level" in row.concern
+    assert "2 of 25 frames damaged" in row.concern
+    assert row.note == "start -0.200 s taken as 0"
 
 
 def test_the_worst_come_first(quality):

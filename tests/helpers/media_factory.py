@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,15 +25,17 @@ def write_video(
     rotation_deg: int = 0,
     audio_start_s: float = 0.0,
     cover: bool = False,
+    pixels: Fraction | None = None,
+    options: dict[str, str] | None = None,
 ) -> Path:
     """Write ``frames (n, height, width, 3)`` uint8 RGB, with ``audio (samples,)`` or ``(channels, samples)``.
 
     ``times_s`` gives frames times of their own instead of a fixed rate;
     ``rotation_deg`` (counter-clockwise) is stored as display metadata only;
-    ``cover`` marks the picture as a song's cover.
+    ``cover`` marks the picture as a song's cover; ``pixels`` says how much wider than high a pixel is.
     """
-    options = {"movflags": "faststart"} if path.suffix in (".mp4", ".mov") else {}
-    with av.open(str(path), "w", options=options) as container:
+    flags = {"movflags": "faststart"} if path.suffix in (".mp4", ".mov") else {}
+    with av.open(str(path), "w", options=flags) as container:
         video = container.add_stream(codec, rate=fps)
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
@@ -42,6 +45,9 @@ def write_video(
             video.options = {"preset": "ultrafast", "crf": "12", "g": "10"}
         else:
             video.bit_rate = 8_000_000
+        video.options = video.options | (options or {})
+        if pixels:
+            video.codec_context.sample_aspect_ratio = pixels
         if rotation_deg:
             video.set_display_rotation(rotation_deg)
         clock = Fraction(1, fps) if times_s is None else CLOCK
@@ -70,9 +76,47 @@ def write_sound(path: Path, signal: np.ndarray, rate_hz: int, codec: str, start_
     return path
 
 
+def set_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
+    """Give an MP4's picture a display matrix ``(a, b, c, d)``: x' = a x + c y, y' = b x + d y."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4 + 40
+    for place, value in zip((0, 4, 12, 16), matrix, strict=True):
+        content[at + place : at + place + 4] = (value << 16).to_bytes(4, "big", signed=True)
+    path.write_bytes(content)
+
+
+def restamped(source: Path, target: Path, times_s: np.ndarray) -> None:
+    """Copy a video's packets into another container, with these times in milliseconds' steps."""
+    with av.open(str(source)) as read, av.open(str(target), "w") as write:
+        stream = write.add_stream_from_template(read.streams.video[0])
+        packets = [packet for packet in read.demux(video=0) if packet.size]
+        for packet, time_s in zip(packets, times_s, strict=True):
+            packet.stream, packet.time_base = stream, CLOCK
+            packet.pts = packet.dts = round(time_s / CLOCK)
+            write.mux(packet)
+
+
+def muxed(target: Path, *sources: Path, default: tuple[int, ...] = ()) -> Path:
+    """All streams of several files in one; those of the numbers in ``default``, and no others, are flagged so."""
+    with ExitStack() as opened:
+        read = [opened.enter_context(av.open(str(source))) for source in sources]
+        write = opened.enter_context(av.open(str(target), "w"))
+        packets = []
+        for container in read:
+            streams = {stream.index: write.add_stream_from_template(stream) for stream in container.streams}
+            packets += [(packet, streams[packet.stream.index]) for packet in container.demux() if packet.size]
+        for number, stream in enumerate(write.streams):
+            stream.disposition = Disposition.default if number in default else Disposition(0)
+        for packet, stream in sorted(packets, key=lambda pair: float((pair[0].dts or 0) * pair[0].time_base)):
+            packet.stream = stream
+            write.mux(packet)
+    return target
+
+
 def _sound_stream(container, signal, rate_hz, codec):
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(np.atleast_2d(signal))]
     options = {"b": "256k"} if codec in ("aac", "libmp3lame", "libopus") else {}
+    options |= {"b": "64k"} if codec == "wmav2" else {}
     return container.add_stream(codec, rate=rate_hz, layout=layout, options=options)
 
 

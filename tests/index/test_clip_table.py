@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from avemo.base.contracts import AvemoError, Clip, Status
+from avemo.base.contracts import AvemoError, Clip, MachineError, Status, digest
 from avemo.base.keys import shard_of
 from avemo.index import clip_table
 from avemo.index.clip_table import (
@@ -22,7 +25,7 @@ from avemo.index.clip_table import (
 )
 from avemo.index.media_hashes import HashCache
 from avemo.media.probe import probe
-from media_factory import write_video, write_wav
+from media_factory import set_matrix, write_video, write_wav
 
 TONE = 0.1 * np.sin(np.arange(8000) / 10)
 
@@ -105,9 +108,118 @@ def test_a_hostile_row_is_refused(change, clips, tmp_path):
         read_table(tmp_path / "index.parquet")
 
 
-def test_an_interval_that_ends_before_it_begins_is_named_at_the_index(clips, tmp_path):
-    with pytest.raises(AvemoError, match="a: expected end_s after start_s, found 2.0 to 1.0 s"):
-        index([Clip("a", "a", "a", video_path=tmp_path / "a.mp4", start_s=2.0, end_s=1.0)], tmp_path)
+@pytest.mark.parametrize(
+    ("start_s", "end_s"),
+    [
+        (2.0, 1.0),
+        (0.1, 0.1),
+        (-0.5, 0.0),
+        (float("nan"), 0.4),
+        (0.0, float("nan")),
+        (0.0, float("inf")),
+        (5.0, 6.0),
+    ],
+)
+def test_an_interval_that_is_none_costs_its_own_clip_alone(clips, tmp_path, start_s, end_s):
+    wrong = Clip("c", "c", "c", video_path=tmp_path / "a.mp4", start_s=start_s, end_s=end_s)
+    rows = index([*clips, wrong], tmp_path)
+    write_table(tmp_path / "index.parquet", rows)
+    assert [row.status for row in read_table(tmp_path / "index.parquet")] == ["ok", "ok", "outside"]
+    assert rows[2].detail
+
+
+def test_a_start_before_the_files_is_the_files_and_noted(clips, tmp_path):
+    early = Clip("c", "c", "c", video_path=tmp_path / "a.mp4", start_s=-0.4776, end_s=0.3)
+    (row,) = index([early], tmp_path)
+    assert (row.status, row.start_s, row.detail) == ("ok", 0.0, "start -0.478 s taken as 0")
+    assert row.duration_s == pytest.approx(0.3)
+
+
+def test_a_path_for_both_is_what_its_streams_are(clips, tmp_path):
+    named = (tmp_path / "b.wav").rename(tmp_path / "b.xyz")
+    rows = index([Clip(p.stem, "s", "s", p, p) for p in (tmp_path / "a.mp4", named)], tmp_path)
+    assert [(row.audio_path, row.video_path) for row in rows] == [
+        (None, str(tmp_path / "a.mp4")),
+        (str(named), None),
+    ]
+    assert [row.audio_rate_hz for row in rows] == [16_000, 16_000]
+    absent = tmp_path / "none.aiff"
+    (row,) = index([Clip("n", "s", "s", absent, absent)], tmp_path)
+    assert (row.audio_path, row.video_path, row.status) == (str(absent), None, "missing_file")
+
+
+def test_how_a_clip_is_read_is_part_of_its_key_only_where_it_is_out_of_the_ordinary(clips, tmp_path):
+    """Mirrored pictures change what is seen, not what is heard; the others keep the keys that they had."""
+    (before,) = index([clips[0]], tmp_path)
+    assert before.media_key("audio") == digest([before.video_sha256, 0.0, None, "ok"])
+    set_matrix(tmp_path / "a.mp4", (-1, 0, 0, 1))
+    (after,) = index([clips[0]], tmp_path)
+    assert after.video_reading == "mirrored"
+    assert after.media_key("audio") == digest([after.video_sha256, 0.0, None, "ok"])
+    assert after.media_key("visual") == digest([after.video_sha256, 0.0, None, "ok", "mirrored"])
+
+
+def test_a_table_from_before_is_read_until_it_is_made_again(clips, tmp_path):
+    rows = index(clips, tmp_path)
+    write_table(tmp_path / "new.parquet", rows)
+    old = pq.read_table(tmp_path / "new.parquet").drop_columns(list(clip_table.ADDED))
+    pq.write_table(old, tmp_path / "old.parquet")
+    assert read_table(tmp_path / "old.parquet") == rows
+
+
+def test_a_file_that_may_not_be_read_costs_its_clip_and_is_looked_at_again(clips, tmp_path, monkeypatch):
+    path = tmp_path / "a.mp4"
+    opened, access = Path.open, os.access
+
+    def refuse(self, *args, **kwargs):
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return opened(self, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refuse)
+        patched.setattr(os, "access", lambda name, mode: str(name) != str(path) and access(name, mode))
+        hashes = HashCache(tmp_path / "hashes.json")
+        rows = index_clips(clips, hashes)
+        before = hashes.listing([path])
+        hashes.save()
+    assert [row.status for row in rows] == ["no_access", "ok"]
+    assert "found 'Permission denied'" in rows[0].detail
+    assert HashCache(tmp_path / "hashes.json").listing([path]) != before
+    assert [row.status for row in index(clips, tmp_path)] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(errno.EIO, "no_access"), (errno.ESTALE, "no_access"), (errno.ENAMETOOLONG, "missing_file")],
+)
+def test_an_error_of_one_file_is_its_clips(clips, tmp_path, monkeypatch, number, status):
+    stat = os.stat
+
+    def refuse(path, *args, **kwargs):
+        if str(path).endswith("a.mp4"):
+            raise OSError(number, os.strerror(number), str(path))
+        return stat(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    rows = index(clips, tmp_path)
+    assert [row.status for row in rows] == [status, "ok"]
+    assert os.strerror(number) in rows[0].detail
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".mp4", "表" * 100 + ".mp4", "a\0b.mp4", "b.wav/c.mp4"])
+def test_a_name_that_no_file_can_have_costs_its_clip(clips, tmp_path, name):
+    rows = index([clips[1], Clip("z", "z", "z", video_path=tmp_path / name)], tmp_path)
+    assert [row.status for row in rows] == ["ok", "missing_file"]
+
+
+def test_a_machine_that_runs_out_of_files_stops_the_index(clips, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(MachineError, match="Too many open files"):
+        index(clips, tmp_path)
 
 
 def test_one_bad_file_leaves_the_other_modality_usable(clips, tmp_path):

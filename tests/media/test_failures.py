@@ -68,8 +68,18 @@ def test_a_cut_after_the_interval_does_no_harm(made, tmp_path):
 
 
 def test_an_interval_after_the_end_is_a_failure(made):
-    assert failure(read_audio, clip(made["wav"], start_s=9.0), RATE).status == Status.truncated
-    assert failure(every_frame, clip(video=made["mp4"], start_s=9.0)).status == Status.truncated
+    for item in (clip(made["wav"], start_s=9.0), clip(video=made["mp4"], start_s=1.0, end_s=60.0)):
+        error = failure(probe, item)
+        assert error.status == Status.outside
+        assert "found 3.0" in error.detail
+        assert failure(read_audio, item, RATE).detail == error.detail
+    assert failure(every_frame, item).status == Status.outside
+
+
+def test_an_interval_that_ends_a_little_late_ends_with_the_file(made):
+    item = clip(video=made["mp4"], start_s=1.0, end_s=3.2)
+    assert probe(item).duration_s == pytest.approx(2.0, abs=0.1)
+    assert len(every_frame(item)) == 50
 
 
 def test_flv_without_duration_raises_no_alarm(made, tmp_path):
@@ -94,7 +104,9 @@ def test_damage_in_the_middle_is_a_failure(made, tmp_path):
     data[middle : middle + 9000] = np.random.default_rng(0).bytes(9000)
     path = tmp_path / "damaged.mp4"
     path.write_bytes(data)
-    assert failure(read_audio, clip(video=path), RATE).status == Status.truncated
+    found = failure(read_audio, clip(video=path), RATE)
+    assert found.status == Status.corrupt
+    assert "frames damaged in the audio" in found.detail
 
 
 def test_a_cover_picture_is_no_video(tmp_path):

@@ -13,7 +13,13 @@ def test_probe_reads_headers(made):
     info = probe(clip(video=made["mp4"]))
     assert info.duration_s == pytest.approx(3.0, abs=0.1)
     assert (info.audio_rate_hz, info.fps, info.n_frames) == (RATE, 25, 75)
-    assert (info.width, info.height, info.rotation_deg) == (96, 64, 0)
+    assert (info.width, info.height, info.audio_reading, info.video_reading, info.notes) == (
+        96,
+        64,
+        "",
+        "",
+        "",
+    )
 
 
 def test_probe_of_sound_alone(made):

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stress import changes, fuzz, races, rot
+from stress import changes, fuzz, kinds, races, rot
 from stress.arena import REPOSITORY
 from stress.kill_extraction import kill_extraction
 from stress.kill_report import kill_report
@@ -63,6 +63,7 @@ def main() -> int:
         print(f"\n== {name}", *(f"{value:>8} {what}" for what, value in counts.items()), sep="\n", flush=True)
         print(*(f"VIOLATED {what[:500]}" for what in tally.violations), sep="\n", flush=True)
         write_section(asked.out, name, counts, tally.table)
+    write_section(asked.out, kinds.SECTION, {"kinds": len(kinds.KINDS)}, kinds.table())
     return 1 if violated else 0
 
 

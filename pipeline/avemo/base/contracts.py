@@ -35,8 +35,14 @@ class Status(StrEnum):
     missing_file = "missing_file"
     empty_file = "empty_file"
     lfs_pointer = "lfs_pointer"
+    no_access = "no_access"
+    not_media = "not_media"
     unreadable = "unreadable"
     truncated = "truncated"
+    corrupt = "corrupt"
+    discontinuous = "discontinuous"
+    outside = "outside"
+    wrong_scale = "wrong_scale"
     no_audio = "no_audio"
     no_video = "no_video"
     no_face = "no_face"
@@ -48,8 +54,14 @@ REMEDIES: dict[Status, str] = {
     Status.missing_file: "correct the path in the clip table or restore the file",
     Status.empty_file: "copy the file again; it has no bytes",
     Status.lfs_pointer: "run `git lfs pull` in the corpus' clone; this is a pointer, not media",
+    Status.no_access: "let whoever runs this read the file, or mount its storage again",
+    Status.not_media: "give the media itself; texts that name other files are not followed",
     Status.unreadable: "re-encode the file, e.g. with ffmpeg; no decoder understands it",
     Status.truncated: "copy the file again; its streams end before the container says they do",
+    Status.corrupt: "copy the file again, or leave the clip out; its decoder finds damage in too many frames",
+    Status.discontinuous: "write the file's times anew, e.g. with ffmpeg; they jump where no join was found",
+    Status.outside: "correct start_s and end_s in the clip table; they are seconds of the file",
+    Status.wrong_scale: "save the sound with samples from -1 to 1, e.g. divided by 32768",
     Status.no_audio: "give audio_path, or use the clip as video only",
     Status.no_video: "give a file with a video stream, or use the clip as audio only",
     Status.no_face: "look at the clip; lower faces.config.thresholds if a face is there",
@@ -113,9 +125,7 @@ def speed(default: Any, **kwargs: Any) -> Any:
 
 
 def located(**kwargs: Any) -> Any:
-    """A pydantic field, required unless given a default, that says where weights lie.
-
-    What they are, their hash, enters keys instead.
+    """A required pydantic field that says where weights lie. What they are, their hash, enters keys instead.
 
     >>> class Config(ComponentConfig):
     ...     weights: str = located()
@@ -158,10 +168,14 @@ class Clip:
 
 @dataclass(frozen=True)
 class FeatureSequence:
-    """Frames of one clip: ``x (frames, dim)`` and their times ``times_s (frames,)``."""
+    """Frames of one clip: ``x (frames, dim)`` and their times ``times_s (frames,)``.
+
+    ``notes`` say in words what is odd about the media that they are made of.
+    """
 
     x: np.ndarray
     times_s: np.ndarray
+    notes: tuple[str, ...] = ()
 
 
 TRACK_COLUMNS = (

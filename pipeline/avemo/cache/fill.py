@@ -73,7 +73,8 @@ def _item(store: ShardStore, clip_id: str, key: str, compute: Callable[[str], Fe
         error.add_note(f"while computing clip {clip_id}")
         raise
     try:
-        return storable(Item(clip_id, key, Status.ok, "", frames.x, frames.times_s), store.dtype)
+        item = Item(clip_id, key, Status.ok, "; ".join(frames.notes), frames.x, frames.times_s)
+        return storable(item, store.dtype)
     except AvemoError as error:
         return Item(clip_id, key, Status.invalid_features, str(error))
 

@@ -17,7 +17,7 @@ DETAIL_LENGTH = 1000
 
 @dataclass(frozen=True)
 class Item:
-    """An ``ok`` item has ``x (frames, dim)`` and ``times_s (frames,)``; a failed one a ``detail`` instead."""
+    """An ``ok`` item has ``x (frames, dim)`` and ``times_s (frames,)``, and in ``detail`` its notes; a failed one why it failed."""
 
     clip_id: str
     key: str

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from avemo.cli.corpus_check import check, shown_counts
+from avemo.cli.corpus_check import check, clip_notes, shown_counts
 from avemo.cli.options import Cfg, Counter, Index, Out, Settings, as_spec, write_aside
 
 corpus_app = typer.Typer(help="Clip tables and labels.", no_args_is_help=True)
@@ -42,7 +42,7 @@ def index(
     corpus.prepare(Counter("prepared clips"))
     known = HashCache(hashes)
     rows = index_clips(corpus.clips(), known, Counter("indexed clips"))
-    if rows and all(row.status == Status.missing_file for row in rows):
+    if rows and all(row.status in (Status.missing_file, Status.no_access) for row in rows):
         # Such a table would take from the caches all that was computed.
         raise AvemoError(f"{rows[0].problem}; all {len(rows)} clips of {spec.id} lack theirs: mount them")
     for path in corpus.all_files():
@@ -56,6 +56,8 @@ def index(
     for row in rows:
         if row.problem:
             typer.echo(str(row.problem))
+    for note in [*clip_notes(rows), *corpus.notes()]:
+        typer.echo(f"note: {note}")
 
 
 def _statuses(rows: list[Any]) -> str:

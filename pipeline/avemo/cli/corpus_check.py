@@ -26,11 +26,14 @@ def check(
     labels: Annotated[str, typer.Option(help="JSON of the label rule.")] = "{}",
     config: ConfigFile = DEFAULT_CONFIG,
     run: Run = "",
+    decode: Annotated[
+        float, typer.Option(min=0, help="Seconds of media that are decoded too, which finds damage.")
+    ] = 600,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say in one screen whether a corpus' folder is right, and what is wrong with it.
 
-    Nothing is written. Exit code 3: some clips cannot be read.
+    Nothing is written. All files are looked through, their first ``--decode`` seconds decoded. Exit code 3: some clips cannot be read.
 
     Example: avemo corpus check msp_improv --root data/MSP-IMPROV --labels '{"read_speech": true}'
     """
@@ -39,7 +42,7 @@ def check(
     if name in EXAMPLES:
         summary = _survey_examples(name, root)
     else:
-        summary = _survey(_corpus(name, root, labels)) if name else _survey_run(config, run)
+        summary = _survey(_corpus(name, root, labels), decode) if name else _survey_run(config, run, decode)
     if as_json:
         typer.echo(json.dumps(summary, indent=1))
     else:
@@ -47,13 +50,13 @@ def check(
     raise typer.Exit(3 if summary["problems"] else 0)
 
 
-def _survey_run(config: Path, run: str) -> dict[str, Any]:
+def _survey_run(config: Path, run: str, decode_s: float) -> dict[str, Any]:
     """A run's corpus, and whether its splits have every class on every side."""
     from avemo.study.config import corpus_of
     from avemo.study.study import read_study
 
     wanted = read_study(config).run(run)
-    return _survey(corpus_of(wanted.corpus), wanted.splits)
+    return _survey(corpus_of(wanted.corpus), decode_s, wanted.splits)
 
 
 def _corpus(name: str, root: Path | None, labels: str) -> Any:
@@ -77,11 +80,12 @@ class _NoHashes:
         return find()
 
 
-def _survey(corpus: Any, splits: SplitConfig | None = None) -> dict[str, Any]:
-    """What there is, and what is wrong with it, as far as headers and tables tell."""
+def _survey(corpus: Any, decode_s: float, splits: SplitConfig | None = None) -> dict[str, Any]:
+    """What there is, and what is wrong with it, as far as tables, packets and ``decode_s`` seconds of media tell."""
     from avemo.index.clip_table import index_clips
 
     rows = index_clips(corpus.clips(), _NoHashes(), Counter("checked clips"))
+    decoded = _decode(rows, decode_s)
     clips = [row.clip for row in rows]
     given = corpus.labels(clips)
     formats = Tally(f"{row.fps or 0:.4g} fps, {row.audio_rate_hz or 0} Hz" for row in rows if not row.problem)
@@ -95,12 +99,74 @@ def _survey(corpus: Any, splits: SplitConfig | None = None) -> dict[str, Any]:
         "hours": round(sum(row.duration_s or 0 for row in rows) / 3600, 2),
         "media": dict(Tally(row.status for row in rows).most_common()),
         "formats": dict(formats.most_common()),
+        "decoded": f"{len(decoded)} clips",
         "task": corpus.task,
         "labels": label_counts(given, corpus.classes),
         "unlabelled": dict(Tally(_kind(one.reason) for one in given if one.label is None).most_common()),
-        "notes": [*corpus.notes(), *(_absences(corpus, clips, given, splits) if splits else ())],
-        "problems": [str(row.problem) for row in rows if row.problem],
+        "notes": [
+            *corpus.notes(),
+            *clip_notes(rows, decoded),
+            *(_absences(corpus, clips, given, splits) if splits else ()),
+        ],
+        "problems": [
+            *(str(row.problem) for row in rows if row.problem),
+            *(str(failure) for _, failures in decoded.values() for failure in failures),
+        ],
     }
+
+
+Decoded = tuple[list[str], list[Any]]
+"""What decoding a clip notes, and its failures."""
+
+
+def _decode(rows: Sequence[Any], seconds: float) -> dict[str, Decoded]:
+    """Clips that are good so far, decoded until ``seconds`` of media are spent; by id."""
+    from avemo.index.clip_table import UNKNOWN_S
+
+    found: dict[str, Decoded] = {}
+    counter = Counter("decoded clips")
+    for number, row in enumerate(rows, start=1):
+        length_s = UNKNOWN_S if row.duration_s is None else row.duration_s
+        if not row.problem and length_s <= seconds:
+            seconds -= length_s
+            found[row.clip_id] = _decode_one(row)
+            counter(number, len(rows))
+    return found
+
+
+def _decode_one(row: Any) -> Decoded:
+    from avemo.base.contracts import ClipFailure
+    from avemo.media.pictures import count_frames
+    from avemo.media.sound import read_sound
+
+    notes: list[str] = []
+    failures: list[Any] = []
+    try:
+        if row.audio_rate_hz:
+            notes += read_sound(row.clip, row.audio_rate_hz).notes
+    except ClipFailure as failure:
+        failures.append(failure)
+    try:
+        if row.video_path and (tally := count_frames(row.clip)).share:
+            notes.append(str(tally))
+    except ClipFailure as failure:
+        failures.append(failure)
+    return notes, failures
+
+
+def clip_notes(rows: Sequence[Any], decoded: Mapping[str, Decoded] | None = None) -> list[str]:
+    """What is odd about clips that can be read: each kind once, with how many clips and the first of them."""
+    clips: dict[str, list[str]] = {}
+    said: dict[str, str] = {}
+    for row in rows:
+        found = [] if row.problem else row.detail.split("; ")
+        for note in filter(None, [*found, *(decoded or {}).get(row.clip_id, ([], []))[0]]):
+            clips.setdefault(_kind(note), []).append(row.clip_id)
+            said.setdefault(_kind(note), note)
+    return [
+        f"{len(ids)} clip{'s' * (len(ids) > 1)}: {said[kind]} ({', '.join(ids[:3])}{', …' * (len(ids) > 3)})"
+        for kind, ids in clips.items()
+    ]
 
 
 def _absences(corpus: Any, clips: Sequence[Any], given: Sequence[Any], splits: SplitConfig) -> list[str]:
@@ -119,7 +185,7 @@ def _absences(corpus: Any, clips: Sequence[Any], given: Sequence[Any], splits: S
 
 def _kind(reason: str) -> str:
     """A reason without its numbers, so that equal ones add up."""
-    return re.sub(r"\d+", "n", reason)
+    return re.sub(r"[-\d.]*\d", "n", reason)
 
 
 def label_counts(given: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:

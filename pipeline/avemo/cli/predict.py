@@ -35,8 +35,8 @@ def predict(
 
     from avemo.base.contracts import AvemoError, Clip
     from avemo.base.registry import nearest
-    from avemo.corpora.table import AUDIO_SUFFIXES
     from avemo.evaluation.prediction import predict_clip
+    from avemo.media.probe import kinds, with_streams
     from avemo.study.layout import MODEL, training_folder
 
     torch.set_num_threads(threads)
@@ -45,8 +45,7 @@ def predict(
     name = system or systems[0]
     if name not in systems:
         raise AvemoError(f"{run}: no system {name!r}{nearest(name, systems)}; trained: {', '.join(systems)}")
-    sound = clip.suffix.lower() in AUDIO_SUFFIXES
-    asked = Clip(clip.name, "", "", audio_path=clip if sound else None, video_path=None if sound else clip)
+    asked = with_streams(Clip(clip.name, "", "", audio_path=clip, video_path=clip), kinds(clip, clip.name))
     answer = predict_clip(asked, config, training_folder(run, name, split) / MODEL)
     notes = list(answer.notes)
     if config.corpus.synthetic:

@@ -45,7 +45,7 @@ def fill_shard(
 
     Waits ``wait_s`` seconds for another owner of the store. Raises `AvemoError`
     where a clip has failed and the run is ``strict``, and where a file is gone
-    that the clip table has seen: its storage is away.
+    or refused that the clip table has seen: its storage is away.
     """
     from avemo.base.contracts import AvemoError, ClipFailure, MachineError, Status
     from avemo.cache.fill import fill
@@ -59,7 +59,7 @@ def fill_shard(
         try:
             return compute(row)
         except ClipFailure as failure:
-            if failure.status == Status.missing_file and not row.problem:
+            if failure.status in (Status.missing_file, Status.no_access) and not row.problem:
                 # Recorded, it would count as the clip's failure once the file is back.
                 raise MachineError(
                     f"{failure}, where the clip table has seen one; mount its storage, or run again without the file"

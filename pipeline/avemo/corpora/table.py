@@ -6,7 +6,7 @@
     anna_01,videos/anna_01.mp4,anna,happy
     ben_01,videos/ben_01.mp4,ben,sad
 
-``path`` is a video (its sound is used), or sound alone. Optional columns:
+``path`` is a video (its sound is used), or sound alone, whatever its name. Optional columns:
 ``audio_path`` (sound from another file), ``group`` (what no split may
 separate; default: the speaker), ``start_s`` and ``end_s`` (an interval of the
 file); with ``labels: {task: attributes, columns: [arousal, valence]}``, or bits,
@@ -27,8 +27,6 @@ from pydantic import model_validator
 from avemo.base.contracts import AvemoError, Clip, ComponentConfig
 from avemo.base.registry import nearest
 from avemo.corpora.base import Corpus, Label
-
-AUDIO_SUFFIXES = {".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".aac"}
 
 
 class TableCorpus(Corpus):
@@ -122,8 +120,6 @@ class TableCorpus(Corpus):
             if not row.get(column):
                 raise AvemoError(f"{where}: expected a {column}, found nothing; fill the cell")
         video, audio = self._resolve(row.get("path")), self._resolve(row.get("audio_path"))
-        if video and video.suffix.lower() in AUDIO_SUFFIXES and not audio:
-            video, audio = None, video
         if not video and not audio:
             raise AvemoError(
                 f"{where}: {row['clip_id']}: expected a path, found nothing; fill path or audio_path"
@@ -132,7 +128,8 @@ class TableCorpus(Corpus):
             row["clip_id"],
             speaker=row["speaker"],
             group=row.get("group") or row["speaker"],
-            audio_path=audio,
+            # One file for both: the index asks its streams which of them it has.
+            audio_path=audio or video,
             video_path=video,
             start_s=_seconds(where, "start_s", row) or 0.0,
             end_s=_seconds(where, "end_s", row),

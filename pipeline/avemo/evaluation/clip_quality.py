@@ -14,7 +14,8 @@ import pandas as pd
 from avemo.base.contracts import TRACK_COLUMNS, ClipFailure, FeatureSequence, Status, TrackStatus
 from avemo.cache.manifest import FeatureSet
 from avemo.index.clip_table import Row
-from avemo.media.sound import read_audio
+from avemo.media.decoding import Tally
+from avemo.media.sound import read_sound
 
 CLIPPED_AT = 0.999
 """Samples at least this large, on a scale of 1, count as clipped."""
@@ -58,20 +59,27 @@ def face_quality(track: FeatureSequence) -> dict[str, float]:
     }
 
 
-def clip_quality(row: Row, statuses: Mapping[str, str], track: FeatureSequence | None) -> dict[str, Any]:
-    """One row of the table. The sound is decoded here, at its own rate."""
+def clip_quality(
+    row: Row, statuses: Mapping[str, str], track: FeatureSequence | None, tracking: str = ""
+) -> dict[str, Any]:
+    """One row of the table. The sound is decoded here, at its own rate; ``tracking`` is what the track notes of its frames."""
     found: dict[str, Any] = {"clip_id": row.clip_id, "audio_rate_hz": row.audio_rate_hz, "fps": row.fps}
+    notes: tuple[str, ...] = ()
     if row.audio_rate_hz:
         try:
-            found |= sound_quality(read_audio(row.clip, row.audio_rate_hz), row.audio_rate_hz)
+            sound = read_sound(row.clip, row.audio_rate_hz)
+            found |= sound_quality(sound.samples, row.audio_rate_hz) | {"sound_damaged": sound.tally.share}
+            notes = sound.notes
         except ClipFailure as failure:
             statuses = {**statuses, "sound": str(failure.status)}
     if track is not None:
-        found |= face_quality(track)
+        found |= face_quality(track) | {"damaged": Tally.read(tracking).share}
+        notes = (*notes, tracking) if tracking else notes
     if "audio_s" in found and "video_s" in found:
         found["mismatch_s"] = found["audio_s"] - found["video_s"]
     found["failed"] = ", ".join(f"{stage}: {s}" for stage, s in statuses.items() if s != Status.ok)
-    return found | {"concern": "; ".join(concerns(found)), "severity": severity(found)}
+    found["note"] = "" if row.problem else row.detail
+    return found | {"concern": "; ".join([*concerns(found), *notes]), "severity": severity(found)}
 
 
 def concerns(found: Mapping[str, Any]) -> list[str]:
@@ -104,6 +112,7 @@ def severity(found: Mapping[str, Any]) -> float:
     doubt = 1 - found.get("margin", 1.0) if found.get("faces", 0) > 1 else 0.0
     shares = (
         *(found.get("missing", 0.0), found.get("interpolated", 0.0), found.get("clipped", 0.0)),
+        *(found.get("damaged", 0.0), found.get("sound_damaged", 0.0)),
         *(found.get("silent", 0.0), doubt, min(1.0, abs(found.get("mismatch_s", 0.0)) / length_s)),
     )
     return 10.0 * bool(found["failed"]) + sum(shares)
@@ -115,15 +124,15 @@ def quality_table(
     progress: Callable[[int], None] | None = None,
 ) -> pd.DataFrame:
     """One row a clip, the worst first. ``stages`` are what the run has computed: ``faces`` and features."""
-    statuses: dict[str, dict[str, str]] = {
-        name: dict(s.statuses()[["clip_id", "status"]].itertuples(index=False)) for name, s in stages.items()
-    }
+    told = {name: stage.statuses().set_index("clip_id") for name, stage in stages.items()}
+    statuses: dict[str, dict[str, str]] = {name: dict(table["status"]) for name, table in told.items()}
+    tracking: dict[str, str] = dict(told["faces"]["detail"]) if "faces" in told else {}
     tracks = stages.get("faces")
     found = []
     for row in rows:
         track = tracks.read(row.clip_id) if tracks is not None and tracks.has(row.clip_id) else None
         own = {name: known[row.clip_id] for name, known in statuses.items() if row.clip_id in known}
-        found.append(clip_quality(row, own, track))
+        found.append(clip_quality(row, own, track, tracking.get(row.clip_id, "")))
         if progress:
             progress(len(found))
     return pd.DataFrame(found).sort_values(

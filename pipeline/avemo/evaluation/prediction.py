@@ -18,13 +18,14 @@ from avemo.faces.jpeg import JpegCrops
 from avemo.faces.track import FaceTracker
 from avemo.features import EXTRACTORS
 from avemo.features.extraction import extract_audio, extract_kept, extract_visual, keep_crops, track_clip
+from avemo.media.probe import probe
 from avemo.study.run import Feature, Run
 
 
 @dataclass(frozen=True)
 class Prediction:
     """``values`` by output, ``kind`` (``probabilities``, or ``values`` of attributes), and what a
-    reader must know: missing modalities, random weights."""
+    reader must know: missing modalities, odd media, random weights."""
 
     values: dict[str, float]
     kind: str
@@ -61,7 +62,7 @@ def predict_clip(clip: Clip, run: Run, model_path: Path) -> Prediction:
 
     Raises `AvemoError` when both fail.
     """
-    notes: list[str] = []
+    notes = _odd(clip)
     failures: list[str] = []
     sound = _attempt(_audio_features, clip, run, notes, failures) if "audio" in run.features else None
     faces = _attempt(_visual_features, clip, run, notes, failures) if "visual" in run.features else None
@@ -83,6 +84,14 @@ def predict_clip(clip: Clip, run: Run, model_path: Path) -> Prediction:
     return Prediction(named, task.readout_name, notes + failures)
 
 
+def _odd(clip: Clip) -> list[str]:
+    """What is odd about the clip's files; nothing where they cannot be read, which each modality says for itself."""
+    try:
+        return list(filter(None, [probe(clip).notes]))
+    except ClipFailure:
+        return []
+
+
 def _attempt(
     extract: Any, clip: Clip, run: Run, notes: list[str], failures: list[str]
 ) -> FeatureSequence | None:
@@ -102,13 +111,16 @@ def _extractor(feature: Feature, notes: list[str]) -> Any:
 
 
 def _audio_features(clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
-    return extract_audio(_extractor(run.features["audio"], notes), clip)
+    features = extract_audio(_extractor(run.features["audio"], notes), clip)
+    notes += features.notes
+    return features
 
 
 def _visual_features(clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
     tracker = FaceTracker(FaceTracker.Config(**run.faces.config))
     extractor = _extractor(run.features["visual"], notes)
     track = track_clip(tracker, clip)
+    notes += track.notes
     if run.crops is None:
         return extract_visual(extractor, clip, track)
     keeper = JpegCrops(JpegCrops.Config(**run.crops.config))

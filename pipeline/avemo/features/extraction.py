@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy as np
 from avemo.base.contracts import TRACK_COLUMNS, Clip, ClipFailure, FeatureSequence, Status, TrackStatus
 from avemo.faces.crop import CropPolicy, crops
 from avemo.faces.jpeg import JpegCrops, decoded
+from avemo.media.decoding import Tally
 from avemo.media.pictures import iter_frames
-from avemo.media.sound import read_audio
+from avemo.media.sound import read_sound
 
 STATUS_COLUMN = TRACK_COLUMNS.index("status")
 
@@ -22,15 +24,17 @@ def has_face(track: FeatureSequence) -> np.ndarray:
 
 def track_clip(tracker: Any, clip: Clip) -> FeatureSequence:
     """The clip's face track; raises `ClipFailure` (no_face, or what the media room finds)."""
-    track = tracker.track(iter_frames(clip))
+    tally = Tally()
+    track = tracker.track(iter_frames(clip, tally))
     if not has_face(track).any():
         raise ClipFailure(Status.no_face, clip.clip_id, f"no face in any of {len(track.x)} frames")
-    return track
+    return replace(track, notes=(str(tally),)) if tally.share else track
 
 
 def extract_audio(extractor: Any, clip: Clip) -> FeatureSequence:
     """The clip's acoustic features."""
-    return extractor.extract(read_audio(clip, extractor.rate_hz))
+    sound = read_sound(clip, extractor.rate_hz)
+    return replace(extractor.extract(sound.samples), notes=sound.notes)
 
 
 def extract_visual(extractor: Any, clip: Clip, track: FeatureSequence) -> FeatureSequence:

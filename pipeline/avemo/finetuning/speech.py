@@ -28,6 +28,7 @@ from avemo.features.wav2vec2_encoder import WINDOW, frame_count
 from avemo.features.wav2vec2_network import load_network
 from avemo.finetuning.loop import Batch, Schedule
 from avemo.media.sound import read_audio
+from avemo.media.survey import surveyed
 from avemo.weights.find import Weights
 
 ATTRIBUTES = ("arousal", "valence", "dominance")
@@ -139,7 +140,9 @@ class Turns:
     def _wave(self, turn: Turn) -> Tensor:
         """Normalised as the extractor does, so that tuned and extracted frames agree."""
         name = turn.path.stem
-        clip = Clip(name, name, name, audio_path=turn.path, end_s=self._config.longest_s)
+        longest_s = self._config.longest_s
+        is_longer = surveyed(turn.path, name).end_s > longest_s
+        clip = Clip(name, name, name, audio_path=turn.path, end_s=longest_s if is_longer else None)
         signal = read_audio(clip, Wav2Vec2.rate_hz)
         if len(signal) < WINDOW:
             raise AvemoError(

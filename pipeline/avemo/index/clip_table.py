@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -19,19 +19,27 @@ from avemo.base.atomic import aside
 from avemo.base.component import version_of
 from avemo.base.contracts import AvemoError, Clip, ClipFailure, Status, canonical, digest
 from avemo.base.keys import checked_id, shard_of
-from avemo.media.files import check_file, check_length
-from avemo.media.probe import MediaInfo, probe
+from avemo.media.files import check_file, unread
+from avemo.media.probe import MediaInfo, by_suffix, kinds, probe, with_streams
 
 UNKNOWN_S = 5.0
 BATCH_ROWS = 16_384
 """Of a table that is read at a time."""
-PROBED = 1
+FORMAT = 2
+"""Raised whenever the same corpus would have another table, so that it is made again."""
+PROBED = 2
 """Raised whenever `probe` finds other numbers in the same file."""
+ADDED = ("audio_reading", "video_reading")
+"""Columns that tables of before do not have; their clips are read anew at the next index."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One clip as indexed. Durations in seconds; hashes are of whole files; None = no such stream."""
+    """One clip as indexed. Durations in seconds; hashes are of whole files; None = no such stream.
+
+    ``detail`` says what is wrong or, with the status ok, what was chosen or cut. ``audio_reading`` and
+    ``video_reading`` are `MediaInfo`'s.
+    """
 
     clip_id: str
     speaker: str
@@ -48,6 +56,8 @@ class Row:
     n_frames: int | None
     status: str
     detail: str
+    audio_reading: str = ""
+    video_reading: str = ""
 
     @property
     def clip(self) -> Clip:
@@ -70,9 +80,10 @@ class Row:
         )
 
     def media_key(self, modality: str) -> str:
-        """What identifies the signal of ``modality``: the bytes of its file, the interval, any failure."""
+        """What identifies the signal of ``modality``: its file's bytes, the interval, any failure, how it is read."""
         sha = (self.audio_sha256 or self.video_sha256) if modality == "audio" else self.video_sha256
-        return digest([sha, self.start_s, self.end_s, self.status])
+        reading = self.audio_reading if modality == "audio" else self.video_reading
+        return digest([sha, self.start_s, self.end_s, self.status, *filter(None, [reading])])
 
 
 class Hashes(Protocol):
@@ -88,14 +99,12 @@ class Hashes(Protocol):
 def index_clips(
     clips: Sequence[Clip], hashes: Hashes, progress: Callable[[int, int], None] | None = None
 ) -> list[Row]:
-    """One row a clip id, sorted. Raises `AvemoError` for ids that no file may be named after."""
+    """One row a clip id, sorted. Raises `AvemoError` for ids that no file may be named after.
+
+    A start before the file's is taken for the file's, and noted. Where both paths are one file, its streams decide.
+    """
     by_id: dict[str, list[Clip]] = {}
     for clip in clips:
-        if clip.end_s is not None and clip.end_s <= clip.start_s:
-            raise AvemoError(
-                f"{clip.clip_id}: expected end_s after start_s, found {clip.start_s} to {clip.end_s} s; "
-                "correct the clip's row"
-            )
         by_id.setdefault(checked_id(clip.clip_id), []).append(clip)
     rows = []
     for done, (_, same) in enumerate(sorted(by_id.items()), start=1):
@@ -108,38 +117,68 @@ def index_clips(
 def _duplicate(same: list[Clip]) -> Row:
     files = ", ".join(str(clip.video_path or clip.audio_path) for clip in same)
     failure = ClipFailure(Status.duplicate_id, same[0].clip_id, f"{len(same)} rows share this id: {files}")
-    return _make_row(same[0], {}, None, failure)
+    return _make_row(replace(by_suffix(same[0]), start_s=0.0, end_s=None), {}, failure)
 
 
 def _row(clip: Clip, hashes: Hashes) -> Row:
     """A clip's row; a problem of one file leaves the other modality usable."""
-    shas: dict[str, str] = {}
+    end_s = math.inf if clip.end_s is None else clip.end_s
+    if not max(clip.start_s, 0.0) < end_s or clip.end_s == math.inf:
+        detail = f"expected an end after the start, found {clip.start_s:.3f} to {clip.end_s} s"
+        failure = ClipFailure(Status.outside, clip.clip_id, detail)
+        return _make_row(replace(by_suffix(clip), start_s=0.0, end_s=None), {}, failure)
+    note = f"start {clip.start_s:.3f} s taken as 0" if clip.start_s < 0 else ""
+    clip = replace(clip, start_s=max(clip.start_s, 0.0))
+    shas: dict[Path, str] = {}
     problem: ClipFailure | None = None
-    info: MediaInfo | None = None
-    for name, path in (("audio_sha256", clip.audio_path), ("video_sha256", clip.video_path)):
-        if path is None:
-            continue
+    for path in dict.fromkeys(path for path in (clip.audio_path, clip.video_path) if path):
         try:
-            check_file(path, clip.clip_id)
-            check_length(path, clip.clip_id)
-            shas[name] = hashes.sha256(path)
+            shas[path] = _sha256(path, clip.clip_id, hashes)
         except ClipFailure as failure:
             problem = failure
-    if problem is None:
-        try:
+    try:
+        clip = _with_streams(clip, shas, hashes)
+        if problem is None:
             info = MediaInfo(**hashes.fact(_probe_key(clip, shas), lambda: asdict(probe(clip))))
-        except ClipFailure as failure:
-            problem = failure
-    return _make_row(clip, shas, info, problem)
+            return _make_row(clip, shas, None, info, "; ".join(filter(None, (note, info.notes))))
+    except ClipFailure as failure:
+        problem = failure
+    return _make_row(by_suffix(clip), shas, problem)
 
 
-def _probe_key(clip: Clip, shas: dict[str, str]) -> str:
+def _sha256(path: Path, clip_id: str, hashes: Hashes) -> str:
+    """The file's hash; raises `ClipFailure` for one that is none, or cannot be read."""
+    check_file(path, clip_id)
+    try:
+        return hashes.sha256(path)
+    except OSError as error:
+        raise unread(path, clip_id, error) from error
+
+
+def _with_streams(clip: Clip, shas: Mapping[Path, str], hashes: Hashes) -> Clip:
+    """A clip whose paths are one file, as that file's streams are: a video with its sound, or one of them alone."""
+    path = clip.video_path
+    if path is None or path != clip.audio_path or path not in shas:
+        return clip
+    key = digest(["streams", PROBED, version_of("av"), shas[path], path.suffix])
+    found = hashes.fact(key, lambda: kinds(path, clip.clip_id))
+    return with_streams(clip, found)
+
+
+def _probe_key(clip: Clip, shas: Mapping[Path, str]) -> str:
     """All that `probe` can depend on, so that thousands of files need not be opened for one that is new."""
-    suffixes = [path and path.suffix for path in (clip.audio_path, clip.video_path)]
-    return digest(["probe", PROBED, version_of("av"), shas, suffixes, clip.start_s, clip.end_s])
+    files = [path and [shas[path], path.suffix] for path in (clip.audio_path, clip.video_path)]
+    return digest(["probe", PROBED, version_of("av"), files, clip.start_s, clip.end_s])
 
 
-def _make_row(clip: Clip, shas: dict[str, str], info: MediaInfo | None, problem: ClipFailure | None) -> Row:
+def _make_row(
+    clip: Clip,
+    shas: Mapping[Path, str],
+    problem: ClipFailure | None,
+    info: MediaInfo | None = None,
+    note: str = "",
+) -> Row:
+    info = info or MediaInfo()
     return Row(
         clip_id=clip.clip_id,
         speaker=clip.speaker,
@@ -148,14 +187,16 @@ def _make_row(clip: Clip, shas: dict[str, str], info: MediaInfo | None, problem:
         video_path=str(clip.video_path) if clip.video_path else None,
         start_s=clip.start_s,
         end_s=clip.end_s,
-        audio_sha256=shas.get("audio_sha256"),
-        video_sha256=shas.get("video_sha256"),
-        duration_s=info.duration_s if info else None,
-        audio_rate_hz=info.audio_rate_hz if info else None,
-        fps=info.fps if info else None,
-        n_frames=info.n_frames if info else None,
+        audio_sha256=shas.get(clip.audio_path) if clip.audio_path else None,
+        video_sha256=shas.get(clip.video_path) if clip.video_path else None,
+        duration_s=info.duration_s,
+        audio_rate_hz=info.audio_rate_hz,
+        fps=info.fps,
+        n_frames=info.n_frames,
         status=str(problem.status if problem else Status.ok),
-        detail=problem.detail if problem else "",
+        detail=problem.detail if problem else note,
+        audio_reading=info.audio_reading,
+        video_reading=info.video_reading,
     )
 
 
@@ -180,7 +221,7 @@ def stream_table(path: Path) -> Iterator[Row]:
 
     try:
         with pq.ParquetFile(path) as file:
-            if not file.schema_arrow.equals(_schema()):
+            if not any(file.schema_arrow.equals(_schema(added)) for added in (True, False)):
                 raise ValueError(f"columns {file.schema_arrow.to_string(show_schema_metadata=False)}")
             for batch in file.iter_batches(BATCH_ROWS):
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
@@ -191,12 +232,13 @@ def stream_table(path: Path) -> Iterator[Row]:
         raise AvemoError(f"{path}: expected a clip table, found {error}; delete it and run again") from error
 
 
-def _schema() -> Any:
-    """One column a field of `Row`."""
+def _schema(added: bool = True) -> Any:
+    """One column a field of `Row`; without those of `ADDED`, as tables were before."""
     import pyarrow as pa
 
     kinds = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
-    return pa.schema([(field.name, kinds[str(field.type).split(" ")[0]]) for field in fields(Row)])
+    columns = [field for field in fields(Row) if added or field.name not in ADDED]
+    return pa.schema([(field.name, kinds[str(field.type).split(" ")[0]]) for field in columns])
 
 
 class ShardSummary(NamedTuple):

@@ -18,9 +18,12 @@ from avemo.base.atomic import aside
 from avemo.base.contracts import digest
 from avemo.base.file_hashes import FileHashes, Known
 from avemo.corpora.base import Corpus
+from avemo.index.clip_table import FORMAT
+from avemo.media.files import SOUND_SUFFIXES, VIDEO_SUFFIXES
 
 LISTING, SYNTHETIC = "listing", "synthetic"
 """The facts that hold what the corpus was when its clip table was made, and whether it said to be generated."""
+UNREADABLE = -1
 
 
 class HashCache(FileHashes):
@@ -59,10 +62,13 @@ class HashCache(FileHashes):
     def _listed(self, name: str) -> tuple[str, int, int] | None:
         try:
             stat = os.stat(name)
-        except OSError:
+            if name in self.known:
+                return name, stat.st_size, self.look(name, stat).since_ns
+        except (OSError, ValueError):
+            # A ValueError is of a name that no file can have.
             return None
-        since_ns = self.look(name, stat).since_ns if name in self.known else stat.st_mtime_ns
-        return name, stat.st_size, since_ns
+        # One that must not be read has no hash; once it may be, its clips are to be looked at again.
+        return name, stat.st_size, stat.st_mtime_ns if os.access(name, os.R_OK) else UNREADABLE
 
     def keep_listing(self, fingerprint: str, synthetic: bool = False) -> None:
         """Remember what the corpus was when these files were hashed."""
@@ -100,12 +106,13 @@ class HashCache(FileHashes):
 def fingerprint(corpus: Corpus, hashes: HashCache) -> str:
     """A cheap digest of what the corpus' `clips` would read: names, sizes, and since when they hold what they hold."""
     listed = hashes.listing(corpus.watched_files())
-    return digest([corpus.name, corpus.release(), corpus.config.numbers(), listed])
+    return digest([corpus.name, corpus.release(), corpus.config.numbers(), listed, FORMAT])
 
 
 def is_media(path: str | Path) -> bool:
     """Whether a file's name says that it is sound or video."""
-    return (guess_type(path)[0] or "").startswith(("audio/", "video/"))
+    known = os.path.splitext(path)[1].lower() in SOUND_SUFFIXES | VIDEO_SUFFIXES
+    return known or (guess_type(path)[0] or "").startswith(("audio/", "video/"))
 
 
 def _facts_path(path: Path) -> Path:

@@ -18,6 +18,7 @@ def summary_table(quality: pd.DataFrame, notes: Notes = ()) -> Table:
         **{"silent": "share of windows silent", "faces": "faces at once", "margin": "margin of choice"},
         **{"detected": "share of frames detected", "tracked": "share between key frames"},
         **{"interpolated": "share interpolated", "missing": "share missing"},
+        **{"damaged": "share of frames damaged", "sound_damaged": "share of sound damaged"},
     }
     rows = [
         {"measure": name, "clips": int(values.count())}

@@ -242,7 +242,8 @@ class Kept(Section):
     @classmethod
     def of(cls, study: Study) -> Kept:
         """A study that has just been resolved."""
-        weights = {place: quick_identity(place) for run in study.runs.values() for place in run.places}
+        features = [feature for run in study.runs.values() for feature in run.features.values()]
+        weights = {place: quick_identity(place) for feature in features for place in feature.places.values()}
         return cls(weights=weights, libraries=libraries_of(study), sources=sources_of(study), study=study)
 
     @property

@@ -1,0 +1,122 @@
+"""Trouble in people's files and tables: what becomes of each kind, and the tests that hold it."""
+
+from __future__ import annotations
+
+from stress.arena import REPOSITORY
+from stress.page import write_section
+
+SECTION = "trouble in files and tables"
+KINDS: list[tuple[str, str, list[str]]] = [
+    (
+        "files joined end to end: clocks that start anew or jump ahead",
+        "one timeline, each part after the one before; index and check say where",
+        [
+            "media/test_joined.py::test_parts_joined_end_to_end_follow_each_other",
+            "media/test_joined.py::test_three_parts_and_a_clock_that_jumps_ahead",
+            "media/test_joined.py::test_sound_joined_end_to_end_keeps_every_sample",
+        ],
+    ),
+    (
+        "one stream's clock goes back alone",
+        "`discontinuous`",
+        ["media/test_joined.py::test_one_streams_clock_that_goes_back_alone_is_named"],
+    ),
+    (
+        "pictures stamped in the order of decoding, or alike",
+        "their times rise strictly",
+        [
+            "media/test_joined.py::test_pictures_stamped_in_the_order_of_decoding_are_shown_in_theirs",
+            "media/test_pictures.py::test_frames_stamped_alike_still_come_one_after_the_other",
+        ],
+    ),
+    (
+        "pictures turned, mirrored, or of pixels that are not square",
+        "as players show them",
+        [
+            "media/test_pictures.py::test_each_turn_and_mirroring_is_shown_as_the_matrix_says",
+            "media/test_pictures.py::test_pixels_that_are_not_square_are_made_square",
+        ],
+    ),
+    (
+        "several streams of a kind",
+        "the one flagged as default, else the first; said",
+        [
+            "media/test_streams.py::test_the_default_sound_is_read_and_said",
+            "media/test_streams.py::test_the_default_picture_is_read_and_said",
+        ],
+    ),
+    (
+        "frames that the decoder marks corrupt or loses",
+        "counted for each clip; `corrupt` above a tenth",
+        [
+            "media/test_damage.py::test_pictures_marked_corrupt_are_counted_as_libav_marks_them",
+            "media/test_damage.py::test_too_much_damage_is_a_failure_that_counts_it",
+            "media/test_damage.py::test_a_tail_of_zeros_in_a_file_of_the_right_size_is_damage",
+            "media/test_damage.py::test_damaged_sound_is_noted_and_keeps_its_time",
+        ],
+    ),
+    (
+        "intervals outside their file, partly or whole; none at all; that start before 0",
+        "`outside`, at the index; a start before 0 is 0, and noted",
+        [
+            "media/test_failures.py::test_an_interval_after_the_end_is_a_failure",
+            "index/test_clip_table.py::test_an_interval_that_is_none_costs_its_own_clip_alone",
+            "index/test_clip_table.py::test_a_start_before_the_files_is_the_files_and_noted",
+        ],
+    ),
+    (
+        "headers that promise more than there is: piped WAVs, zeros at the end, subtitles that outlast the film",
+        "what decodes counts; a promise that can be one still tells a cut; index and extraction agree",
+        [
+            "media/test_promises.py::test_a_wav_that_was_piped_is_as_long_as_its_data",
+            "media/test_promises.py::test_a_size_that_is_a_little_too_large_is_no_cut",
+            "media/test_promises.py::test_zeros_after_the_end_are_no_damage",
+            "media/test_promises.py::test_a_subtitle_that_outlasts_the_film_does_not_count",
+            "media/test_promises.py::test_index_and_extraction_agree_on_every_cut",
+        ],
+    ),
+    (
+        "sound alone, whatever the file is called",
+        "its streams are asked",
+        [
+            "media/test_streams.py::test_sound_alone_is_known_by_its_streams",
+            "index/test_clip_table.py::test_a_path_for_both_is_what_its_streams_are",
+        ],
+    ),
+    (
+        "files without permission, on a failing disk, with names that no file can have",
+        "that clip's failure; the job stops where the storage is away",
+        [
+            "index/test_clip_table.py::test_a_file_that_may_not_be_read_costs_its_clip_and_is_looked_at_again",
+            "index/test_clip_table.py::test_an_error_of_one_file_is_its_clips",
+            "index/test_clip_table.py::test_a_name_that_no_file_can_have_costs_its_clip",
+        ],
+    ),
+    (
+        "float sound on the scale of integers; channels in antiphase",
+        "`wrong_scale`; noted by check, quality and predict",
+        [
+            "media/test_sound.py::test_float_samples_on_the_scale_of_integers_are_refused_by_name",
+            "media/test_sound.py::test_channels_that_cancel_each_other_are_noted",
+            "evaluation/test_clip_quality.py::test_what_decoding_and_tracking_noted_is_a_concern",
+        ],
+    ),
+    (
+        "media that are scripts: lists of other files, playlists, manifests",
+        "`not_media`; nothing else is opened",
+        [
+            "media/test_streams.py::test_a_text_that_names_other_files_opens_none",
+            "media/test_streams.py::test_libav_itself_is_told_not_to_follow",
+        ],
+    ),
+]
+
+
+def table() -> list[tuple[str, str, str]]:
+    """Rows of the page: kind, what becomes of it, tests."""
+    rows = [(kind, outcome, "<br>".join(f"`{test}`" for test in tests)) for kind, outcome, tests in KINDS]
+    return [("kind", "what becomes of it", "held by, under `tests`"), *rows]
+
+
+if __name__ == "__main__":
+    write_section(REPOSITORY / "docs" / "reliability.md", SECTION, {"kinds": len(KINDS)}, table())
