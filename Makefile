@@ -31,7 +31,7 @@ bench: .venv/installed ## speed against what a user would run instead
 	python -m benchmarks $(BENCH)
 
 stress: .venv/installed ## kill, corrupt, race and fuzz the caches; writes docs/reliability.md
-	PYTHONPATH=tests OMP_NUM_THREADS=1 python -m stress $(STRESS)
+	PYTHONPATH=tests:pipeline OMP_NUM_THREADS=1 python -m stress $(STRESS)
 
 cluster: .venv/installed ## a run and its failures on a real Slurm (root, slurm-wlm, munge); writes docs/cluster.md
 	AVEMO_SLURM_FAILURES=1 AVEMO_CLUSTER_PAGE=docs/cluster.md OMP_NUM_THREADS=1 pytest tests/slurm -rs --durations=10

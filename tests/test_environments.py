@@ -88,6 +88,8 @@ def test_apptainer_runs_each_command_in_the_image(repository, tmp_path):
     stand_in.chmod(0o755)
     workflow = Workflow(repository, tmp_path)
     workflow.environment["PATH"] = f"{stand_in.parent}{os.pathsep}{workflow.environment['PATH']}"
+    own = os.pathsep.join([str(repository / "pipeline"), "/where/my/components/lie"])
+    workflow.environment["PYTHONPATH"] = own
     config = {
         "run": "r",
         "corpus": {"name": "table", "config": {"csv": "none.csv"}},
@@ -100,7 +102,7 @@ def test_apptainer_runs_each_command_in_the_image(repository, tmp_path):
     assert asked[0] == "exec"
     assert asked[image + 1 : image + 3] == ["bash", "-c"]
     assert "avemo record" in asked[image + 3]
-    assert asked[-1] == str(repository / "pipeline")
+    assert asked[-1] == os.pathsep.join([str(repository / "pipeline"), own])
 
 
 @pytest.mark.parametrize(("minor", "served"), [(10, False), (11, True), (13, True), (14, False)])

@@ -131,6 +131,15 @@ def test_every_package_that_is_imported_or_recorded_is_declared(repository):
     assert not set(LIBRARIES) - declared
 
 
+def test_what_tests_start_runs_this_checkouts_package_and_not_one_that_is_installed(repository):
+    for path in (repository / "tests").rglob("*.py"):
+        text = path.read_text()
+        named = re.search(r"pipeline|sys\.path\b|environ\.get\(.PYTHONPATH", text)
+        assert named or "PYTHONPATH" not in text, (
+            f"{path} gives a child a path without this checkout's package"
+        )
+
+
 def test_the_drawing_of_the_house_is_that_of_its_imports(repository):
     page = (repository / "docs" / "architecture.md").read_text()
     drawn = set(re.findall(r"^    (\w+) --> (\w+)$", page, re.MULTILINE))

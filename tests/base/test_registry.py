@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from avemo.base import component
-from avemo.base.contracts import AvemoError
+from avemo.base.contracts import AvemoError, ConfigError
 from avemo.corpora import CORPORA
 from avemo.features import EXTRACTORS
 from avemo.models import MODELS
@@ -72,7 +72,7 @@ def test_a_path_names_a_class_of_any_module_and_an_installed_package_may_give_it
     component.maker_of.cache_clear()
     assert EXTRACTORS.load("our_shares") is by_path
     assert by_path.release() == "2 of mylab-avemo 0.3"
-    with pytest.raises(AvemoError, match="unknown extractor 'our_share'; did you mean 'our_shares'"):
+    with pytest.raises(ConfigError, match="unknown extractor 'our_share'; did you mean 'our_shares'"):
         EXTRACTORS.load("our_share")
     assert "our_shares" not in EXTRACTORS
 
@@ -99,7 +99,7 @@ def test_another_release_of_the_package_makes_other_keys(elsewhere):
     ],
 )
 def test_what_a_class_lacks_is_named(elsewhere, name, message):
-    with pytest.raises(AvemoError, match=message):
+    with pytest.raises(ConfigError, match=message):
         EXTRACTORS.load(name)
 
 

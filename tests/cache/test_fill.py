@@ -43,9 +43,10 @@ with ShardStore(Path(sys.argv[1]), INFO) as store:
 
 def run_slow(folder: Path, output: Path, flush_s: float = 20.0) -> subprocess.Popen[str]:
     """The fill in a process of its own, which prints each clip it computes."""
-    helpers = Path(__file__).resolve().parents[1] / "helpers"
+    root = Path(__file__).resolve().parents[2]
+    path = os.pathsep.join(map(str, (root / "pipeline", root / "tests/helpers")))
     command = [sys.executable, "-c", SLOW_RUN, str(folder), str(flush_s), str(output)]
-    environment = os.environ | {"PYTHONPATH": str(helpers)}
+    environment = os.environ | {"PYTHONPATH": path}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )

@@ -29,7 +29,8 @@ def test_nothing_is_violated(stage: str, repository: Path, tmp_path: Path) -> No
     command = [sys.executable, "-m", "stress", stage, "--size", str(size), "--out", str(page)]
     environment = os.environ | {
         "TMPDIR": str(tmp_path),
-        "PYTHONPATH": str(repository / "tests"),
+        # Its own package, not the one that is installed.
+        "PYTHONPATH": os.pathsep.join(str(repository / name) for name in ("tests", "pipeline")),
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True)

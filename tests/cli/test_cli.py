@@ -48,6 +48,12 @@ def test_a_config_error_has_code_2(tmp_path):
     assert "did you mean 'audio'?" in done.stderr
 
 
+def test_an_unknown_name_has_code_2_and_the_known_ones(tmp_path):
+    done = avemo("corpus", "miniature", "crema", "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert "did you mean 'crema_d'?" in done.stderr
+
+
 def test_wrong_usage_has_code_2():
     assert avemo("extract").returncode == 2
 

@@ -123,6 +123,8 @@ def test_what_is_scored_is_shown_beside_what_is_open(study):
     found = tables(study)["table1"].set_index(["row", "group", "column"])
     assert found.ours["Our method", "CREMA-D macro", "F1"] == pytest.approx(82)
     assert found.difference["Baseline 2 (MulT)", "CREMA-D macro", "F1"] == pytest.approx(72 - 70.6)
+    counts = tables(study)["counts"].set_index("row").ours
+    assert (counts["Anger"], counts["Fear"]) == (4, 0)
     assert "waits for faces" in found.waits_for["Baseline 1 (AuxFormer)", "CREMA-D micro", "F1"]
     tests = pd.read_csv(study.folder / "tables" / "table1_tests.csv")
     assert set(tests.against) == {"Baseline 2 (MulT)"}

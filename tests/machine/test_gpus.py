@@ -153,7 +153,11 @@ def test_the_profile_lets_trainings_share_a_device_and_cpu_rules_run_beside_them
     profile["cores"] = 4
     (tmp_path / "profile").mkdir()
     (tmp_path / "profile/profile.yaml").write_text(yaml.safe_dump(profile))
-    environment = os.environ | {DEVICES: "0:40000", "PYTHONPATH": str(repository), "TMPDIR": str(tmp_path)}
+    environment = os.environ | {
+        DEVICES: "0:40000",
+        "PYTHONPATH": str(repository / "pipeline"),
+        "TMPDIR": str(tmp_path),
+    }
     environment.pop("CUDA_VISIBLE_DEVICES", None)
     command = [sys.executable, "-m", "snakemake", "--profile", "profile"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)

@@ -134,6 +134,36 @@ def test_a_cell_says_that_a_class_had_no_test_clip():
     assert table.raw.lacking.tolist() == ["‡"] * 3
 
 
+def test_a_relative_difference_is_in_percent_of_the_other_rows_mean():
+    rows = [
+        {"name": "Ours", "system": "ours"},
+        {"name": "Other", "system": "other"},
+        {"name": "Gain", "key": "gain", "system": "ours", "minus": "other", "relative": True},
+    ]
+    table, _ = paper_table(definition(rows=rows), findings(scored(ours=OURS, other=OTHER)))
+    d = 100 * (np.array(OURS) - np.array(OTHER)) / np.mean(OTHER)
+    assert lines(table, "Gain")[0] == f"+{d.mean():.1f} ± {d.std(ddof=1):.1f}"
+    assert d.mean() == pytest.approx(100 * (np.mean(OURS) / np.mean(OTHER) - 1))
+
+
+def test_a_claim_of_equal_scores_gets_two_one_sided_tests():
+    """In the columns that it names; the margin is in the table's unit."""
+    columns = [{"name": "A", "metric": "macro_f1"}, {"name": "A+V", "metric": "macro_f1"}]
+    asked = [
+        {"rows": ["ours"], "against": ["third"], "columns": ["A"]},
+        {"rows": ["ours"], "against": ["third"], "columns": ["A+V"], "margin": 2.0},
+    ]
+    rows = [{"name": "Ours", "system": "ours"}, {"name": "Third", "system": "third"}]
+    wanted = definition(columns=columns, rows=rows, comparisons=asked)
+    _, tests = paper_table(wanted, findings(scored(ours=OURS, third=THIRD)))
+    d = 100 * (np.array(OURS) - np.array(THIRD))
+    each = [stats.ttest_1samp(d, m, alternative=tail).pvalue for m, tail in ((-2, "greater"), (2, "less"))]
+    assert tests.frame["column"].tolist() == ["A", "A+V"]
+    assert tests.raw.p_equivalent.tolist() == pytest.approx([np.nan, max(each)], nan_ok=True)
+    assert tests.frame["p equivalent"].tolist() == ["–", f"{max(each):.3f}"]
+    assert "above −2.0 and below +2.0" in tests.caption
+
+
 def test_an_open_cell_says_what_it_waits_for_and_is_not_tested():
     asked = [{"symbol": "★", "rows": ["ours"], "against": ["other"]}]
     waiting = {("r", "other"): "waits for training (1 of 4 splits done)"}
@@ -164,6 +194,22 @@ def test_counts_come_from_labels_and_splits():
     )
     made, _ = paper_table(table, Findings(scored(), counts, {}, {"r": Method()}))
     assert lines(made, "Happy") == ["12", "8735", "−8723"]
+
+
+def test_a_label_that_no_clip_has_is_counted_as_none():
+    """In each split in which something was counted on that side; it lowers the mean, it is not left out of it."""
+    rows = [("split00", "train", 12), ("split01", "train", 4), ("split01", "test", 2)]
+    counts = pd.DataFrame(
+        [{"run": "r", "split": s, "side": side, "label": "happy", "clips": n} for s, side, n in rows]
+    )
+    table = definition(
+        unit="count",
+        defaults={"run": "r", "label": "sad"},
+        columns=[{"name": "Train", "side": "train"}, {"name": "All", "side": "all"}],
+        rows=[{"name": "Sad", "key": "sad", "published": [5, None]}],
+    )
+    made, _ = paper_table(table, Findings(scored(), counts, {}, {"r": Method()}))
+    assert made.frame.iloc[0, 2:].tolist() == ["0 ± 0", "not scored on sad"]
 
 
 def latex_rows(made) -> list[str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from avemo.base.contracts import AvemoError
-from avemo.report.ttest import holm, paired_test
+from avemo.report.ttest import equivalence_test, holm, paired_test
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -74,6 +74,27 @@ def test_equal_differences_are_the_limit_even_when_rounded(sign, one_tailed):
 def test_rounding_of_equal_scores_is_no_difference():
     result = paired_test([0.1 + 0.2, 0.3, 0.3], [0.3, 0.1 + 0.2, 0.3], "two-sided")
     assert (result.t, result.p) == (0, 1)
+
+
+@pytest.mark.parametrize("margin", [0.005, 0.02, 0.5])
+def test_equivalence_is_two_one_sided_tests(margin):
+    rng = np.random.default_rng(5)
+    ours, other = rng.normal(0.7, 0.02, 20), rng.normal(0.69, 0.02, 20)
+    d = ours - other
+    expected = max(
+        stats.ttest_1samp(d, -margin, alternative="greater").pvalue,
+        stats.ttest_1samp(d, margin, alternative="less").pvalue,
+    )
+    found = equivalence_test(ours, other, margin, test_train_ratio=0.0)
+    assert found["p_equivalent"] == pytest.approx(expected)
+    assert found["p_equivalent_corrected"] == pytest.approx(expected)
+    wider = equivalence_test(ours, other, margin)["p_equivalent_corrected"]
+    assert (wider > expected) == (expected < 0.5)
+
+
+def test_equal_differences_are_equivalent_within_the_margin_alone():
+    assert equivalence_test([0.5, 0.6], [0.4, 0.5], 0.2)["p_equivalent"] == 0
+    assert equivalence_test([0.5, 0.6], [0.4, 0.5], 0.05)["p_equivalent"] == 1
 
 
 def test_one_split_has_a_mean_and_nothing_else():

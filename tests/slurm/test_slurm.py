@@ -193,7 +193,7 @@ def scene(cluster, repository, indexed, tmp_path) -> Iterator[Scene]:
     (programs / "avemo").chmod(0o755)
     head = Head(
         *(repository, folder, SOUNDS, programs),
-        PYTHONPATH=os.pathsep.join(map(str, (repository / "tests", repository / "tests/helpers"))),
+        PYTHONPATH=os.pathsep.join(str(repository / name) for name in ("pipeline", "tests", "tests/helpers")),
         AVEMO_GATE=str(gate),
         AVEMO_TRACE=str(gate / "trace.txt"),
     )

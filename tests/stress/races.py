@@ -120,7 +120,8 @@ def machines(folder: Path, seconds: float) -> Tally:
     """Processes that pretend to be on six machines contend for one lease; some are killed holding it."""
     tally = Tally()
     folder.mkdir(parents=True)
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "tests")}
+    path = os.pathsep.join(str(REPOSITORY / name) for name in ("pipeline", "tests"))
+    environment = os.environ | {"PYTHONPATH": path}
     contenders: list[subprocess.Popen[str]] = []
     end, turns = time.monotonic() + seconds, 0
 

@@ -9,6 +9,7 @@ from avemo.base.contracts import AvemoError, digest
 from avemo.faces.crop import CropPolicy
 from avemo.models import MODELS
 from avemo.study.config import read_config, resolve, schema
+from avemo.study.run import Run
 from avemo.study.specs import as_cfg, component_spec, settings
 from avemo.training.recipe import TrainSpec
 
@@ -135,6 +136,23 @@ def test_kept_crops_belong_to_a_way_of_cutting_and_their_features_to_them(demo):
     assert resolve(demo).crops.id != other.crops.id
     del demo["features"]["visual"]
     assert resolve(demo).crops is None
+
+
+def test_weights_that_a_system_starts_from_are_their_bytes_wherever_they_lie(demo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def resolved(place: str, content: bytes) -> Run:
+        Path(place).write_bytes(content)
+        system = {"model": "colearning", "config": {"cnn": "none", "initial_weights": {"audio": place}}}
+        return resolve(demo | {"systems": {"ours": system}})
+
+    def triggers(run: Run) -> str:
+        return as_cfg(run.systems["ours"], TrainSpec)
+
+    first, moved, other = (resolved(*at) for at in (("a.pt", b"abc"), ("b.pt", b"abc"), ("b.pt", b"abcd")))
+    assert triggers(first) == triggers(moved) != triggers(other)
+    assert settings({"demo": moved}).weights["demo/ours"] == {"initial_weights": {"audio": "b.pt"}}
+    assert moved.places.count("b.pt") == 1
 
 
 def test_weights_that_move_change_nothing_that_triggers_and_new_ones_do(demo, tmp_path, monkeypatch):

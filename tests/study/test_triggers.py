@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,14 @@ def test_a_shard_is_known_by_its_own_clips(study):
     assert triggers.count("c") == 3
 
 
-def test_settings_reach_the_commands_by_environment(study):
+def test_settings_reach_the_commands_by_environment(study, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     told = job_environment(study, Path("/checkout"))
     assert json.loads(told["AVEMO_SETTINGS"])["speed"]["r/mult"]["device"] == "auto"
     assert told["APPTAINERENV_PYTHONPATH"] == "/checkout/pipeline"
+    monkeypatch.setenv("PYTHONPATH", "/components")
+    told = job_environment(study, Path("/checkout"))
+    assert told["APPTAINERENV_PYTHONPATH"] == os.pathsep.join(["/checkout/pipeline", "/components"])
 
 
 def test_splits_are_packed_in_turn_and_a_single_one_stays_a_wildcard(study):

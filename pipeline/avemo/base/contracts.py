@@ -125,7 +125,9 @@ def speed(default: Any, **kwargs: Any) -> Any:
 
 
 def located(**kwargs: Any) -> Any:
-    """A required pydantic field that says where weights lie. What they are, their hash, enters keys instead.
+    """A pydantic field, required unless given a default, that says where weights lie.
+
+    What they are, their hash, enters keys instead.
 
     >>> class Config(ComponentConfig):
     ...     weights: str = located()

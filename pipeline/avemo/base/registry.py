@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from avemo.base.component import GROUPS, PACKAGE
-from avemo.base.contracts import AvemoError
+from avemo.base.contracts import ConfigError
 
 
 class Registry(dict[str, str]):
@@ -24,7 +24,7 @@ class Registry(dict[str, str]):
 
     >>> Registry("step", joint="m:f").load("join")
     Traceback (most recent call last):
-    avemo.base.contracts.AvemoError: unknown step 'join'; did you mean 'joint'? Known: joint
+    avemo.base.contracts.ConfigError: unknown step 'join'; did you mean 'joint'? Known: joint
     """
 
     def __init__(self, kind: str, base: str = "", **entries: str):
@@ -32,14 +32,14 @@ class Registry(dict[str, str]):
         self.kind, self.base = kind, base
 
     def load(self, name: str) -> Any:
-        """What is registered under ``name``; raises `AvemoError` if there is nothing, or not a component."""
+        """What is registered under ``name``; raises `ConfigError` if there is nothing, or not a component."""
         found = self._imported(name)
         if self.base:
             self._check(name, found)
         return found
 
     def path(self, name: str) -> str:
-        """The import path of ``name``; raises `AvemoError` for one that is unknown."""
+        """The import path of ``name``; raises `ConfigError` for one that is unknown."""
         if name in self:
             return self[name]
         if self.base and ":" in name:
@@ -48,7 +48,7 @@ class Registry(dict[str, str]):
         if name in installed:
             return installed[name]
         known = sorted({*self, *installed})
-        raise AvemoError(
+        raise ConfigError(
             f"unknown {self.kind} {name!r}{nearest(name, known) or '.'} Known: {', '.join(known)}"
         )
 
@@ -73,7 +73,7 @@ class Registry(dict[str, str]):
         except (ImportError, AttributeError) as error:
             if name in self:
                 raise
-            raise AvemoError(
+            raise ConfigError(
                 f"{self.kind} {name!r}: expected a class at {path}, found {type(error).__name__}: {error}; "
                 "install its package, or put the folder that holds it on PYTHONPATH"
             ) from error
@@ -86,7 +86,7 @@ class Registry(dict[str, str]):
             found.complaints() if fits else [f"expected a subclass of {module}.{attribute}, found {found!r}"]
         )
         if complaint := "; ".join(wrong):
-            raise AvemoError(f"{self.kind} {name!r}: {complaint}; see 'Adding a part' in the README")
+            raise ConfigError(f"{self.kind} {name!r}: {complaint}; see 'Adding a part' in the README")
 
 
 def nearest(name: str, known: Any) -> str:

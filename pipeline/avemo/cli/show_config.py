@@ -50,7 +50,10 @@ def show(
             modality: as_cfg(extract_spec(shown, modality).model_copy(update={"places": feature.places}))
             for modality, feature in shown.features.items()
         },
-        **{name: as_cfg(system, TrainSpec) for name, system in shown.systems.items()},
+        **{
+            name: as_cfg(system.model_copy(update={"config": system.config | system.places}), TrainSpec)
+            for name, system in shown.systems.items()
+        },
     }
     if part not in parts:
         raise ConfigError(f"config: unknown part {part!r}{nearest(part, parts)}; known: {', '.join(parts)}")

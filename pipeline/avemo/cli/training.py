@@ -97,13 +97,14 @@ def train(
     from avemo.training.recipe import TrainSpec
 
     spec, known = as_spec(TrainSpec, cfg), load_labels(labels)
-    fast = as_spec(specs.Settings, settings, "--settings").speed.get(f"{run}/{system}", {})
-    training = spec.training.model_copy(update=fast | {"threads": threads})
+    given, of = as_spec(specs.Settings, settings, "--settings"), f"{run}/{system}"
+    training = spec.training.model_copy(update=given.speed.get(of, {}) | {"threads": threads})
     use_gpu(gpu_mb, training.device)
     resumes, outs = _by_split(resume, split, "--resume"), _by_split(out, split, "--out")
     curves = _by_split(tensorboard, split, "--tensorboard") if tensorboard else {}
     with _features(audio, visual, known.targets) as (data, inputs):
-        job = Job(run, system, spec.model_copy(update={"training": training}), known, inputs)
+        spec = spec.model_copy(update={"training": training})
+        job = Job(run, system, spec, known, inputs, given.weights.get(of, {}))
         read = ProfiledData(data, profile) if profile else data
         for name in split:
             with watching(f"{system}, {name}", known.task, curves.get(name)) as tell:

@@ -13,7 +13,7 @@ from avemo.base.contracts import Clip, ComponentConfig
 
 MARKER = "SYNTHETIC.txt"
 """A file in a corpus' folder that says: generated, nobody was recorded."""
-Progress = Callable[[int, int], None]
+Counting = Callable[[int, int], None]
 """Called with what is done and what there is in all."""
 
 
@@ -95,7 +95,7 @@ class Corpus(Component, ABC):
         """What is odd about the folder beyond single clips: counts, names that do not match."""
         return []
 
-    def prepare(self, progress: Progress | None = None) -> None:
+    def prepare(self, progress: Counting | None = None) -> None:
         """Make or unpack what the corpus needs. Most need nothing."""
 
     def all_files(self) -> list[Path]:

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avemo.base.contracts import AvemoError, ComponentConfig
+from avemo.base.contracts import AvemoError, ComponentConfig, located
 from avemo.dataset.batch import Batch
 from avemo.models.attention import require_frames, sinusoid
 from avemo.models.base import Outputs, System, heads_divide_width
@@ -62,7 +62,7 @@ class CoLearning(System):
         """Transformer blocks of the cross-modal encoder."""
         dropout: float = Field(0.1, ge=0, lt=1)
         """In the transformer blocks."""
-        initial_weights: dict[Literal["audio", "cnn"], str] = {}
+        initial_weights: dict[Literal["audio", "cnn"], str] = located(default_factory=dict)
         """Weight files that the audio encoder and the CNN start from, names as in this model's own. (The
         paper's were trained on private speech, and on faces and expressions.)"""
 

@@ -20,18 +20,24 @@ from avemo.base.registry import nearest
 UNITS = {"share": (1.0, 3), "percent": (100.0, 1), "count": (1.0, 0)}
 """What our scores are multiplied by to stand beside the printed ones, and the digits printed."""
 
+EVERY = "every"
+"""Stands for all clips of a side, whatever their label."""
+
 PRINTED = re.compile(r"(?P<value>-?\d+(\.\d+)?)\s*(?P<marks>\D*)")
 
 
 class Address(ComponentConfig):
-    """Where a cell's value is found: scores by run, system, input and metric; or counts of a label on a side."""
+    """Where a cell's value is found: scores by run, system, input and metric; or counts of a label on a side.
+
+    A label may be `EVERY`, or the reason why clips have none; the side ``all`` is the labelled corpus.
+    """
 
     run: str = ""
     system: str = ""
     modality: Literal["", "av", "audio", "visual"] = ""
     metric: str = ""
     label: str = ""
-    side: Literal["", "train", "dev", "test"] = ""
+    side: Literal["", "all", "train", "dev", "test"] = ""
 
     def over(self, base: Address) -> Address:
         """This address, completed by ``base``."""
@@ -61,6 +67,8 @@ class Row(Address):
     key: str = ""
     minus: str = ""
     """Key of a row whose values are taken away, split by split."""
+    relative: bool = False
+    """The difference in percent of the mean of the row that is taken away."""
     only: tuple[str, ...] = ()
     """Inputs with which the paper reports the row; none: all."""
     published: tuple[float | str | None, ...] = ()
@@ -80,12 +88,19 @@ class Row(Address):
 
 
 class Comparison(ComponentConfig):
-    """Which rows were tested against which; ``symbol`` marks a cell significantly better than all ``against``."""
+    """Which rows were tested against which; ``symbol`` marks a cell significantly better than all ``against``.
+
+    ``margin``, in the table's unit: the paper claims that the difference is small, so two one-sided tests
+    stand beside it whether it lies within the margin either way.
+    """
 
     symbol: str = ""
     rows: tuple[str, ...] = ()
     """None: every row that is not in ``against``."""
     against: tuple[str, ...] = Field(min_length=1)
+    columns: tuple[str, ...] = ()
+    """Names of the columns that were tested; none: all."""
+    margin: float | None = Field(None, gt=0)
 
 
 class TableDefinition(ComponentConfig):
@@ -112,7 +127,12 @@ class TableDefinition(ComponentConfig):
             raise ValueError(
                 f"{self.name}: expected rows of keys of their own, found {keys}, unknown {unknown}"
             )
+        names = {column.name for column in self.columns}
+        if strange := {name for c in self.comparisons for name in c.columns} - names:
+            raise ValueError(f"{self.name}: expected comparisons in columns of {names}, found {strange}")
         for row in self.rows:
+            if row.relative and not row.minus:
+                raise ValueError(f"{self.name}: {row.name}: expected `minus` with `relative`, found none")
             if len(row.published) not in (0, len(self.columns)):
                 raise ValueError(
                     f"{self.name}: {row.name}: expected {len(self.columns)} published values or none, "

@@ -12,6 +12,7 @@ import pandas as pd
 from avemo.dataset.absences import absences, lessened
 from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.splits import Split, load_splits
+from avemo.papers.definitions import EVERY
 from avemo.report.paper_tables import Findings, Method
 from avemo.report.run_files import randomness, run_notes
 from avemo.study.study import Study, waits_for
@@ -57,12 +58,16 @@ def _splits(study: Study, run: str) -> list[Split]:
 
 
 def _counts(run: str, splits: Sequence[Split], known: Labels) -> Iterator[dict[str, Any]]:
-    """Clips of each label on each side of each split."""
+    """Clips of each label on each side of each split, and in the labelled corpus, where also reasons are counted."""
     shown = known.shown
-    for split in splits:
-        for side, clips in split.sides().items():
-            for label, count in Counter(label for clip in clips for label in shown[clip]).items():
-                yield {"run": run, "split": split.name, "side": side, "label": label, "clips": count}
+    sides = [(split.name, side, clips) for split in splits for side, clips in split.sides().items()]
+    for split, side, clips in [*sides, ("", "all", shown)]:
+        tally = Counter({EVERY: len(clips)} | dict.fromkeys(known.task.names, 0))
+        tally.update(label for clip in clips for label in shown[clip])
+        if side == "all":
+            tally.update(known.table.loc[known.table.label.isna(), "reason"])
+        for label, count in tally.items():
+            yield {"run": run, "split": split, "side": side, "label": label, "clips": count}
 
 
 def _method(study: Study, run: str, splits: Sequence[Split]) -> Method:

@@ -16,7 +16,7 @@ import pandas as pd
 from avemo.papers.definitions import UNITS, Address, Column, Row, TableDefinition
 from avemo.report.formatting import fixed, p_value, plus_minus, signed
 from avemo.report.scores import ALPHA, Lessened, lacking, lacking_legend
-from avemo.report.ttest import Pairing, Tail, holm, paired_test, welch_test
+from avemo.report.ttest import Pairing, Tail, equivalence_test, holm, paired_test, welch_test
 from avemo.report.writers import ABSENT, Notes, Table, note_label, with_note
 
 LINES = ("ours", "published", "difference")
@@ -55,6 +55,10 @@ class Findings:
         frame, value = (self.counts, "clips") if at.label else (self.scores, "value")
         keys = ("run", "side", "label") if at.label else ("run", "system", "modality", "metric")
         chosen = np.logical_and.reduce([frame[key] == getattr(at, key) for key in keys])
+        if at.label and not chosen.any():
+            # Counted, and none found.
+            splits = frame.loc[(frame["run"] == at.run) & (frame["side"] == at.side), "split"].unique()
+            return pd.Series(0.0, index=pd.Index(splits, name="split")).sort_index()
         return frame[chosen].set_index("split")[value].sort_index()
 
     def missing(self, at: Address) -> str:
@@ -127,7 +131,10 @@ def _cells(definition: TableDefinition, findings: Findings) -> Iterator[Cell]:
                 missing = "" if len(values) else findings.missing(at)
             if row.minus and len(values):
                 other = definition.address(definition.row(row.minus), column)
-                values = (values - scale * findings.values(other)).dropna()
+                base = scale * findings.values(other)
+                values = (values - base).dropna()
+                if row.relative:
+                    values = 100 * values / base.mean()
                 missing = "" if len(values) else findings.missing(other)
             lessened = findings.lessened.get(at.run, {})
             mark = "" if row.minus else lacking(values.index, at.metric, lessened)
@@ -176,16 +183,21 @@ def _tests(
     for number in _numbers(definition):
         family = []
         for comparison in definition.comparisons:
+            if comparison.columns and definition.columns[number].name not in comparison.columns:
+                continue
             ours = comparison.rows or [r.id for r in definition.rows if r.id not in comparison.against]
             pairs = [(mine, other) for mine in ours for other in comparison.against]
-            found = [_test(cells[mine, number], cells[other, number], findings) for mine, other in pairs]
+            found = [
+                _test(cells[mine, number], cells[other, number], findings, comparison.margin)
+                for mine, other in pairs
+            ]
             family += [test | {"symbol": comparison.symbol} for test in found if test]
         adjusted = holm([test["p"] for test in family])
         tests += [test | {"p_holm": p} for test, p in zip(family, adjusted, strict=True)]
     return tests
 
 
-def _test(ours: Cell, other: Cell, findings: Findings) -> dict[str, Any]:
+def _test(ours: Cell, other: Cell, findings: Findings, margin: float | None) -> dict[str, Any]:
     """One test as the run's config wants it, with effect size, interval and the corrected test; empty if not possible."""
     both = ours.values.index.intersection(other.values.index)
     if len(both) < 2 or len(both) < max(len(ours.values), len(other.values)):
@@ -195,6 +207,8 @@ def _test(ours: Cell, other: Cell, findings: Findings) -> dict[str, Any]:
     found = asdict(paired_test(mine, theirs, how.tail, how.ratio))
     if how.pairing == "welch":
         found |= welch_test(mine, theirs, how.tail)
+    if margin is not None:
+        found |= {"margin": margin, **equivalence_test(mine, theirs, margin, how.ratio)}
     names = {"row": ours.row.name, "against": other.row.name, "key": ours.row.id, "other": other.row.id}
     place = {"group": ours.column.group, "column": ours.column.name, "number": ours.number}
     return names | place | found | {"tail": how.tail, "pairing": how.pairing}
@@ -255,13 +269,22 @@ def _tests_table(
     _, digits = UNITS[definition.unit]
     header = ["row", "against", "column", "difference", "95 % interval", "t (df)", "p", "p Holm"]
     header += ["p corrected", "d_z", "higher"]
-    frame = pd.DataFrame([_test_row(test, digits) for test in tests], columns=header, dtype=str)
+    margins = [test["margin"] for test in tests if "margin" in test]
+    header += ["p equivalent", "corrected"] if margins else []
+    rows = [_test_row(test, digits) + (_equivalence(test) if margins else []) for test in tests]
+    frame = pd.DataFrame(rows, columns=header, dtype=str)
     note = note_label(findings.notes)
     caption = (
         f"t and p: {_how(tests) or 'no test could be made yet'}; p Holm: corrected for the tests of one "
         "column; p corrected: Nadeau and Bengio's test, as random splits overlap; interval and d_z (mean "
         f"difference over its standard deviation) of the paired differences. Higher: p < {ALPHA}."
     )
+    if margins:
+        within = " or ".join(fixed(margin, digits) for margin in dict.fromkeys(margins))
+        caption += (
+            f" p equivalent: the larger p of two one-sided tests that the difference is above −{within} and below "
+            f"+{within}, a margin chosen here; corrected: as p corrected."
+        )
     runs = dict.fromkeys(definition.address(r, c).run for r in definition.rows for c in definition.columns)
     said = dict.fromkeys(findings.methods[run].randomness for run in runs if run in findings.methods)
     caption = " ".join([caption, *filter(None, said)])
@@ -269,6 +292,11 @@ def _tests_table(
     return Table(
         f"{definition.name}_tests", f"{definition.source}: tests", with_note(caption, note), frame, raw, note
     )
+
+
+def _equivalence(test: Mapping[str, Any]) -> list[str]:
+    found = [test.get(f"p_equivalent{kind}", math.nan) for kind in ("", "_corrected")]
+    return [p_value(p) for p in found]
 
 
 def _test_row(test: Mapping[str, Any], digits: int) -> list[str]:

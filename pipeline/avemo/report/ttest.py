@@ -90,6 +90,28 @@ def paired_test(
     )
 
 
+def equivalence_test(
+    ours: ArrayLike, other: ArrayLike, margin: float, test_train_ratio: float = 0.15 / 0.70
+) -> dict[str, float]:
+    """Two one-sided paired t-tests (Schuirmann 1987) that ``ours`` and ``other (splits,)`` differ by less than ``margin``.
+
+    ``p_equivalent`` is the larger p of "the mean difference is above -margin" and "it is below margin";
+    ``p_equivalent_corrected`` that of Nadeau and Bengio's statistic. Raises `AvemoError` as `paired_test` does.
+
+    >>> found = equivalence_test([1.0, 1.1, 0.9, 1.0], [1.0, 1.0, 1.0, 1.1], margin=1.0)
+    >>> found["p_equivalent"] < 0.001
+    True
+    """
+    a, b = _paired(ours, other)
+    n, (mean, sd) = len(a), _mean_and_sd(a, b)
+
+    def larger(share: float) -> float:
+        inwards = (_statistic(side * mean + margin, sd, share) for side in (1, -1))
+        return max(_p_value(t, n - 1, "greater") for t in inwards)
+
+    return {"p_equivalent": larger(1 / n), "p_equivalent_corrected": larger(1 / n + test_train_ratio)}
+
+
 def welch_test(ours: ArrayLike, other: ArrayLike, tail: Tail = "greater") -> dict[str, float]:
     """``t, df, p`` of Welch's t-test of two samples of splits, which takes no pairs into account (Welch 1947).
 

@@ -34,7 +34,7 @@ from avemo.study.run import (
     System,
     Tests,
 )
-from avemo.study.specs import IndexSpec, LabelsSpec, identities
+from avemo.study.specs import IndexSpec, LabelsSpec, identified
 from avemo.training.recipe import TrainingConfig
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -189,11 +189,16 @@ def resolve(raw: dict[str, Any]) -> Run:
         if given.crops.cache == "jpeg":
             crops = _crops(visual, given.crops.quality, faces.id)
         features["visual"] = _feature(visual, crops.id if crops else faces.id)
+    fields = {
+        name: _fields(MODELS.load(one.model).Config, one.config, f"systems.{name}.config")
+        for name, one in given.systems.items()
+    }
     systems = {
         name: System(
             model=one.model,
             version=MODELS.load(one.model).release(),
-            config=_fields(MODELS.load(one.model).Config, one.config, f"systems.{name}.config").config,
+            config=fields[name].config | identified(fields[name].places),
+            places={field: place for field, place in fields[name].places.items() if place},
             training=one.training.over(given.training),
             title=one.title or name,
         )
@@ -296,7 +301,7 @@ def _extractor(modality: str, given: FeatureSection | None) -> Extractor | None:
 
 
 def _feature(of: Extractor, *upstream: str) -> Feature:
-    weights = identities(of.fields.places)
+    weights = identified(of.fields.places).values()
     return Feature(
         extractor=of.given.extractor,
         config=of.fields.config,

@@ -16,7 +16,7 @@ from avemo.base.contracts import AvemoError, Section
 from avemo.base.registry import nearest
 from avemo.dataset.split_names import split_names
 from avemo.dataset.splits import SplitConfig
-from avemo.study.specs import LabelsSpec, left_out
+from avemo.study.specs import LabelsSpec, Places, left_out
 from avemo.training.recipe import TrainingConfig, TrainSpec
 
 STAGES = ("faces", "crops", "audio", "visual")
@@ -67,8 +67,7 @@ class Feature(Section):
     config: dict[str, Any]
     compression: Literal["none", "lzf", "gzip"]
     speed: dict[str, Any] = {}
-    places: dict[str, str] = left_out({})
-    """Where its weights lie, by field of the extractor's ``Config``."""
+    places: Places = left_out({})
     version: int | str
     libraries: dict[str, str] = left_out({})
     """Versions of the distributions that make its numbers."""
@@ -80,6 +79,7 @@ class System(TrainSpec):
 
     training: TrainingConfig
     title: str
+    places: Places = left_out({})
     curve: str | None = left_out()
     """The system that this one repeats on a part of the train clips."""
 
@@ -118,6 +118,14 @@ class Run(Section):
         audio, visual = self.features.get("audio"), self.features.get("visual")
         given = zip(STAGES, (faces, self.crops, audio, visual), strict=True)
         return {stage: component for stage, component in given if component}
+
+    @property
+    def places(self) -> list[str]:
+        """Where its components' weights lie."""
+        given = [feature.places for feature in self.features.values()]
+        given += [system.places for system in self.systems.values()]
+        found = [place for places in given for place in places.values()]
+        return [one for place in found for one in (place.values() if isinstance(place, dict) else [place])]
 
     @property
     def split_names(self) -> list[str]:

@@ -23,6 +23,10 @@ def left_out(default: Any = None) -> Any:
     return Field(default, exclude_if=lambda value: not value)
 
 
+Places = dict[str, Any]
+"""Where weights lie, by field of a ``Config``: a path or a registered name, or several by part."""
+
+
 class IndexSpec(Section):
     """A clip table."""
 
@@ -70,7 +74,7 @@ class ExtractSpec(Section):
     faces: str = left_out("")
     weights: list[str]
     """What the weights are, wherever they lie."""
-    places: dict[str, str] = left_out({})
+    places: Places = left_out({})
     """Where weights lie, for a command given by hand; in a workflow `Settings` say it."""
 
 
@@ -78,8 +82,8 @@ class Settings(Section):
     """What changes no number, by what a job works on: a corpus id, a component id or ``run/system``."""
 
     speed: dict[str, dict[str, Any]] = {}
-    weights: dict[str, dict[str, str]] = {}
-    """Where weights lie, by field of the extractor's ``Config``."""
+    weights: dict[str, Places] = {}
+    """Where weights lie, for components that have any."""
 
 
 def as_cfg(spec: Section | dict[str, Any], kind: type[Section] | None = None) -> str:
@@ -115,19 +119,22 @@ def extract_spec(run: Run, modality: Modality) -> ExtractSpec:
         compression=feature.compression,
         crops=run.crops.id if visual and run.crops else "",
         faces=run.faces.id if visual and not run.crops else "",
-        weights=identities(feature.places),
+        weights=list(identified(feature.places).values()),
     )
 
 
-def identities(places: dict[str, str]) -> list[str]:
+def identified(places: Places) -> Places:
     """What the weights are that lie at these places."""
-    return [quick_identity(place) for place in places.values()]
+    return {
+        field: identified(place) if isinstance(place, dict) else quick_identity(place)
+        for field, place in places.items()
+    }
 
 
 def settings(runs: dict[str, Run]) -> Settings:
     """Those of several runs."""
     speed: dict[str, dict[str, Any]] = {}
-    weights: dict[str, dict[str, str]] = {}
+    weights: dict[str, Places] = {}
     for name, run in runs.items():
         speed[run.corpus.id] = run.corpus.speed
         speed[run.faces.id] = run.faces.speed
@@ -135,4 +142,6 @@ def settings(runs: dict[str, Run]) -> Settings:
             speed[feature.id], weights[feature.id] = feature.speed, feature.places
         for system, section in run.systems.items():
             speed[f"{name}/{system}"] = section.training.speeds()
+            if section.places:
+                weights[f"{name}/{system}"] = section.places
     return Settings(speed=speed, weights=weights)

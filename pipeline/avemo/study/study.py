@@ -242,8 +242,7 @@ class Kept(Section):
     @classmethod
     def of(cls, study: Study) -> Kept:
         """A study that has just been resolved."""
-        features = [feature for run in study.runs.values() for feature in run.features.values()]
-        weights = {place: quick_identity(place) for feature in features for place in feature.places.values()}
+        weights = {place: quick_identity(place) for run in study.runs.values() for place in run.places}
         return cls(weights=weights, libraries=libraries_of(study), sources=sources_of(study), study=study)
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from avemo.corpora.base import Progress
+from avemo.corpora.base import Counting
 from avemo.corpora.crema_d import CremaD
 from avemo.synthetic.demo_config import DemoConfig
 
@@ -32,7 +32,7 @@ class Demo(CremaD):
     def synthetic(self) -> bool:
         return True
 
-    def prepare(self, progress: Progress | None = None) -> None:
+    def prepare(self, progress: Counting | None = None) -> None:
         """Generate the clips and tables that are missing."""
         from avemo.synthetic.generate import generate
 

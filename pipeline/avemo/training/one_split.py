@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class Job:
     """What the trainings of one system have in common.
 
     ``spec`` is all they depend on beside the data; its ``training`` has the job's own speed settings.
-    ``inputs`` are the fingerprints of the features by modality.
+    ``inputs`` are the fingerprints of the features by modality; ``places`` say where weights to start from lie.
     """
 
     run: str
@@ -36,6 +37,7 @@ class Job:
     spec: TrainSpec
     known: Labels
     inputs: dict[str, str]
+    places: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def train_on(job: Job, data: ClipData, split: Split, read: Data, resume: Path, p
     dev_ids, left_dev = data.usable(split.dev)
     dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(task.names)}
     stream = stream_of(split.name, job.system, config.common_random_numbers)
-    model = build_seeded(lambda: build_model(spec.model, **dims, **spec.config), config.seed, stream)
+    settings = {**dims, **spec.config, **job.places}
+    model = build_seeded(lambda: build_model(spec.model, **settings), config.seed, stream)
     model.initialise()
     sides, seen = Split(split.name, tuple(train_ids), tuple(dev_ids), ()), Witness(read)
     part = spec.model_dump(mode="json")

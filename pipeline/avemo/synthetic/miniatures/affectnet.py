@@ -9,7 +9,7 @@ import numpy as np
 
 from avemo.base.atomic import aside
 from avemo.corpora.affectnet import COLUMNS, EXPRESSIONS, IMAGES, LISTS
-from avemo.corpora.base import Progress
+from avemo.corpora.base import Counting
 from avemo.synthetic.generate import render
 from avemo.synthetic.miniatures.studio import FEELINGS, open_folder, settings, takes_by_speaker, write_rows
 from avemo.synthetic.prototypes import FACE_AXES
@@ -28,7 +28,7 @@ AFFECT = FEELINGS | {"SUR": (4.2, 3.2, 2.6)}
 SURPRISED = {"brow_inner": 1.0, "brow_outer": 1.0, "lid": 1.0, "stretch": -0.4}
 
 
-def write(root: Path, speakers: int = 3, progress: Progress | None = None) -> None:
+def write(root: Path, speakers: int = 3, progress: Counting | None = None) -> None:
     """Seven pictures of each of ``speakers``; the last one's are the validation list."""
     config = settings(speakers, seed=3)
     open_folder(root, "AffectNet")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from avemo.base.atomic import aside
-from avemo.corpora.base import Progress
+from avemo.corpora.base import Counting
 from avemo.corpora.cmu_mosei import DIMENSIONS, FOLDS, SEQUENCE
 from avemo.synthetic.demo_config import DemoConfig
 from avemo.synthetic.generate import render
@@ -22,7 +22,7 @@ MIXED = {"FEA": "surprise", "HAP": "surprise", "ANG": "disgust", "SAD": "fear"}
 """What half of the takes of an emotion show besides: MOSEI's bits are not exclusive."""
 
 
-def write(root: Path, speakers: int = 3, progress: Progress | None = None) -> None:
+def write(root: Path, speakers: int = 3, progress: Counting | None = None) -> None:
     """One video of six segments from each of ``speakers``.
 
     Writes ``Raw/Videos/Full/Combined/<video>.mp4``, ``Raw/Audio/Full/WAV_16000/<video>.wav``,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avemo.corpora.base import Progress
+from avemo.corpora.base import Counting
 from avemo.corpora.crema_d import SOFT_COLUMNS, read_votes, soft_label
 from avemo.synthetic.generate import generate
 from avemo.synthetic.miniatures.studio import open_folder, rotated, settings, write_rows
@@ -12,7 +12,7 @@ from avemo.synthetic.takes import Take, all_takes
 from avemo.synthetic.votes import LETTERS
 
 
-def write(root: Path, speakers: int = 3, progress: Progress | None = None) -> None:
+def write(root: Path, speakers: int = 3, progress: Counting | None = None) -> None:
     """Six clips of each of ``speakers`` actors: ``AudioWAV``, ``VideoFlash``, ``processedResults``.
 
     ``partitions/label_consensus_<1 to 5>.csv`` hold the clips with a strict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from avemo.base.atomic import aside
-from avemo.corpora.base import Progress
+from avemo.corpora.base import Counting
 from avemo.synthetic.miniatures.studio import (
     feeling,
     film,
@@ -21,7 +21,7 @@ LETTERS = {"ANG": "A", "HAP": "H", "NEU": "N", "SAD": "S"}
 WORDS = {"A": "Angry", "H": "Happy", "N": "Neutral", "S": "Sad"}
 
 
-def write(root: Path, speakers: int = 6, progress: Progress | None = None) -> None:
+def write(root: Path, speakers: int = 6, progress: Counting | None = None) -> None:
     """``speakers`` (two a dyad) improvise four target emotions and read one.
 
     Writes ``session<d>/S01<emotion>/<T or R>/MSP-IMPROV-….{avi,wav}``,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avemo.corpora.base import Progress
+from avemo.corpora.base import Counting
 from avemo.synthetic.encode import write_wav
 from avemo.synthetic.generate import sound
 from avemo.synthetic.miniatures.studio import (
@@ -21,7 +21,7 @@ from avemo.synthetic.voice import RATE_HZ
 CLASSES = {"ANG": "A", "DIS": "D", "FEA": "F", "HAP": "H", "NEU": "N", "SAD": "S"}
 
 
-def write(root: Path, speakers: int = 3, progress: Progress | None = None) -> None:
+def write(root: Path, speakers: int = 3, progress: Counting | None = None) -> None:
     """Six turns of each of ``speakers``: ``Audios/*.wav`` and ``Labels/labels_consensus.csv``."""
     open_folder(root, "MSP-Podcast")
     (root / "Audios").mkdir(exist_ok=True)
