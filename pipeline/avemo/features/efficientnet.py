@@ -9,6 +9,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import Field
+
 from avemo.base.contracts import AvemoError
 from avemo.faces.crop import CropPolicy
 from avemo.features.crop_network import CropNetwork, CropNetworkConfig
@@ -40,8 +42,8 @@ class EfficientNetB2(CropNetwork):
 
         architecture: Literal["tf_efficientnet_b2", "efficientnet_b2"] = "tf_efficientnet_b2"
         """timm's name. Both have the same tensors; the first, EmotiEffLib's, pads as TensorFlow does."""
-        input_px: Literal[224, 260] = 224
-        """Side of the crop: 224 in the paper and its code, 260 in EmotiEffLib."""
+        input_px: int = Field(224, ge=32)
+        """Side of the crop: 224 in the paper and its code, 260 in EmotiEffLib; any other for trying."""
 
     config: Config
 

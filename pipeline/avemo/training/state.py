@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,19 +11,12 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 
 from avemo.dataset.tasks import Task
 from avemo.models.base import System
+from avemo.training.optimizers import OPTIMIZERS
 from avemo.training.recipe import TrainingConfig
 from avemo.training.seeding import Generators, rng_state, set_rng_state
 
 SCHEDULER_NUMBERS = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")
 """What changes in a scheduler; the rest of it is config."""
-
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    # Fused: one pass over the weights instead of ten.
-    "adam": partial(torch.optim.Adam, fused=True),
-    "adamw": partial(torch.optim.AdamW, fused=True),
-    "radam": torch.optim.RAdam,
-}
-
 
 @dataclass(kw_only=True)
 class Resumable:
