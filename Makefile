@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 WORKERS ?= 2
 
-.PHONY: help demo paper-mini test lint bench stress cluster dag lock clean
+.PHONY: help demo paper-mini test test-all lint bench stress cluster dag lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -18,8 +18,11 @@ demo: .venv/installed ## raw clips to report on the embedded corpus
 paper-mini: .venv/installed ## all four papers on generated miniature corpora
 	@sh config/papers/mini/run.sh
 
-test: .venv/installed ## all tests
-	OMP_NUM_THREADS=1 pytest -n $(WORKERS) --dist loadfile --durations=10
+test: .venv/installed ## the tests, without those that take minutes by nature
+	OMP_NUM_THREADS=1 pytest -m "not slow" -n $(WORKERS) --dist loadfile --durations=10
+
+test-all: .venv/installed ## all tests: four papers, every system, a real Slurm, kills and races
+	OMP_NUM_THREADS=1 pytest -n $(WORKERS) --dist loadfile --durations=25
 
 lint: .venv/installed ## ruff, mypy, snakefmt, snakemake --lint
 	ruff check . && ruff format --check .

@@ -11,7 +11,17 @@ from avemo.synthetic.miniatures import MINIATURES
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+SLOW_LIMIT_S = 3000
+"""Of a test that is marked slow; the others' stands in pyproject.toml."""
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give slow tests their time."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT_S))
 
 
 @pytest.fixture(scope="session")

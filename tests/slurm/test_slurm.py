@@ -34,7 +34,10 @@ CLIPS, GATE = 100, 80
 """The gate lies beyond the 64 clips after which a store writes its first part."""
 FLUSH = 64
 
-pytestmark = pytest.mark.skipif(bool(slurm_cluster.why_not()), reason=slurm_cluster.why_not() or "-")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(slurm_cluster.why_not()), reason=slurm_cluster.why_not() or "-"),
+]
 
 
 @pytest.fixture(scope="module")

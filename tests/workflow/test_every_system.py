@@ -16,6 +16,7 @@ import yaml
 
 from workflow_runner import Workflow
 
+pytestmark = pytest.mark.slow
 FOLDER = os.environ.get("AVEMO_EVERY_SYSTEM")
 PLAIN = {
     "corpus": {

@@ -10,6 +10,7 @@ import pytest
 from avemo.papers.definitions import papers, read_paper
 from workflow_runner import Workflow
 
+pytestmark = pytest.mark.slow
 CORPORA = ("crema_d", "msp_improv", "cmu_mosei")
 
 
