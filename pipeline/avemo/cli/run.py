@@ -13,6 +13,8 @@ import typer
 from avemo.cli.options import DEFAULT_CONFIG, SNAKEFILE, ConfigFile, Profile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import RenderableType
 
     from avemo.progress.session import Session
@@ -20,8 +22,13 @@ if TYPE_CHECKING:
     from avemo.study.study import Study
 
 LOG = Path(".avemo/run.log")
-LOOK_S = 10.0
+LOOK_S = 6.0
 """Seconds between two looks at a run, more where a look takes long."""
+SILENCE = 60
+"""Lines that say what a run is doing come after this part of the time it has gone on, at each look at first."""
+NEXT = """next: your own clips, in a CSV table of paths, speakers and labels: avemo corpus check --help
+      a setting changed, and only what it touches made anew: avemo plan --configfile mine.yaml
+      one clip, by a model of this run: avemo predict CLIP --run {run}"""
 STOP_S = 14.0
 """A run told to stop has ended by then; no look is begun that might take longer."""
 LAST_LINES = 20
@@ -40,7 +47,10 @@ def demo(
 
     Example: avemo demo --cores 2
     """
-    run(["--cores", cores], config)
+    study, code = _run(["--cores", cores], config)
+    if code == 0:
+        typer.echo(NEXT.format(run=next(iter(study.layouts.values())).results))
+    raise typer.Exit(code)
 
 
 def run(
@@ -54,6 +64,13 @@ def run(
 
     Example: avemo run --configfile mine.yaml --profile profiles/slurm -- tables
     """
+    _, code = _run(arguments or [], config, profile)
+    raise typer.Exit(code)
+
+
+def _run(arguments: Sequence[str], config: Path, profile: Path | None = None) -> tuple[Study, int]:
+    """The study, and Snakemake's exit code."""
+    typer.echo(f"{time.strftime('%H:%M:%S')} {config}: all that Snakemake says goes to {LOG}")
     from avemo.progress.session import Session, Stopped
     from avemo.study.study import read_study
 
@@ -61,7 +78,7 @@ def run(
     LOG.parent.mkdir(parents=True, exist_ok=True)
     where = ["--snakefile", str(SNAKEFILE), "--configfile", str(config)]
     where += ["--profile", str(profile)] if profile else []
-    command = [sys.executable, "-m", "snakemake", *(arguments or []), *where]
+    command = [sys.executable, "-m", "snakemake", *arguments, *where]
     look = Look(study)
     # What a stopped run has left half made is made again.
     with LOG.open("w") as log, Session([*command, "--rerun-incomplete"], log) as session:
@@ -86,7 +103,7 @@ def run(
     for page in [layout.report for layout in study.layouts.values()] + study.table_files[-1:]:
         if code == 0 and page.is_file():
             typer.echo(f"report: {page.resolve()}")
-    raise typer.Exit(code)
+    return study, code
 
 
 class Look:
@@ -136,15 +153,22 @@ def _watched(session: Session, look: Look) -> int:
 
 def _told(session: Session, look: Look) -> int:
     """As `_watched`, in plain lines: a stage's line again where its jobs have changed."""
-    from avemo.progress.view import changed, failures, line
+    from avemo.progress.view import changed, doing, failures, line
 
     before: dict[str, list[Progress]] = {}
     code = None
+    begin = said = time.monotonic()
     while True:
         now = look()
-        for name, rows in now.items():
-            for row in changed(rows, before.get(name, [])):
-                typer.echo(f"{time.strftime('%H:%M:%S')} {name}: {line(row)}")
+        told = [
+            (name, line(row)) for name, rows in now.items() for row in changed(rows, before.get(name, []))
+        ]
+        moment = time.monotonic()
+        if not told and code is None and moment - said >= (moment - begin) / SILENCE:
+            told = [(name, doing(rows)) for name, rows in now.items() if any(row.running for row in rows)]
+        for name, text in told:
+            typer.echo(f"{time.strftime('%H:%M:%S')} {name}: {text}")
+            said = moment
         before = now
         if code is not None:
             for rows in now.values():

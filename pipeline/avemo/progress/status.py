@@ -7,6 +7,7 @@ stores, and costs are in benchmark files and the jobs' own records.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,9 +86,19 @@ def _training(layout: Layout, system: str, splits: int, pack: int, jobs: Mapping
     models = [layout.model(system, split) for split in names]
     row = _priced(_row("train", system, models, jobs), cost)
     if not cost.jobs:
-        return row
+        return replace(row, left_s=_left_by_pace(models, jobs))
     # A job has one record, however many splits it trained.
     return replace(row, left_s=(splits - row.done) * cost.wall_s / min(splits, cost.jobs * pack))
+
+
+def _left_by_pace(outputs: Sequence[Path], jobs: Mapping[str, Job]) -> float | None:
+    """Seconds of work left, at the pace of the jobs under way; None while these have no output yet."""
+    running = dict.fromkeys(job for path in outputs if (job := jobs.get(str(path))) and job.is_running)
+    made = sum(path.is_file() for path in outputs if jobs.get(str(path)) in running)
+    if not made:
+        return None
+    spent = sum(time.time() - job.at_s for job in running)
+    return (len(outputs) - sum(path.is_file() for path in outputs)) * spent / made
 
 
 def _priced(row: Progress, cost: Cost) -> Progress:

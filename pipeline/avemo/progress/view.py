@@ -72,6 +72,23 @@ def changed(rows: Sequence[Progress], before: Sequence[Progress]) -> list[Progre
     return [row for row in rows if known.get((row.stage, row.of), (0, 0, 0)) != _counts(row)]
 
 
+def doing(rows: Sequence[Progress]) -> str:
+    """What is under way, how long that will take, and how many stages are still to come.
+
+    >>> doing([Progress("faces", "mtcnn", 2, 1, 1, 0, {}, left_s=40.0), Progress("report", "", 1, 0, 0, 0, {})])
+    'faces mtcnn 1 of 2, about 40 s left; then 1 stage'
+    """
+    parts = []
+    for row in rows:
+        if row.running:
+            clips = "" if row.clips is None else f", {row.clips_done} of {row.clips} clips"
+            left = f", about {span(eta_s(row))} left" if eta_s(row) else ""
+            parts.append(f"{_name(row)} {row.done} of {row.total}{clips}{left}")
+    later = sum(row.done < row.total and not row.running for row in rows)
+    then = f"; then {later} {'stage' if later == 1 else 'stages'}" if later else ""
+    return ("; ".join(parts) or "between two jobs") + then
+
+
 def eta_s(row: Progress) -> float | None:
     """Seconds left with as many jobs at once as run now, at least one; None without a record or at the end."""
     return row.left_s / max(row.running, 1) if row.left_s and row.done < row.total else None

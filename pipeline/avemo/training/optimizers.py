@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ MARKED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 """Methods that torch wraps for its compiler's sake."""
 
 
-def uncompiled(optimizer: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+def uncompiled(optimizer: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
     """``optimizer`` without the wrappers whose first call imports torch's compiler.
 
     That import takes longer than the rest of a job's start, and nothing here is compiled.
@@ -24,7 +25,7 @@ def uncompiled(optimizer: type[torch.optim.Optimizer]) -> type[torch.optim.Optim
     return type(optimizer.__name__, (optimizer,), methods | {"step": torch.no_grad()(step)})
 
 
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     # Fused: one pass over the weights instead of ten.
     "adam": partial(uncompiled(torch.optim.Adam), fused=True),
     "adamw": partial(uncompiled(torch.optim.AdamW), fused=True),

@@ -18,6 +18,7 @@ from avemo.training.seeding import Generators, rng_state, set_rng_state
 SCHEDULER_NUMBERS = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")
 """What changes in a scheduler; the rest of it is config."""
 
+
 @dataclass(kw_only=True)
 class Resumable:
     """A training after ``len(history)`` epochs, whose rows have a ``dev_loss``."""
