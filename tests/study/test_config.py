@@ -23,7 +23,8 @@ def test_the_default_config_resolves_with_defaults_filled_in(demo):
     resolved = resolve(demo)
     assert resolved.corpus.id == "demo"
     assert resolved.corpus.synthetic is True
-    assert resolved.systems["auxformer"].training.lr == 7.25e-4
+    training = resolved.systems["av_ladder"].training
+    assert (training.lr, training.epochs, training.clip_norm) == (0.002, 12, 0.8)
     assert resolved.features["audio"].id.startswith("compare_lld-")
 
 
@@ -123,7 +124,7 @@ def test_kept_crops_belong_to_a_way_of_cutting_and_their_features_to_them(demo):
     kept = resolve(demo)
     visual, crops = component_spec(kept, "visual"), component_spec(kept, "crops")
     assert (visual.crops, crops.faces) == (crops.id, kept.faces.id)
-    assert crops.config == CropPolicy().numbers() | {"quality": 95}
+    assert crops.config == CropPolicy(size_px=112).numbers() | {"quality": 95}
     config = demo["features"]["visual"]["config"]
     for change, crops_move in (({"architecture": "efficientnet_b2"}, False), ({"margin": 0.3}, True)):
         demo["features"]["visual"]["config"] = config | change

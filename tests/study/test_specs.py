@@ -83,8 +83,8 @@ def test_a_run_is_read_from_its_record_with_speed_settings_at_their_defaults(run
 
 KEYS = {
     "config": (
-        "compare_lld-07244f23 efficientnet_b2-7a2446ac mtcnn-eef90a42",
-        "87b052b3335b1a6971de5ad256b4b839",
+        "compare_lld-07244f23 efficientnet_b2-f190d544 mtcnn-eef90a42",
+        "d3de769c9ce265ac584e281a644877a8",
     ),
     "every_system": (
         "compare_lld-07244f23 efficientnet_b2-7a2446ac mtcnn-eef90a42",
