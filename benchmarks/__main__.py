@@ -25,7 +25,6 @@ BENCHMARKS = (
     "streaming",
     "storage",
     "scaling",
-    "scale",
 )
 
 

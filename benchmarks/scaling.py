@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from benchmarks.stress.page import write_section
+from benchmarks.results import publish
 
 from avemo.index.clip_table import Row, write_table
 
@@ -28,9 +28,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SIZES = {25_000: 128, 1_000_000: 2_000}
 """Clips, and into how many shards: ten minutes of work or more each at a second a clip."""
 CLIPS_A_FILE = 1_000
-OPENING = """# From one cluster to a million clips
-
-"""
+AGAINST = """What the clip table, Snakemake's graph and a job's start cost, on generated tables of intervals; nothing is decoded.
+[scaling.md](scaling.md) says what bounds a run of that size. Peak memory is of one process."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,10 @@ class Step:
 def timed(folder: Path, *command: str) -> Step:
     """Run a command in ``folder``; raises `RuntimeError` with its output if it fails."""
     # Jobs get the listing of the process that submits them.
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "AVEMO_LISTINGS": '{"table": "of the head"}'}
+    environment = os.environ | {
+        "PYTHONPATH": str(REPOSITORY / "pipeline"),
+        "AVEMO_LISTINGS": '{"table": "of the head"}',
+    }
     with (folder / "printed.txt").open("w+") as output:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
@@ -132,22 +134,20 @@ def measure(folder: Path, clips: int, shards: int) -> dict[str, Step]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure every size and write the section of the page."""
+    """Measure every size and put the rows into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", help="ignored; for `python -m benchmarks`")
     parser.add_argument("--sizes", type=json.loads, default=SIZES, help='JSON: {"clips": shards}')
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "scaling.md")
     asked = parser.parse_args(arguments)
-    table = [["step", "clips", "shards", "seconds", "CPU seconds", "peak memory, MB"]]
+    rows = []
     for clips, shards in asked.sizes.items():
         with tempfile.TemporaryDirectory(prefix="avemo-scaling-") as name:
             for what, step in measure(Path(name), int(clips), shards).items():
-                size = [what, f"{int(clips):,}", f"{shards:,}"]
-                row = [*size, f"{step.seconds:.1f}", f"{step.cpu_s:.1f}", f"{step.megabytes:.0f}"]
-                print(*row, sep=" | ", flush=True)
-                table.append(row)
-    load = f"{os.getloadavg()[1]:.1f} on {os.cpu_count()} cores"
-    write_section(asked.out, "Measured", {"load of the machine in the last 5 minutes": load}, table, OPENING)
+                size = {"step": what, "clips": f"{int(clips):,}", "shards": f"{shards:,}"}
+                cost = {"seconds": step.seconds, "CPU seconds": step.cpu_s, "peak MB": round(step.megabytes)}
+                rows.append(size | cost)
+                print(rows[-1], flush=True)
+    publish("scaling", AGAINST, rows)
 
 
 if __name__ == "__main__":

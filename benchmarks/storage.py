@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.results import Row, publish
+
 from avemo.base.contracts import AvemoError, Clip, Status
 from avemo.cache.items import Item
 from avemo.cache.shard import Shard
@@ -17,6 +19,9 @@ from avemo.cache.shard_layout import COMPRESSIONS
 from avemo.cache.shard_writer import write_shard
 from avemo.features.extraction import extract_audio
 from avemo.features.opensmile_lld import CompareLLD
+
+COLUMNS = ("dtype", "compression", "bytes a frame", "size", "read, CPU s", "times slower")
+AGAINST = "What compression and float16 cost and save: {clips} clips of compare_lld, {frames} frames, of real clips."
 
 
 def items_of(clips: Path, copies: int) -> list[Item]:
@@ -42,14 +47,14 @@ def read_s(path: Path, rounds: int = 5) -> float:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the table and add it to docs/reliability.md."""
+    """Print the rows and put them into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=Path, required=True, help="folder of .mp4 clips")
     parser.add_argument("--copies", type=int, default=20)
     asked = parser.parse_args(arguments)
     items = items_of(asked.clips, asked.copies)
     frames = sum(len(item.x) for item in items if item.x is not None)
-    table = [["dtype", "compression", "bytes a frame", "size", "read, CPU s", "times slower"]]
+    rows: list[Row] = []
     first: tuple[float, float] | None = None
     with tempfile.TemporaryDirectory() as folder:
         for dtype in ("float32", "float16"):
@@ -58,19 +63,19 @@ def main(arguments: list[str] | None = None) -> None:
                 try:
                     write_shard(path, items, {}, dtype, compression=compression)
                 except AvemoError as error:
-                    table.append([dtype, compression, "refused", str(error).partition(";")[0], "", ""])
+                    refused = str(error).partition(";")[0]
+                    rows.append(row(dtype, compression, "refused", refused, "", ""))
                     continue
                 size, seconds = path.stat().st_size, read_s(path)
                 first = first or (size, seconds)
-                ratios = f"{size / first[0]:.2f}", f"{seconds / first[1]:.1f}"
-                table.append(
-                    [dtype, compression, f"{size / frames:.0f}", ratios[0], f"{seconds:.4f}", ratios[1]]
-                )
-    counts = {"features": "compare_lld of real clips", "clips": len(items), "frames": frames}
-    print(*(" | ".join(row) for row in table), counts, sep="\n")
-    from benchmarks.stress.page import write_section
+                ratios = size / first[0], seconds / first[1]
+                rows.append(row(dtype, compression, round(size / frames), ratios[0], seconds, ratios[1]))
+    publish("storage", AGAINST.format(clips=len(items), frames=frames), rows)
 
-    write_section(Path("docs/reliability.md"), "storage", counts, table)
+
+def row(*values: object) -> Row:
+    """One way to store."""
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from benchmarks.results import publish
 
 if TYPE_CHECKING:
     from avemo.cache.manifest import FeatureSet
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 THRESHOLDS = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "1000000000"}
 DIM, BATCH, SHARDS = 1408, 32, 4
 EPOCHS = 20
+AGAINST = """Batches of {clips} stored clips against a plain copy of the same bytes, one process. Two worker processes take
+{share:.2f} of one's time."""
 POOL = 8
 """Batches whose clips are sorted by length together."""
 
@@ -160,7 +163,7 @@ def workers(folder: Path, clips: int, count: int) -> float:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the table and add it to docs/reliability.md."""
+    """Print the rows and put them into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, default=600, help="clips (default 600, about 0.3 GB)")
@@ -178,16 +181,12 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(Path(folder), asked.count, asked.rounds)
         wall = {count: min(workers(Path(folder), asked.count, count) for _ in range(3)) for count in (1, 2)}
-    table = [["way", "GB/s", "ratio to the plain copy"]]
-    table += [[name, f"{speed:.2f}", f"{ratio:.2f}"] for name, speed, ratio in rows]
-    counts = {
-        "clips": asked.count,
-        "two worker processes take, of one's time": f"{wall[2] / wall[1]:.2f} ({os.getloadavg()[0]:.0f} others ran)",
-    }
-    print(*(" | ".join(row) for row in table), counts, sep="\n")
-    from benchmarks.stress.page import write_section
-
-    write_section(Path("docs/reliability.md"), "streaming", counts, table)
+    against = AGAINST.format(clips=asked.count, share=wall[2] / wall[1])
+    publish(
+        "streaming",
+        against,
+        [{"way": name, "GB/s": speed, "ratio to the plain copy": ratio} for name, speed, ratio in rows],
+    )
 
 
 if __name__ == "__main__":

@@ -109,6 +109,18 @@ def test_benchmarks_and_tests_import_nothing_from_each_other(repository):
             assert not found, f"{path} imports {found}"
 
 
+def test_benchmarks_import_what_there_is(repository):
+    """They are run by hand, so that nothing else would miss what has moved away."""
+    for path in (repository / "benchmarks").rglob("*.py"):
+        for name in imported(path):
+            if name.startswith(("benchmarks.", "avemo.")):
+                places = [name, name.rpartition(".")[0]]
+                roots = [repository, repository / "pipeline"]
+                files = [root.joinpath(*place.split(".")) for root in roots for place in places]
+                found = any(file.with_suffix(".py").is_file() or file.is_dir() for file in files)
+                assert found, f"{path} imports {name}"
+
+
 def test_every_package_that_is_imported_or_recorded_is_declared(repository):
     """By those whose names a run record keeps, too: they must be there wherever the package is installed."""
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
@@ -134,7 +146,7 @@ def test_every_package_that_is_imported_or_recorded_is_declared(repository):
 def test_what_tests_start_runs_this_checkouts_package_and_not_one_that_is_installed(repository):
     for path in (repository / "tests").rglob("*.py"):
         text = path.read_text()
-        named = re.search(r"pipeline|sys\.path\b|environ\.get\(.PYTHONPATH", text)
+        named = re.search(r"pipeline|sys\.path\b|environ\w*\.get\(.PYTHONPATH", text)
         assert named or "PYTHONPATH" not in text, (
             f"{path} gives a child a path without this checkout's package"
         )

@@ -19,6 +19,7 @@ from stress.kill_report import kill_report
 from stress.kill_training import kill_training
 from stress.kill_workflow import kill_workflow
 from stress.page import write_section
+from stress.scale import scale
 from stress.tally import Tally
 
 Stage = Callable[[Path, random.Random, float], Tally]
@@ -34,6 +35,7 @@ STAGES: dict[str, Stage] = {
     "leases among machines": lambda folder, _, size: races.machines(folder, 30 * size),
     "fuzz": lambda folder, g, size: fuzz.tallied(folder, round(104_000 * size), g.randrange(2**32)),
     "what a change computes": lambda folder, _, __: changes.measure(folder),
+    "scale": lambda folder, _, size: scale(folder, size),
 }
 
 

@@ -11,8 +11,7 @@ from avemo.base.atomic import aside
 
 HEAD = """# What the caches hold out against
 
-One section a stage of `make stress` and of `make bench BENCH="streaming storage"`, each with the number of cases it
-rests on. The corpora are generated sounds and numbers; every process is real and killed for real.
+One section a stage of `make stress`, each with the number of cases it rests on. The corpora are generated sounds and numbers; every process is real and killed for real.
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 
 class Tally(Counter[str]):
@@ -11,7 +12,7 @@ class Tally(Counter[str]):
     def __init__(self) -> None:
         super().__init__()
         self.violations: list[str] = []
-        self.table: list[list[str]] = []
+        self.table: list[Sequence[str]] = []
 
     def expect(self, holds: bool, what: str) -> None:
         """Note ``what`` as violated unless it holds."""

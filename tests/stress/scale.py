@@ -7,26 +7,24 @@ an ``avemo`` that puts these files in place, and everything measured is real aga
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import resource
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.stress.arena import Arena, write_sound
-from benchmarks.stress.by_hand import ByHand
-from benchmarks.stress.page import write_section
 
 from avemo.base.contracts import FeatureSequence
 from avemo.cache.manifest import FeatureSet
 from avemo.features import extraction
 from avemo.index.clip_table import read_table
+from stress.arena import Arena, write_sound
+from stress.by_hand import ByHand
+from stress.tally import Tally
 
 SOUNDS = 8
 SIZES = ((7_442, 32), (25_000, 64))
@@ -106,15 +104,14 @@ def opening(manifest: Path) -> None:
         features.read("clip00000")
 
 
-def measure(folder: Path, clips: int, shards: int) -> list[tuple[str, ...]]:
+def measured(folder: Path, clips: int, shards: int, tally: Tally) -> None:
     """A table's rows for one size."""
     corpus = Corpus(folder, clips, shards)
     begin = time.monotonic()
     hand = corpus.finished()
     print(f"{clips} clips made in {time.monotonic() - begin:.0f} s", flush=True)
     planned, planning = watched(corpus, "-n", *TARGETS)
-    if "Nothing to be done" not in planned:
-        raise RuntimeError(f"expected nothing to be done, found:\n{planned[-3000:]}")
+    tally.expect("Nothing to be done" in planned, f"expected nothing to be done, found:\n{planned[-3000:]}")
     _, nothing = watched(corpus, *TARGETS)
     index, manifest = folder / hand.layout.index, folder / hand.layout.manifest(hand.component)
     reading, first = timed(lambda: read_table(index)), timed(lambda: opening(manifest))
@@ -123,9 +120,8 @@ def measure(folder: Path, clips: int, shards: int) -> list[tuple[str, ...]]:
     corpus.write_table()
     printed, adding = watched(corpus, "features")
     computed, jobs = corpus.computed(), len(re.findall(r"^Finished jobid", printed, re.MULTILINE))
-    if computed != ["compare_lld new"]:
-        raise RuntimeError(f"expected the new clip computed alone, found {computed[:5]} of {len(computed)}")
-    return [
+    tally.expect(computed == ["compare_lld new"], f"expected the new clip alone, found {computed[:5]}")
+    tally.table += [
         (f"{clips}: snakemake -n", *planning, "5 s, 1000 MB"),
         (f"{clips}: snakemake, nothing to do", *nothing, "15 s, 1000 MB"),
         (f"{clips}: read the clip table", *reading, "1 s"),
@@ -134,24 +130,10 @@ def measure(folder: Path, clips: int, shards: int) -> list[tuple[str, ...]]:
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table and add it to docs/reliability.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", help=argparse.SUPPRESS)
-    parser.add_argument("--small", action="store_true", help="400 clips instead, to try it")
-    asked = parser.parse_args(arguments)
-    table: list[Sequence[str]] = [HEAD]
-    for clips, shards in [(400, 4)] if asked.small else SIZES:
-        with tempfile.TemporaryDirectory(prefix="avemo-scale-") as folder:
-            table += measure(Path(folder) / "arena", clips, shards)
-    counts = {
-        "corpora": "generated sounds, made-up features",
-        "processes that also wanted the machine": round(os.getloadavg()[0]),
-    }
-    print(*(" | ".join(row) for row in table), counts, sep="\n")
-    if not asked.small:
-        write_section(Path("docs/reliability.md"), "scale", counts, table)
-
-
-if __name__ == "__main__":
-    main()
+def scale(folder: Path, size: float) -> Tally:
+    """Both sizes of corpus, or that share of their clips."""
+    tally = Tally()
+    tally.table = [HEAD]
+    for clips, shards in SIZES:
+        measured(folder / str(clips), max(SOUNDS, round(clips * size)), shards, tally)
+    return tally
