@@ -26,7 +26,9 @@ def study(repository, tmp_path, monkeypatch) -> Study:
     del demo["run"]
     for number in (1, 2):
         demo["systems"][f"ablation_{number}"] = demo["systems"]["av_ladder"]
-    study = resolve_study(demo | {"paper": "ladder", "tables": "av_ladder", "runs": {"crema_d": {}}})
+    search = {f"lambda_2_{weight}": demo["systems"]["av_ladder"] for weight in ("100", "500", "020")}
+    runs = {"crema_d": {}, "lambda_search": {"systems": dict.fromkeys(demo["systems"]) | search}}
+    study = resolve_study(demo | {"paper": "ladder", "tables": "av_ladder", "runs": runs})
     study.folder.mkdir(parents=True)
     (study.folder / "paper.json").write_text(json.dumps(study.record()))
     return study
@@ -37,11 +39,11 @@ def touch(path: Path) -> None:
     path.touch()
 
 
-def label_and_split(study: Study) -> None:
+def label_and_split(study: Study, run: str = "crema_d") -> None:
     from avemo.base.contracts import Clip
     from avemo.corpora.base import Label
 
-    layout = study.layouts["crema_d"]
+    layout = study.layouts[run]
     touch(layout.index)
     layout.labels.parent.mkdir(parents=True)
     clips = [Clip(name, name, name) for name in "abcd"]
@@ -51,7 +53,7 @@ def label_and_split(study: Study) -> None:
     save_splits(layout.splits, SPLITS, pd.DataFrame())
 
 
-def score(study: Study, system: str, mean: float) -> None:
+def score(study: Study, system: str, mean: float, run: str = "crema_d") -> None:
     rows = [
         {"system": system, "split": split.name, "modality": "av", "metric": metric, "value": mean + 0.01 * i}
         for i, split in enumerate(SPLITS)
@@ -64,9 +66,18 @@ def score(study: Study, system: str, mean: float) -> None:
             "micro_f1",
         )
     ]
-    path = study.layouts["crema_d"].scores(system)
+    path = study.layouts[run].scores(system)
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(path, index=False)
+
+
+def search(study: Study, system: str, splits: int = len(SPLITS)) -> None:
+    """Two epochs of a system of the search on the first splits; the first epoch has the lowest loss."""
+    for number, split in enumerate(SPLITS[:splits]):
+        path = study.layouts["lambda_search"].history(system, split.name)
+        touch(path)
+        losses = {"epoch": [1, 2], "dev_loss": [0.5, 0.9], "dev_macro_f1": [0.6 + 0.01 * number, 0.9]}
+        pd.DataFrame(losses).to_csv(path, index=False)
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
@@ -131,10 +142,25 @@ def test_what_is_scored_is_shown_beside_what_is_open(study):
     assert (study.folder / "figures" / "figure3.svg").stat().st_size > 1000
 
 
+def test_a_search_shows_scores_of_the_development_set_alone(study):
+    """Of the epoch that each split kept, once all splits are trained; test scores would not show in it."""
+    label_and_split(study)
+    search(study, "lambda_2_500", splits=4)
+    search(study, "lambda_2_100")
+    found = tables(study)["lambda_search"].set_index(["row", "column"])
+    assert found.ours["λ₂ = 0.1", "Macro-F1"] == pytest.approx(0.62)
+    assert found.splits["λ₂ = 0.1", "Loss"] == 5
+    assert pd.isna(found.ours["λ₂ = 0.5", "Loss"])
+
+
 def test_a_finished_paper_has_no_open_cell_and_says_that_its_corpus_is_synthetic(study):
     label_and_split(study)
     for place, system in enumerate(study.runs["crema_d"].systems):
         score(study, system, 0.9 - 0.1 * place)
+    label_and_split(study, "lambda_search")
+    for system in study.runs["lambda_search"].systems:
+        score(study, system, 0.5, "lambda_search")
+        search(study, system)
     for name, table in tables(study).items():
         if not name.endswith("_tests"):
             assert table.ours.notna().all()

@@ -164,6 +164,18 @@ def test_a_claim_of_equal_scores_gets_two_one_sided_tests():
     assert "above −2.0 and below +2.0" in tests.caption
 
 
+def test_one_split_is_tested_on_its_clips():
+    asked = [{"symbol": "★", "rows": ["ours"], "against": ["other"], "over": "clips"}]
+    drawn = {"mean_difference": 0.12, "sd": 0.02, "ci_low": 0.08, "ci_high": 0.16, "p": 0.001}
+    found = replace(findings(scored(ours=[0.82], other=[0.70])), resampled=lambda ours, other: drawn)
+    table, tests = paper_table(definition(comparisons=asked), found)
+    assert lines(table, "Ours")[0] == "82.0★"
+    assert tests.frame.iloc[0, 3:8].tolist() == ["+12.0", "+8.0 to +16.0", "–", "0.001", "0.001"]
+    assert "one-tailed bootstrap over the groups of the one test side" in tests.caption
+    _, none = paper_table(definition(comparisons=asked), findings(scored(ours=[0.82], other=[0.70])))
+    assert none.frame.empty
+
+
 def test_an_open_cell_says_what_it_waits_for_and_is_not_tested():
     asked = [{"symbol": "★", "rows": ["ours"], "against": ["other"]}]
     waiting = {("r", "other"): "waits for training (1 of 4 splits done)"}

@@ -9,7 +9,7 @@ from avemo.base.contracts import AvemoError
 from avemo.training import STEPS
 from avemo.training.recipe import TrainingConfig
 from avemo.training.state import RunState
-from avemo.training.steps import alternating, drop_modality, joint, sampled
+from avemo.training.steps import alternating, drop_modality, joint, sampled, unpair
 from training_standins import TASK, TinySystem, Towers, ToyData, ToySplit
 
 IDS = list(ToySplit().train[:8])
@@ -213,6 +213,27 @@ def test_unpaired_clips_train_only_what_they_show(monkeypatch):
     batch = lacking(ToyData().batch(IDS), audio=(0, 1), visual=(2,))
     alternating(RunState.fresh(model, TASK, TrainingConfig(), "split00", CPU), batch, "here")
     assert seen == {"audio": IDS[2:], "visual": [*IDS[:2], *IDS[3:]], "av": IDS[3:]}
+
+
+def test_half_of_the_clips_lose_one_modality_for_good():
+    """For good: the same clips whatever the batch; and a clip that has one modality keeps it."""
+    ids = [f"clip{i}" for i in range(400)]
+    batch = ToyData().batch(ids)
+    found = unpair(batch, 0.5, seed=0)
+    deaf_B, blind_B = ~found.has_audio_B, ~found.has_visual_B
+    assert not (deaf_B & blind_B).any()
+    # 100 each; the binomial standard deviation is 9.
+    assert 70 < deaf_B.sum() < 130
+    assert 70 < blind_B.sum() < 130
+    assert not found.audio_BTD[deaf_B].any()
+    assert not found.visual_BTD[blind_B].any()
+    assert torch.equal(found.audio_BTD[~deaf_B], batch.audio_BTD[~deaf_B])
+    turned = unpair(ToyData().batch(ids[::-1]), 0.5, seed=0)
+    assert torch.equal(turned.has_audio_B.flip(0), found.has_audio_B)
+    assert not torch.equal(unpair(batch, 0.5, seed=1).has_audio_B, found.has_audio_B)
+    assert unpair(batch, 0.0, seed=0) is batch
+    mute = lacking(batch, audio=range(400))
+    assert unpair(mute, 1.0, seed=0).has_visual_B.all()
 
 
 @pytest.mark.parametrize("sampling", ["batch", "clip"])

@@ -18,7 +18,7 @@ from avemo.base.contracts import AvemoError
 
 @dataclass(frozen=True)
 class PerClass:
-    """Scores of every class, each ``(n_classes,)`` float64; ``support`` counts true clips."""
+    """Scores of every class, each ``(…, n_classes)`` float64; ``support`` counts true clips."""
 
     precision: np.ndarray
     recall: np.ndarray
@@ -46,7 +46,18 @@ def per_class(targets: ArrayLike, predictions: ArrayLike, n_classes: int) -> Per
     >>> per_class([0, 0, 1], [0, 1, 1], 3).f1.round(4).tolist()
     [0.6667, 0.6667, 0.0]
     """
-    return _from_confusion(confusion_matrix(targets, predictions, n_classes))
+    return from_confusion(confusion_matrix(targets, predictions, n_classes))
+
+
+def from_confusion(counts: np.ndarray) -> PerClass:
+    """The same from a confusion matrix, or from many ``(…, n_classes, n_classes)`` at once."""
+    hits, predicted, support = np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-2), counts.sum(-1)
+    return PerClass(
+        precision=_quotient(hits, predicted),
+        recall=_quotient(hits, support),
+        f1=_quotient(2 * hits, predicted + support),
+        support=support,
+    )
 
 
 def macro_precision(targets: ArrayLike, predictions: ArrayLike, n_classes: int) -> float:
@@ -219,18 +230,8 @@ def expected_calibration_error(targets: ArrayLike, probabilities: ArrayLike, bin
     return float(np.abs(sums).sum() / len(true))
 
 
-def _from_confusion(counts: np.ndarray) -> PerClass:
-    hits, predicted, support = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
-    return PerClass(
-        precision=_quotient(hits, predicted),
-        recall=_quotient(hits, support),
-        f1=_quotient(2 * hits, predicted + support),
-        support=support,
-    )
-
-
 def _quotient(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.zeros(len(above)), where=below > 0)
+    return np.divide(above, below, out=np.zeros(np.shape(above)), where=below > 0)
 
 
 def _classes(name: str, values: ArrayLike, n_classes: int) -> np.ndarray:

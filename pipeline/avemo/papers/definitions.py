@@ -101,6 +101,8 @@ class Comparison(ComponentConfig):
     columns: tuple[str, ...] = ()
     """Names of the columns that were tested; none: all."""
     margin: float | None = Field(None, gt=0)
+    over: Literal["splits", "clips"] = "splits"
+    """What the test takes for a sample: splits, or the test clips of the only one."""
 
 
 class TableDefinition(ComponentConfig):

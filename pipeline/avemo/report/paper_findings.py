@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +12,9 @@ import pandas as pd
 from avemo.dataset.absences import absences, lessened
 from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.splits import Split, load_splits
-from avemo.papers.definitions import EVERY
+from avemo.papers.definitions import EVERY, Address
 from avemo.report.paper_tables import Findings, Method
+from avemo.report.resampling import resampled
 from avemo.report.run_files import randomness, run_notes
 from avemo.study.study import Study, waits_for
 
@@ -31,7 +32,31 @@ def find(study: Study) -> Findings:
         {run: _method(study, run, splits) for run, splits in made.items()},
         list(notes.values()),
         {run: lessened(absences(made[run], known), known.task) for run, known in labels.items()},
+        Resampling(study, labels),
     )
+
+
+class Resampling:
+    """Tests of two systems on a run's one test side; those of all scores are made at once, and kept."""
+
+    def __init__(self, study: Study, labels: Mapping[str, Labels]):
+        self.study, self.labels = study, labels
+        self._made: dict[tuple[Address, Address], dict[str, dict[str, float]]] = {}
+
+    def __call__(self, ours: Address, other: Address) -> Mapping[str, float]:
+        """`resampled` of two cells' predictions; empty where they are not of one run, or not there."""
+        pair = ours.model_copy(update={"metric": ""}), other.model_copy(update={"metric": ""})
+        if pair not in self._made:
+            self._made[pair] = self._compare(*pair)
+        return self._made[pair].get(ours.metric, {})
+
+    def _compare(self, ours: Address, other: Address) -> dict[str, dict[str, float]]:
+        places = [(at, self.study.layouts[at.run].predictions(at.system)) for at in (ours, other)]
+        if ours.run != other.run or not all(path.is_file() for _, path in places):
+            return {}
+        known, tail = self.labels[ours.run], self.study.runs[ours.run].tests.tail
+        frames = [pd.read_parquet(path).query("modality == @at.modality") for at, path in places]
+        return resampled(frames[0], frames[1], known.groups, known.task, tail)
 
 
 def _waiting(study: Study) -> dict[tuple[str, str], str]:
@@ -48,8 +73,25 @@ def _scores(study: Study) -> pd.DataFrame:
         for system in config.systems
     ]
     found = [pd.read_csv(path).assign(run=run) for run, path in files if path.is_file()]
+    found += [_dev_scores(study, run, system) for run in study.runs for system in study.runs[run].systems]
     empty = pd.DataFrame(columns=["run", "system", "split", "modality", "metric", "value"])
-    return pd.concat(found, ignore_index=True) if found else empty
+    return pd.concat([frame for frame in found if len(frame)] or [empty], ignore_index=True)
+
+
+def _dev_scores(study: Study, run: str, system: str) -> pd.DataFrame:
+    """Of the epoch that each split kept, metrics ``dev_…`` of no modality; empty until all splits are trained."""
+    paths = {split: study.layouts[run].history(system, split) for split in study.runs[run].split_names}
+    if not all(path.is_file() for path in paths.values()):
+        return pd.DataFrame()
+    rows = []
+    for split, path in paths.items():
+        history = pd.read_csv(path)
+        best = history.sort_values("dev_loss", kind="stable").iloc[0].filter(like="dev_")
+        rows += [
+            {"run": run, "system": system, "split": split, "modality": "", "metric": name, "value": value}
+            for name, value in best.items()
+        ]
+    return pd.DataFrame(rows)
 
 
 def _splits(study: Study, run: str) -> list[Split]:

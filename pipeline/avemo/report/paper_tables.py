@@ -6,14 +6,14 @@ Cells are made from scores alone; a cell whose scores are not there yet says wha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from avemo.papers.definitions import UNITS, Address, Column, Row, TableDefinition
+from avemo.papers.definitions import UNITS, Address, Column, Comparison, Row, TableDefinition
 from avemo.report.formatting import fixed, p_value, plus_minus, signed
 from avemo.report.scores import ALPHA, Lessened, lacking, lacking_legend
 from avemo.report.ttest import Pairing, Tail, equivalence_test, holm, paired_test, welch_test
@@ -40,7 +40,7 @@ class Findings:
     ``scores``: rows (run, system, split, modality, metric, value); ``counts``:
     rows (run, split, side, label, clips); ``waiting`` says by (run, system), or
     (run, "") for counts, what is still to be done; ``lessened``, by run, which scores of which splits count a class
-    that no test clip shows as 0.
+    that no test clip shows as 0; ``resampled`` compares two cells of one split each (`avemo.report.resampling`).
     """
 
     scores: pd.DataFrame
@@ -49,6 +49,7 @@ class Findings:
     methods: Mapping[str, Method]
     notes: Notes = field(default_factory=list)
     lessened: Mapping[str, Lessened] = field(default_factory=dict)
+    resampled: Callable[[Address, Address], Mapping[str, float]] = lambda ours, other: {}
 
     def values(self, at: Address) -> pd.Series:
         """A cell's values by split; empty where there are none."""
@@ -78,6 +79,7 @@ class Cell:
     number: int
     at: Address
     values: pd.Series
+    scale: float = 1.0
     missing: str = ""
     lacking: str = ""
     """The mark of a score that counts a class without a test clip as 0."""
@@ -138,7 +140,7 @@ def _cells(definition: TableDefinition, findings: Findings) -> Iterator[Cell]:
                 missing = "" if len(values) else findings.missing(other)
             lessened = findings.lessened.get(at.run, {})
             mark = "" if row.minus else lacking(values.index, at.metric, lessened)
-            yield Cell(row, column, number, at, values, missing, mark)
+            yield Cell(row, column, number, at, values, scale, missing, mark)
 
 
 def _text(line: str, cell: Cell, definition: TableDefinition, marks: Mapping[tuple[str, int], str]) -> str:
@@ -188,7 +190,7 @@ def _tests(
             ours = comparison.rows or [r.id for r in definition.rows if r.id not in comparison.against]
             pairs = [(mine, other) for mine in ours for other in comparison.against]
             found = [
-                _test(cells[mine, number], cells[other, number], findings, comparison.margin)
+                _test(cells[mine, number], cells[other, number], findings, comparison)
                 for mine, other in pairs
             ]
             family += [test | {"symbol": comparison.symbol} for test in found if test]
@@ -197,9 +199,14 @@ def _tests(
     return tests
 
 
-def _test(ours: Cell, other: Cell, findings: Findings, margin: float | None) -> dict[str, Any]:
+def _test(ours: Cell, other: Cell, findings: Findings, asked: Comparison) -> dict[str, Any]:
     """One test as the run's config wants it, with effect size, interval and the corrected test; empty if not possible."""
     both = ours.values.index.intersection(other.values.index)
+    names = {"row": ours.row.name, "against": other.row.name, "key": ours.row.id, "other": other.row.id}
+    place = {"group": ours.column.group, "column": ours.column.name, "number": ours.number}
+    if asked.over == "clips" and len(both) == len(ours.values) == len(other.values) == 1:
+        found = _resampled(ours, other, findings)
+        return names | place | found if found else {}
     if len(both) < 2 or len(both) < max(len(ours.values), len(other.values)):
         return {}
     how = findings.methods[ours.at.run]
@@ -207,11 +214,19 @@ def _test(ours: Cell, other: Cell, findings: Findings, margin: float | None) -> 
     found = asdict(paired_test(mine, theirs, how.tail, how.ratio))
     if how.pairing == "welch":
         found |= welch_test(mine, theirs, how.tail)
-    if margin is not None:
-        found |= {"margin": margin, **equivalence_test(mine, theirs, margin, how.ratio)}
-    names = {"row": ours.row.name, "against": other.row.name, "key": ours.row.id, "other": other.row.id}
-    place = {"group": ours.column.group, "column": ours.column.name, "number": ours.number}
+    if asked.margin is not None:
+        found |= {"margin": asked.margin, **equivalence_test(mine, theirs, asked.margin, how.ratio)}
     return names | place | found | {"tail": how.tail, "pairing": how.pairing}
+
+
+def _resampled(ours: Cell, other: Cell, findings: Findings) -> dict[str, Any]:
+    """A test of two cells of one split, over its test clips; empty where there are no predictions."""
+    found = findings.resampled(ours.at, other.at)
+    if not found:
+        return {}
+    scaled = {name: value if name == "p" else ours.scale * value for name, value in found.items()}
+    unknown = dict.fromkeys(("t", "df", "effect_size", "p_corrected", "t_corrected"), math.nan)
+    return unknown | scaled | {"tail": findings.methods[ours.at.run].tail, "pairing": "bootstrap"}
 
 
 def _significant(test: Mapping[str, Any]) -> bool:
@@ -259,6 +274,7 @@ def _how(tests: Sequence[Mapping[str, Any]]) -> str:
     """The tests in words."""
     tails = {"greater": "one-tailed", "two-sided": "two-tailed"}
     kinds = {"paired": "matched-pair t-test", "welch": "Welch's t-test"}
+    kinds |= {"bootstrap": "bootstrap over the groups of the one test side"}
     made = dict.fromkeys(f"{tails[str(t['tail'])]} {kinds[str(t['pairing'])]}" for t in tests)
     return " or ".join(made)
 
@@ -307,6 +323,10 @@ def _test_row(test: Mapping[str, Any], digits: int) -> list[str]:
             signed(t["mean_difference"], digits),
             f"{signed(t['ci_low'], digits)} to {signed(t['ci_high'], digits)}",
         ),
-        *(f"{signed(t['t'], 2)} ({t['df']:.3g})", p_value(t["p"]), p_value(t["p_holm"])),
+        *(
+            ABSENT if math.isnan(t["t"]) else f"{signed(t['t'], 2)} ({t['df']:.3g})",
+            p_value(t["p"]),
+            p_value(t["p_holm"]),
+        ),
         *(p_value(t["p_corrected"]), signed(t["effect_size"], 2), "yes" if _significant(test) else "no"),
     ]

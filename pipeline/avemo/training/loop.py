@@ -26,7 +26,7 @@ from avemo.training.inference import Data, infer
 from avemo.training.losses import judged
 from avemo.training.seeding import seed_global
 from avemo.training.state import Resumable, RunState
-from avemo.training.steps import drop_modality
+from avemo.training.steps import drop_modality, unpair
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,8 @@ def train_epoch(run: RunState, data: Data, clip_ids: Sequence[str], place: str) 
     bucketing = config.bucketing if config.shuffle else 0
     batches = data.batches(clip_ids, config.batch_size, run.generators.shuffle, bucketing)
     for number, batch in enumerate(batches, start=1):
-        seen = dropped(run, labelled(run, batch)).to(run.device)
+        paired = unpair(labelled(run, batch), config.unpaired, config.seed)
+        seen = dropped(run, paired).to(run.device)
         for name, value in step(run, seen, f"{place}, batch {number}").items():
             sums[name] = sums.get(name, 0.0) + len(batch) * value
             clips[name] = clips.get(name, 0) + len(batch)

@@ -47,6 +47,9 @@ class TrainingConfig(ComponentConfig):
     AuxFormer's optimized training uses 0.2."""
     drop_scope: Literal["batch", "clip", "independent"] = "batch"
     """``modality_drop`` strikes a mini-batch, each clip, or each modality of each clip by itself."""
+    unpaired: float = Field(0.0, ge=0, le=1)
+    """Share of the train clips, the same in every epoch and for every system, of which one modality, drawn by
+    coin, is never shown: VAVL's training on unpaired data."""
     normalise: Normalise = Normalise()
     """How frames are scaled. AuxFormer's and AV-Ladder's texts scale sound only, VAVL's code faces only."""
     shuffle: bool = True

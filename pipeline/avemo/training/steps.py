@@ -21,6 +21,7 @@ from avemo.base.contracts import AvemoError
 from avemo.dataset.batch import Batch
 from avemo.models.base import System
 from avemo.training.losses import total
+from avemo.training.seeding import seed_of
 from avemo.training.state import RunState
 
 DropScope = Literal["batch", "clip", "independent"]
@@ -122,6 +123,19 @@ def drop_modality(
         if lost_N.any():
             batch = batch.without(modality, lost_N.expand(len(batch)))
     return batch
+
+
+def unpair(batch: Batch, share: float, seed: int) -> Batch:
+    """Take the sound of half of ``share`` of the clips, and the faces of the other half.
+
+    A clip's lot depends on its id and ``seed`` alone. What would be left with nothing keeps what it has.
+    """
+    if not share:
+        return batch
+    lots_B = torch.tensor([seed_of(seed, clip_id, "unpaired") / 2**63 for clip_id in batch.clip_ids])
+    both_B = (batch.has_audio_B & batch.has_visual_B).cpu()
+    deaf_B, blind_B = lots_B < share / 2, (lots_B >= share / 2) & (lots_B < share)
+    return batch.without("audio", deaf_B & both_B).without("visual", blind_B & both_B)
 
 
 def _terms(run: RunState, batch: Batch, head: str | None = None) -> dict[str, Tensor]:
