@@ -53,6 +53,15 @@ def test_rate_falls_after_the_sixth_bad_epoch(tmp_path):
     assert result.best_epoch == 1
 
 
+@pytest.mark.parametrize(("threshold", "falls"), [(1e-4, True), (0.0, False)])
+def test_a_loss_that_falls_by_less_than_the_threshold_is_a_plateau(tmp_path, threshold, falls):
+    """PyTorch's default threshold is 1e-4 of the lowest loss; these losses fall by 3e-5 of it in each epoch."""
+    losses = [1.0 - 3e-5 * epoch for epoch in range(4)]
+    result = scripted(tmp_path, losses, plateau_patience=1, plateau_threshold=threshold)
+    assert (result.history[-1]["lr"] < result.history[0]["lr"]) == falls
+    assert result.best_epoch == 4
+
+
 def test_resumption_remembers_the_bad_epochs(tmp_path):
     losses = [1.0] + [2.0] * 7
 
@@ -102,6 +111,22 @@ def test_dev_loss_of_heads_is_their_mean(tmp_path):
         logits = model(batch).logits.values()
         expected = sum(torch.nn.functional.cross_entropy(x, batch.targets).item() for x in logits) / 2
     assert result.history[0]["dev_loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_dev_loss_of_each_input_is_their_mean(tmp_path):
+    """With both modalities, with sound alone, with faces alone; the scores stay those of both."""
+    config = TrainingConfig(epochs=1, batch_size=100, device="cpu")
+    model, result = run_tiny(tmp_path / "each", config.model_copy(update={"dev_inputs": "each"}))
+    batch = ToyData().batch(list(ToySplit().dev))
+    with torch.no_grad():
+        losses = [
+            torch.nn.functional.cross_entropy(model.eval()(seen).prediction, batch.targets).item()
+            for seen in (batch, batch.without("visual"), batch.without("audio"))
+        ]
+    assert result.history[0]["dev_loss"] == pytest.approx(sum(losses) / 3, rel=1e-6)
+    _, both = run_tiny(tmp_path / "both", config)
+    assert both.history[0]["dev_loss"] == pytest.approx(losses[0], rel=1e-6)
+    assert both.history[0]["dev_macro_f1"] == result.history[0]["dev_macro_f1"]
 
 
 def test_noisy_dev_drops_modalities_of_dev_batches(tmp_path):

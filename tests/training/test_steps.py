@@ -9,7 +9,7 @@ from avemo.base.contracts import AvemoError
 from avemo.training import STEPS
 from avemo.training.recipe import TrainingConfig
 from avemo.training.state import RunState
-from avemo.training.steps import alternating, drop_modality, joint, sampled, unpair
+from avemo.training.steps import ablate_visual, alternating, drop_modality, joint, sampled, unpair
 from training_standins import TASK, TinySystem, Towers, ToyData, ToySplit
 
 IDS = list(ToySplit().train[:8])
@@ -213,6 +213,28 @@ def test_unpaired_clips_train_only_what_they_show(monkeypatch):
     batch = lacking(ToyData().batch(IDS), audio=(0, 1), visual=(2,))
     alternating(RunState.fresh(model, TASK, TrainingConfig(), "split00", CPU), batch, "here")
     assert seen == {"audio": IDS[2:], "visual": [*IDS[:2], *IDS[3:]], "av": IDS[3:]}
+
+
+def test_faces_are_lost_by_the_clip_and_by_the_frame():
+    """Parthasarathy and Sundaram's: 400 clips of a half, and each frame with a quarter; sound stays."""
+    ids, draw = [f"clip{i}" for i in range(400)], torch.Generator().manual_seed(0)
+    batch = ToyData().batch(ids)
+    found = ablate_visual(batch, 0.5, 0.25, draw)
+    blind_B = ~found.has_visual_B
+    # The binomial standard deviation is 10 clips.
+    assert 160 < blind_B.sum() < 240
+    assert not found.visual_BTD[blind_B].any()
+    seen = found.visual_BTD[~blind_B]
+    lost_share = (seen == 0).all(-1).float().mean()
+    assert lost_share == pytest.approx(0.25, abs=0.05)
+    assert torch.equal(seen[seen != 0], batch.visual_BTD[~blind_B][seen != 0])
+    assert torch.equal(found.visual_mask_BT, batch.visual_mask_BT)
+    assert torch.equal(found.audio_BTD, batch.audio_BTD)
+    mute = lacking(batch, audio=range(400))
+    assert torch.equal(ablate_visual(mute, 1.0, 1.0, draw).visual_BTD, mute.visual_BTD)
+    before = draw.get_state()
+    assert ablate_visual(batch, 0.0, 0.0, draw) is batch
+    assert torch.equal(draw.get_state(), before)
 
 
 def test_half_of_the_clips_lose_one_modality_for_good():

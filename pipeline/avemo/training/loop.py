@@ -26,7 +26,7 @@ from avemo.training.inference import Data, infer
 from avemo.training.losses import judged
 from avemo.training.seeding import seed_global
 from avemo.training.state import Resumable, RunState
-from avemo.training.steps import drop_modality, unpair
+from avemo.training.steps import ablate_visual, drop_modality, unpair
 
 log = logging.getLogger(__name__)
 
@@ -102,8 +102,7 @@ def train_epoch(run: RunState, data: Data, clip_ids: Sequence[str], place: str) 
     bucketing = config.bucketing if config.shuffle else 0
     batches = data.batches(clip_ids, config.batch_size, run.generators.shuffle, bucketing)
     for number, batch in enumerate(batches, start=1):
-        paired = unpair(labelled(run, batch), config.unpaired, config.seed)
-        seen = dropped(run, paired).to(run.device)
+        seen = train_batch(run, batch).to(run.device)
         for name, value in step(run, seen, f"{place}, batch {number}").items():
             sums[name] = sums.get(name, 0.0) + len(batch) * value
             clips[name] = clips.get(name, 0) + len(batch)
@@ -113,7 +112,18 @@ def train_epoch(run: RunState, data: Data, clip_ids: Sequence[str], place: str) 
 
 
 def assess(run: RunState, data: Data, clip_ids: Sequence[str], place: str) -> dict[str, float]:
-    """Dev loss over all clips, as `TrainingConfig.dev_loss` says, and the task's headline."""
+    """Dev loss over all clips, as `TrainingConfig.dev_loss` and ``dev_inputs`` say, and the task's headline."""
+    each = run.config.dev_inputs == "each" and len(run.model.modalities) == 2
+    inputs = (None, "visual", "audio") if each else (None,)
+    found = [_judged_on(run, data, clip_ids, place, without) for without in inputs]
+    loss = sum(one["dev_loss"] for one in found) / len(found)
+    return found[0] | {"dev_loss": loss}
+
+
+def _judged_on(
+    run: RunState, data: Data, clip_ids: Sequence[str], place: str, without: str | None
+) -> dict[str, float]:
+    """Loss and headline of all clips ``without`` a modality."""
     config, own_losses = run.config, 0.0
     targets, predictions = [], []
     logits: dict[str, list[Tensor]] = {}
@@ -123,6 +133,7 @@ def assess(run: RunState, data: Data, clip_ids: Sequence[str], place: str) -> di
         clip_ids,
         batch_size=config.batch_size,
         device=run.device,
+        without=without,
         change=partial(dev_batch, run),
         noise=run.generators.noise if config.dev_loss == "total" else None,
     ):
@@ -141,6 +152,13 @@ def assess(run: RunState, data: Data, clip_ids: Sequence[str], place: str) -> di
     table = run.task.table(torch.cat(targets).cpu().numpy(), run.task.readout(torch.cat(predictions)))
     scores = run.task.score(pd.DataFrame(table))
     return {"dev_loss": loss} | {f"dev_{metric}": scores[metric] for metric in run.task.headline}
+
+
+def train_batch(run: RunState, batch: Batch) -> Batch:
+    """``batch`` as training is to see it."""
+    config = run.config
+    batch = dropped(run, unpair(labelled(run, batch), config.unpaired, config.seed))
+    return ablate_visual(batch, config.ablate_visual_clips, config.ablate_visual_frames, run.generators.drop)
 
 
 def dev_batch(run: RunState, batch: Batch) -> Batch:

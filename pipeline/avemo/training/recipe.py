@@ -36,6 +36,8 @@ class TrainingConfig(ComponentConfig):
     """When the rate falls: on a plateau of the dev loss, every ``step_epochs``, or never."""
     plateau_patience: int = Field(5, ge=0)
     """Epochs without a lower dev loss that the rate survives; it falls after one more."""
+    plateau_threshold: float = Field(1e-4, ge=0)
+    """By which share of the lowest dev loss so far an epoch must stay below it to end a plateau; PyTorch's own."""
     plateau_factor: float = Field(0.1, gt=0, lt=1)
     """What the rate is multiplied by when it falls."""
     step_epochs: int = Field(5, ge=1)
@@ -47,6 +49,10 @@ class TrainingConfig(ComponentConfig):
     AuxFormer's optimized training uses 0.2."""
     drop_scope: Literal["batch", "clip", "independent"] = "batch"
     """``modality_drop`` strikes a mini-batch, each clip, or each modality of each clip by itself."""
+    ablate_visual_clips: float = Field(0.0, ge=0, le=1)
+    """Probability that a train clip loses its faces, drawn anew in each epoch (Parthasarathy and Sundaram, ICMI 2020)."""
+    ablate_visual_frames: float = Field(0.0, ge=0, le=1)
+    """Probability that a face frame of a train clip is zeroed, each by itself (the same)."""
     unpaired: float = Field(0.0, ge=0, le=1)
     """Share of the train clips, the same in every epoch and for every system, of which one modality, drawn by
     coin, is never shown: VAVL's training on unpaired data."""
@@ -64,6 +70,8 @@ class TrainingConfig(ComponentConfig):
     dev_loss: Literal["prediction", "heads", "total"] = "prediction"
     """What selects the epoch: cross-entropy of the prediction's logits, the mean over the heads', or the
     whole training loss, for which AV-Ladder adds noise and reconstructs."""
+    dev_inputs: Literal["both", "each"] = "both"
+    """The dev loss is that with both modalities, or the mean over both, sound alone and faces alone."""
     visual_first: bool = False
     """``alternating`` starts with the visual step, as VAVL's released code does; its paper starts with audio."""
     sampling: Literal["batch", "clip", "all"] = "batch"

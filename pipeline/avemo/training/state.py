@@ -116,7 +116,12 @@ class RunState(Resumable):
 
 def _scheduler(optimizer: torch.optim.Optimizer, config: TrainingConfig) -> LRScheduler | None:
     if config.schedule == "plateau":
-        return ReduceLROnPlateau(optimizer, factor=config.plateau_factor, patience=config.plateau_patience)
+        return ReduceLROnPlateau(
+            optimizer,
+            factor=config.plateau_factor,
+            patience=config.plateau_patience,
+            threshold=config.plateau_threshold,
+        )
     if config.schedule == "step":
         return StepLR(optimizer, config.step_epochs, gamma=config.plateau_factor)
     return None

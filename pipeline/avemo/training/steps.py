@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -122,6 +123,21 @@ def drop_modality(
     for modality, lost_N in (("audio", deaf_N), ("visual", blind_N)):
         if lost_N.any():
             batch = batch.without(modality, lost_N.expand(len(batch)))
+    return batch
+
+
+def ablate_visual(batch: Batch, clips: float, frames: float, generator: torch.Generator) -> Batch:
+    """Take the faces of clips, and single face frames, with these probabilities; who has no sound keeps its faces.
+
+    A frame that is lost is zeros and still counts as real. Nothing is drawn where both are 0.
+    """
+    if clips:
+        lost_B = torch.rand(len(batch), generator=generator) < clips
+        batch = batch.without("visual", lost_B & batch.has_audio_B.cpu())
+    if frames:
+        lost_BT = torch.rand(batch.visual_mask_BT.shape, generator=generator) < frames
+        kept_BT = ~(lost_BT & batch.has_audio_B.cpu()[:, None])
+        batch = replace(batch, visual_BTD=batch.visual_BTD * kept_BT[:, :, None])
     return batch
 
 
