@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+
+from avemo.dataset.tasks import Classes
+from avemo.report import figures, page, tables
+from avemo.report.opening import Basis
+from avemo.report.scores import honesty_check
 
 SYSTEMS = ["auxformer", "av_ladder", "mult", "early_fusion"]
 CLASSES = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
@@ -13,6 +20,7 @@ NOTES = [
     {"kind": "synthetic", "text": "demo corpus: generated faces and voices, not people"},
     {"kind": "random weights", "text": "EfficientNet-B2: random-seed-0"},
 ]
+HOSTILE = "<script>alert(1)</script>"
 LEVELS = {
     **{"auxformer": 0.62, "av_ladder": 0.585, "mult": 0.625, "early_fusion": 0.23},
     **{"chance": 0.16, "majority": 0.07},
@@ -100,3 +108,59 @@ def costs() -> pd.DataFrame:
     rows = [("auxformer", 8093453, 312.25, 1420.0), ("av_ladder", 45_000_000, 901.5, 3020.5)]
     rows += [("mult", 2_100_000, 250.0, 800.0), ("early_fusion", 120_000, 12.0, np.nan)]
     return pd.DataFrame(rows, columns=["system", "parameters", "train_seconds_mean", "peak_memory_mb"])
+
+
+TASK = Classes(CLASSES)
+PAGE_NOTES = [{"kind": "synthetic", "text": "faces & voices"}, {"kind": "random weights", "text": "seed 0"}]
+
+
+def _png() -> bytes:
+    """A grey picture of one pixel."""
+    parts = [
+        (b"IHDR", bytes([0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0])),
+        (b"IDAT", zlib.compress(b"\0\x80")),
+        (b"IEND", b""),
+    ]
+    chunks = [
+        len(x).to_bytes(4, "big") + name + x + zlib.crc32(name + x).to_bytes(4, "big") for name, x in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.fixture(scope="session")
+def context(
+    scores: pd.DataFrame,
+    tests: pd.DataFrame,
+    predictions: pd.DataFrame,
+    history: pd.DataFrame,
+    clips: pd.DataFrame,
+    costs: pd.DataFrame,
+) -> page.Context:
+    hostile = clips.replace({"clip_id": {"c000": HOSTILE}})
+    made = [
+        tables.main_table(scores, tests, SYSTEMS, TASK, PAGE_NOTES),
+        tables.missing_modality_table(scores, SYSTEMS, TASK, PAGE_NOTES),
+        tables.tests_table(tests, SYSTEMS, TASK, PAGE_NOTES),
+        tables.per_class_table(predictions, scores, SYSTEMS, TASK, PAGE_NOTES),
+        tables.costs_table(costs, SYSTEMS, PAGE_NOTES),
+        tables.clip_status_table(hostile, PAGE_NOTES),
+        tables.failed_clips_table(hostile, PAGE_NOTES),
+        tables.plain_table("an_extra_one", "Extra", "Not in any section.", costs, PAGE_NOTES),
+    ]
+    charts = [
+        figures.systems_comparison(scores, SYSTEMS, TASK, PAGE_NOTES),
+        figures.training_curves(history, SYSTEMS, TASK, PAGE_NOTES),
+    ]
+    return page.Context(
+        **{
+            "run": f"run {HOSTILE}",
+            "folder": "results/demo",
+            "basis": Basis("demo", clips=20, speakers=4, failed=1, features={"audio": "compare_lld"}),
+            "order": SYSTEMS,
+            "task": TASK,
+            "honesty": honesty_check(scores, TASK),
+        },
+        **{"tests": tests, "tables": made, "charts": charts, "notes": PAGE_NOTES, "contact_sheet": _png()},
+        **{"config_yaml": f"run: {HOSTILE}\n", "versions": {"torch": "2.11.0"}, "hardware": {"gpu": "none"}},
+        **{"fingerprints": {"splits": "0a1b"}, "commands": ["make demo"]},
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,8 @@ from avemo.base.contracts import AvemoError
 from avemo.dataset.tasks import Task
 from avemo.evaluation.audit import Finding
 from avemo.report.figures import Chart
-from avemo.report.scores import ALPHA, WIDE_MARGIN, rows_of, unit_of, verdict
+from avemo.report.opening import Answer, Basis, how_much, is_real, is_sound, what_next, which
+from avemo.report.scores import WIDE_MARGIN, unit_of
 from avemo.report.writers import Table, note_label, to_html
 
 
@@ -23,13 +24,14 @@ from avemo.report.writers import Table, note_label, to_html
 class Context:
     """All that the page shows.
 
-    ``honesty`` comes from `avemo.report.scores.honesty_check`; the mappings of the
+    ``folder`` is the run's; ``honesty`` comes from `avemo.report.scores.honesty_check`; the mappings of the
     provenance part (``versions, hardware, fingerprints``) are shown as name and value;
     ``commands`` are the lines that reproduce the run; ``contact_sheet`` is a PNG.
     """
 
     run: str
-    corpus: str
+    folder: str
+    basis: Basis
     order: Sequence[str]
     task: Task
     honesty: Sequence[Mapping[str, Any]]
@@ -84,6 +86,7 @@ def render(context: Context) -> str:
     """
     tables = _by_name("table", context.tables)
     charts = _by_name("chart", context.charts)
+    sections = _sections(tables, charts)
     environment = Environment(
         loader=PackageLoader("avemo.report"),
         autoescape=True,
@@ -94,12 +97,12 @@ def render(context: Context) -> str:
     return environment.get_template("report.html.j2").render(
         page=context,
         version=__version__,
-        summary=summary(context),
+        opening=_opening(context, {section.anchor for section in sections}),
         note=note_label(context.notes),
         unit=unit_of(context.task),
         main=context.task.metrics[context.task.headline[0]],
         margin=WIDE_MARGIN,
-        sections=_sections(tables, charts),
+        sections=sections,
         tables={name: to_html(table) for name, table in tables.items()},
         titles={name: table.title for name, table in tables.items()},
         charts={name: chart_view(chart) for name, chart in charts.items()},
@@ -107,47 +110,15 @@ def render(context: Context) -> str:
     )
 
 
-def summary(context: Context) -> str:
-    """The headline numbers in two or three sentences, those that disappoint included."""
-    found = {row["system"]: row for row in context.honesty}
-    if not context.order or context.order[0] not in found:
-        raise AvemoError(
-            f"report: expected the first system of {list(context.order)} in the honesty check, "
-            f"found {list(found)}; evaluate it first"
-        )
-    first = found[context.order[0]]
-    task, unit, blind = context.task, unit_of(context.task), first["blind"]
-    best = max(blind, key=lambda name: blind[name])
-    side = "above" if first["margin"] >= 0 else "below"
-    far = f"{abs(unit.factor * first['margin']):.{unit.digits}f}{' points' if task.percent else ''}"
-    text = (
-        f"{first['system']} reaches {unit.value(first['score'])} audio-visual {task.metrics[task.headline[0]]} "
-        f"(mean over {first['splits']} split{'s' * (first['splits'] != 1)}), "
-        f"{far} {side} the better baseline ({task.blind[best]}, {unit.value(blind[best])}). "
-    )
-    return text + _against_others(context.tests, found, task)
-
-
-def _against_others(tests: pd.DataFrame, found: Mapping[str, Mapping[str, Any]], task: Task) -> str:
-    """How the first system fares against the others on the audio-visual main metric."""
-    rows = [
-        test
-        for test in rows_of(tests)
-        if (test.modality, test.metric) == ("av", task.headline[0]) and test.system not in task.blind
+def _opening(context: Context, anchors: Collection[str]) -> list[Answer]:
+    """The first screen."""
+    return [
+        which(context.honesty, context.order, context.task),
+        how_much(context.honesty, context.order, context.tests, context.task),
+        is_real(context.basis, context.notes),
+        is_sound(context.basis, context.honesty, context.audit, context.task),
+        what_next(anchors, context.folder),
     ]
-    if not rows:
-        return "No test compares it with another system."
-    better = [test.system for test in rows if verdict(test) > 0]
-    corrected = [test.system for test in rows if verdict(test) > 0 and test.p_corrected < ALPHA]
-    higher = max(rows, key=lambda test: -test.mean_difference)
-    text = (
-        f"Its mean is significantly higher than that of {len(better)} of {len(rows)} other systems "
-        f"(matched-pair t-test, p < {ALPHA}); corrected for overlapping splits, of {len(corrected)}."
-    )
-    if higher.mean_difference < 0:
-        best = found.get(higher.system, {}).get("score", float("nan"))
-        text += f" {higher.system} scores higher: {unit_of(task).value(best)}."
-    return text
 
 
 def _sections(tables: Mapping[str, Table], charts: Mapping[str, Chart]) -> list[Section]:

@@ -153,6 +153,11 @@ class RunFiles:
         return pd.concat(frames, ignore_index=True)
 
     @cached_property
+    def weights(self) -> dict[str, str]:
+        """Where the config says that weights lie, or their names, by modality; nothing where a feature has none."""
+        return {m: ", ".join(f.places.values()) for m, f in self.config.features.items() if f.places}
+
+    @cached_property
     def notes(self) -> list[dict[str, str]]:
         return run_notes(self.config)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from avemo.base.contracts import Status
 from avemo.evaluation.run_audit import audited
 from avemo.report import figures as draw
 from avemo.report.breakdown import speakers_chart
@@ -16,6 +17,7 @@ from avemo.report.figures import Chart
 from avemo.report.gravest_errors import errors_chart
 from avemo.report.learning_curve import learning_curve_chart
 from avemo.report.modality_distance import distance_chart, represented
+from avemo.report.opening import Basis
 from avemo.report.page import Context, render
 from avemo.report.run_files import RunFiles
 from avemo.report.scores import honesty_check
@@ -43,6 +45,24 @@ def run_charts(run: RunFiles) -> list[Chart]:
     return charts
 
 
+def basis(run: RunFiles) -> Basis:
+    """What the run's numbers rest on."""
+    failed = run.clips.loc[run.clips["status"] != Status.ok, "clip_id"]
+    table = run.labels.table
+    return Basis(
+        corpus=run.config.corpus.name,
+        clips=len(table),
+        speakers=table["speaker"].nunique(),
+        failed=failed.nunique(),
+        features={
+            modality: f"{feature.extractor} with weights {run.weights[modality]}"
+            if modality in run.weights
+            else feature.extractor
+            for modality, feature in run.config.features.items()
+        },
+    )
+
+
 def told(facts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Each fact of a run's trainings; where they differ, how many of them have which.
 
@@ -66,7 +86,8 @@ def run_page(run: RunFiles, tables: Sequence[Table], charts: Sequence[Chart]) ->
     return render(
         Context(
             run=run.config.run,
-            corpus=run.config.corpus.name,
+            folder=run.folder.as_posix(),
+            basis=basis(run),
             order=run.order,
             task=run.labels.task,
             honesty=honesty_check(run.scores, run.labels.task),
