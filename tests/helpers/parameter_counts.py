@@ -30,6 +30,8 @@ COUNTS = [
     Count("auxformer", "default", {}, AUXFORMER),
     Count("auxformer", "one alpha a layer", {"tied_alpha": True}, 7_038_632),
     Count("auxformer", "one alpha a layer, 4 classes", {"tied_alpha": True}, 7_037_848, 4),
+    # Five layers of two branches have two scales each; four of the five go.
+    Count("auxformer", "scales for all layers", {"common_scales": True}, AUXFORMER - 2 * 4 * 2),
     Count("auxformer", "released code", {"as_published_code": True}, 7_038_632),
     Count("auxformer", "released code, 4 classes", {"as_published_code": True}, 7_037_848, 4),
     Count("auxformer", "auxiliary x3", {"aux_repeats": 3}, AUXFORMER),

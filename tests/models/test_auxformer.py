@@ -164,6 +164,18 @@ def tensors(batch):
     return batch.audio_BTD, batch.visual_BTD, batch.audio_mask_BT, batch.visual_mask_BT
 
 
+def test_one_pair_of_scales_for_all_layers_of_a_branch():
+    torch.manual_seed(0)
+    model = build_model(
+        "auxformer", audio_dim=8, visual_dim=10, outputs=4, width=8, heads=2, common_scales=True
+    )
+    branches = model.self_audio.encoder.blocks, model.self_visual.encoder.blocks
+    scales = [{id(block.alpha) for block in blocks} for blocks in branches]
+    assert [len(found) for found in scales] == [1, 1]
+    assert scales[0] != scales[1]
+    assert all(block.alpha is None for block in model.aux_audio.encoder.blocks)
+
+
 def test_the_bundle_sets_every_switch_of_the_released_code():
     config = AuxFormer.Config(as_published_code=True)
     switches = {"causal": True, "as_published_padding": True, "tied_alpha": True, "published_mlp": True}

@@ -109,6 +109,20 @@ def test_the_clean_pass_of_training_can_do_without_dropout(batch, dropout):
     assert model.cross_audio.blocks[0].attention.project_in.weight.grad.abs().max() > 0
 
 
+def test_the_other_reading_of_ablation_1_keeps_both_modalities_supervised(batch):
+    """Only the cost across modalities goes; its decoders with it, and no more."""
+    whole, model = small(), small(cross_reconstruction=False)
+    outputs = model(batch, generator())
+    assert list(outputs.logits) == HEADS
+    assert list(model.decoders) == ["av"]
+    (outputs.losses["reconstruction"] + sum(x.sum() for x in outputs.logits.values())).backward()
+    assert model.unimodal_audio.blocks[0].attention.project_in.weight.grad.abs().max() > 0
+    missing = {name.split(".")[1] for name in whole.state_dict().keys() - model.state_dict().keys()}
+    assert missing == {"audio_to_visual", "visual_to_audio"}
+    with pytest.raises(ValidationError, match="expected true with ladders 'cross_layer'"):
+        AVLadder.Config(ladders="cross_layer", cross_reconstruction=False)
+
+
 def test_evaluation_is_clean(batch):
     model = small()
     model(batch, generator())

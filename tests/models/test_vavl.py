@@ -33,6 +33,15 @@ def test_a_clip_is_answered_by_the_head_of_what_it_has():
         assert torch.equal(outputs.prediction[row], outputs.logits[head][row])
 
 
+@pytest.mark.parametrize(("config", "rates"), [({}, [0.2, 0.2]), ({"dropout_after": "first"}, [0.2, 0.0])])
+def test_dropout_follows_both_hidden_layers_of_a_head_or_the_first(config, rates):
+    """Section 4.3 has it in the fully connected layers, the released code after the first."""
+    model = vavl(**config)
+    for head in (model.audio.head, model.visual.reconstruct, model.av):
+        assert [m.p for m in head.modules() if isinstance(m, torch.nn.Dropout)] == rates
+    assert vavl(as_published_code=True).config.dropout_after == "first"
+
+
 @pytest.mark.parametrize("head", ["audio", "visual", "av"])
 def test_one_pass_is_that_head_of_the_whole(head):
     model, batch = vavl(), random_batch()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from avemo.base.contracts import Clip
+from avemo.base.contracts import Clip, ConfigError
 from avemo.corpora.base import Label
 from avemo.dataset.labels import make_labels
 from avemo.dataset.loading import ClipData
@@ -30,6 +30,22 @@ def trained(folder, system: str, model="mult", config=MULT, places=None, **train
     spec = TrainSpec(model=model, version=1, config=config, training=schedule)
     job = Job("run", system, spec, known, {}, places or {})
     return train_on(job, data, SPLIT, data, folder / system, lambda *_: None)
+
+
+def test_a_mean_of_probabilities_wants_classes(tmp_path):
+    known = make_labels(
+        [Clip(c, speaker=c, group=c) for c in CLIPS],
+        [Label(c, {"arousal": 0.5}) for c in CLIPS],
+        "attributes",
+        ("arousal",),
+    )
+    data = ClipData(Source(dict.fromkeys(CLIPS, 5), 3), Source(dict.fromkeys(CLIPS, 4), 6), known.targets)
+    config = {"width": 8, "heads": 2, "layers": 1, "average": "probabilities"}
+    spec = TrainSpec(model="auxformer", version=1, config=config, training=TrainingConfig(device="cpu"))
+    with pytest.raises(
+        ConfigError, match=r"systems\.mine\.config\.average: expected 'logits' with attributes"
+    ):
+        train_on(Job("run", "mine", spec, known, {}), data, SPLIT, data, tmp_path, lambda *_: None)
 
 
 @pytest.mark.parametrize("common", [False, True])

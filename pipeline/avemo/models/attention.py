@@ -282,6 +282,12 @@ class Encoder(nn.Module):
             x_BTD = block(x_BTD, memory_BSD, allowed)
         return self.norm(x_BTD)
 
+    def share_scales(self) -> None:
+        """Give all blocks the residual scales of the first."""
+        first, *others = self.blocks
+        for block in others:
+            block.alpha, block.beta = first.alpha, first.beta
+
     def _embed(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
         placed_BT = x_BTD[:, :, 0] != 0 if self.zeros_are_padding else mask_BT
         x_BTD = x_BTD * math.sqrt(self.width)

@@ -8,7 +8,7 @@ commit e9a9e0c), except for its switches in `AuxFormer.Config`.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,6 +19,7 @@ from avemo.dataset.batch import Batch
 from avemo.models.attention import Encoder, FusionConfig, Residual, prepare, projection
 from avemo.models.base import Outputs, System, SystemConfig
 from avemo.models.pooling import ClipToken, TokenKind, masked_mean
+from avemo.models.presence import Average, mean_of
 
 
 class AuxFormerConfig(FusionConfig, SystemConfig):
@@ -38,6 +39,8 @@ class AuxFormerConfig(FusionConfig, SystemConfig):
     """Residual scales beta = 1 - alpha (released code) instead of two free scalars (paper)."""
     aux_repeats: int = Field(1, ge=1)
     """Times an auxiliary encoder is applied to its own output (released code: 3)."""
+    common_scales: bool = False
+    """One alpha and one beta for all layers of a scaled encoder, not for each ("layer-independent", section 4.2)."""
     published_mlp: bool = False
     """No ReLU after the main network's second layer (released code); the paper has it on both."""
 
@@ -65,6 +68,11 @@ class AuxFormer(System):
         """Have the auxiliary networks; without them this is the paper's Baseline 1."""
         separate_aux_heads: bool = False
         """One fully connected auxiliary head per modality instead of one shared by both."""
+        average: Average = "logits"
+        """What the prediction is the mean of, over the heads."""
+        one_modality: Literal["mean", "present"] = "mean"
+        """The prediction for a clip with one modality: the mean of all heads, to which the absent modality's answers
+        zeros (released code), or the present one's auxiliary head alone."""
 
     config: Config
 
@@ -104,7 +112,15 @@ class AuxFormer(System):
             name: masked_mean(x_BTD, mask_BT)
             for (name, x_BTD), mask_BT in zip(crossed.items(), masks, strict=True)
         }
-        return Outputs(logits, torch.stack([*logits.values()]).mean(0), representations=means)
+        return Outputs(logits, self._prediction(batch, logits), representations=means)
+
+    def _prediction(self, batch: Batch, logits: dict[str, Tensor]) -> Tensor:
+        counts_BH = torch.ones(len(batch), len(logits), dtype=torch.bool, device=logits["av"].device)
+        if self.config.one_modality == "present" and self.config.auxiliary:
+            paired_B1 = (batch.has_audio_B == batch.has_visual_B)[:, None]
+            alone_BH = torch.stack([paired_B1[:, 0], batch.has_audio_B, batch.has_visual_B], dim=1)
+            counts_BH = paired_B1 | alone_BH
+        return mean_of(torch.stack([*logits.values()], dim=1), counts_BH, self.config.average)
 
     def _fuse(self, audio_BTD: Tensor, visual_BSD: Tensor, audio_mask: Tensor, visual_mask: Tensor) -> Tensor:
         """The rest of F_av: self-attention over what came from the cross encoders, tokens, MLP."""
@@ -126,6 +142,8 @@ class SequenceNetwork(nn.Module):
         super().__init__()
         self.repeats = repeats
         self.encoder = Encoder(config, layers=layers, residual=residual)
+        if config.common_scales:
+            self.encoder.share_scales()
         self.token = ClipToken(config.token, config.width)
 
     def forward(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ from avemo.models.ladder import (
     reconstruction_cost,
     standardise,
 )
+from avemo.models.presence import Average, mean_of
 
 CROSS_STREAMS = ("audio_over_visual", "visual_over_audio")
 """The streams of the audio-visual ladder: X_A->V (audio queries), X_V->A (visual queries)."""
@@ -64,6 +65,11 @@ class AVLadder(System):
         """sigma^2 of the noise on inputs, backbone outputs and ladder layers."""
         ladders: Literal["all", "audiovisual", "cross_layer"] = "all"
         """Ladders to build; ``audiovisual`` is the paper's Ablation 1, ``cross_layer`` its Ablation 2."""
+        cross_reconstruction: bool = True
+        """Judge the reconstruction across modalities. False: it alone goes, and both modalities keep their
+        encoders and supervised losses: the other reading of Ablation 1."""
+        average: Average = "logits"
+        """What the prediction is the mean of, over the ladders' clean answers."""
         noise_after_cnn: bool = False
         """Noise on the CNNs' sentence vectors instead of on the backbone's outputs (section 3.2 leaves it open)."""
         logits_top: bool = False
@@ -85,6 +91,10 @@ class AVLadder(System):
                 raise ValueError(
                     f"{len(self.hidden)} hidden layers need {len(self.hidden) + 1} reconstruction_weights "
                     f"(input included), found {len(self.reconstruction_weights)}"
+                )
+            if self.ladders == "cross_layer" and not self.cross_reconstruction:
+                raise ValueError(
+                    "cross_reconstruction: expected true with ladders 'cross_layer', whose only cost it is"
                 )
             if self.padded_frames is not None:
                 raise ValueError(
@@ -136,8 +146,9 @@ class AVLadder(System):
         for name in ("audio", "visual"):
             self.cnns[name] = SentenceCNN(config)
             self.encoders[name] = LadderEncoder(sizes, self.outputs, logits_top=config.logits_top)
-        self.decoders["audio_to_visual"] = LadderDecoder(sizes)
-        self.decoders["visual_to_audio"] = LadderDecoder(sizes)
+        if config.cross_reconstruction:
+            self.decoders["audio_to_visual"] = LadderDecoder(sizes)
+            self.decoders["visual_to_audio"] = LadderDecoder(sizes)
 
     def _sizes(self, inputs: int) -> tuple[int, ...]:
         """Units of a ladder's layers 0..L."""
@@ -155,7 +166,9 @@ class AVLadder(System):
             sentences = self.represent(batch)
         clean = self.climb(sentences)
         logits = {name: encoding.logits_BC for name, encoding in clean.items()}
-        prediction_BC = torch.stack([*logits.values()]).mean(0)
+        each_BHC = torch.stack([*logits.values()], dim=1)
+        everyone_BH = torch.ones_like(each_BHC[:, :, 0], dtype=torch.bool)
+        prediction_BC = mean_of(each_BHC, everyone_BH, self.config.average)
         if not self.training and generator is None:
             return Outputs(logits=logits, prediction=prediction_BC)
         noise = partial(add_gaussian, variance=self.config.noise_variance, generator=generator)

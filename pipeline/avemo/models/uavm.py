@@ -19,7 +19,7 @@ from avemo.dataset.batch import Batch
 from avemo.models.attention import lengths, require_frames
 from avemo.models.base import Outputs, System, SystemConfig, heads_divide_width
 from avemo.models.pooling import masked_mean
-from avemo.models.presence import mean_of_shown, modalities_in
+from avemo.models.presence import Average, mean_of_shown, modalities_in
 
 
 class UAVM(System):
@@ -57,6 +57,8 @@ class UAVM(System):
         """What becomes of longer clips. ``pool``: each is averaged to ``length`` stretches of its own, so that all of
         it counts. ``cut``: frames after ``length`` are not looked at, as in the repository, whose features
         span a clip by then; with frames of 20 ms ``length`` must be 600 for 12 s."""
+        average: Average = "logits"
+        """What the prediction with both modalities is the mean of."""
         as_published_padding: bool = False
         """Shorter clips are padded to ``length`` with zeros that count as real frames."""
 
@@ -83,7 +85,7 @@ class UAVM(System):
         require_frames(batch)
         r = {modality: self.represent(modality, batch) for modality in modalities_in(batch)}
         logits = {modality: self.head(r_BD) for modality, r_BD in r.items()}
-        return Outputs(logits, mean_of_shown(batch, logits), representations=r)
+        return Outputs(logits, mean_of_shown(batch, logits, self.config.average), representations=r)
 
     def forward_only(self, head: str, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """The pass of one modality."""

@@ -21,7 +21,7 @@ from avemo.models.attention import require_frames
 from avemo.models.base import Outputs, System
 from avemo.models.conformer import Conformer, ConformerConfig, FrameEncoder
 from avemo.models.pooling import masked_mean
-from avemo.models.presence import mean_of_shown, modalities_in
+from avemo.models.presence import Average, mean_of_shown, modalities_in
 
 Representation = dict[str, Tensor]
 """Clip vectors r ``(B, D)`` by modality."""
@@ -35,7 +35,7 @@ class VAVL(System):
     reconstructions of Eq. 1; ``representations`` are what Fig. 2 compares.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     procedures: ClassVar[tuple[str, ...]] = ("alternating",)
     tiny = {**{"width": 8, "heads": 2, "layers": 2, "embedding": 5, "depthwise_kernel": 5}, "hidden": (8, 6)}
 
@@ -44,6 +44,7 @@ class VAVL(System):
 
         published: ClassVar[dict[str, Any]] = ConformerConfig.published | {
             "published_mlp": True,
+            "dropout_after": "first",
             "x_pool": "padded",
         }
 
@@ -54,7 +55,11 @@ class VAVL(System):
         hidden: tuple[int, int] = (512, 256)
         """Units of the two hidden layers of every head."""
         head_dropout: float = Field(0.2, ge=0, lt=1)
-        """After the first hidden layer of a head."""
+        """In the heads."""
+        dropout_after: Literal["both", "first"] = "both"
+        """The hidden layers of a head that it follows; the text has it in "the fully connected layers"."""
+        average: Average = "logits"
+        """What is averaged without an audio-visual head."""
         alpha: float = Field(2.0, ge=0)
         """Weight of the reconstruction (Eq. 1). The code has 2 for classes and 1 for attributes."""
         shared_residual: bool = True
@@ -95,7 +100,7 @@ class VAVL(System):
             for modality, r_BD in r.items()
             for name, term in self._reconstruction(modality, r_BD, batch).items()
         }
-        prediction_BC = mean_of_shown(batch, logits)
+        prediction_BC = mean_of_shown(batch, logits, self.config.average)
         if self.av is not None and len(r) == 2:
             logits["av"] = self._fuse(r)
             both_B1 = (batch.has_audio_B & batch.has_visual_B)[:, None]
@@ -171,6 +176,9 @@ def head(config: VAVL.Config, features: int, outputs: int) -> nn.Sequential:
         nn.ReLU(),
         nn.Dropout(config.head_dropout),
         nn.Linear(first, second),
-        nn.Identity() if config.published_mlp else nn.ReLU(),
+        nn.Sequential(
+            nn.Identity() if config.published_mlp else nn.ReLU(),
+            nn.Dropout(config.head_dropout if config.dropout_after == "both" else 0.0),
+        ),
         nn.Linear(second, outputs),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from avemo.base.contracts import digest
+from avemo.base.contracts import ConfigError, digest
 from avemo.base.devices import choose_device
 from avemo.dataset.labels import Labels
 from avemo.dataset.loading import ClipData
@@ -55,6 +55,11 @@ def train_on(job: Job, data: ClipData, split: Split, read: Data, resume: Path, p
     ``read`` gives the batches: ``data``, or what looks on. Raises `AvemoError` as `train` does.
     """
     started, spec, config, task = time.time(), job.spec, job.spec.training, job.known.task
+    if spec.config.get("average") == "probabilities" and task.kind != "classes":
+        raise ConfigError(
+            f"systems.{job.system}.config.average: expected 'logits' with {task.kind}, whose outputs are no "
+            "probabilities of classes, found 'probabilities'; leave it out"
+        )
     train_ids, left_train = data.usable(train_share(split, config.train_share))
     dev_ids, left_dev = data.usable(split.dev)
     dims = {"audio_dim": data.audio_dim, "visual_dim": data.visual_dim, "outputs": len(task.names)}
