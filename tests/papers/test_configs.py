@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -39,3 +40,23 @@ def test_a_config_says_what_its_paper_says(repository, paper, run, place, value)
     for key in place.split("."):
         found = found[key]
     assert found == value
+
+
+def test_papers_read_what_the_tuning_config_writes(repository):
+    """Else a person tunes for days, and the paper's run asks for weights that are not there."""
+    tuned = read_config(repository / "config" / "finetuning.yaml")
+    for paper, name, network in (
+        ("vavl", "wav2vec2", "speech"),
+        ("av_ladder", "vgg_face_affectnet", "faces"),
+    ):
+        paths = read_config(repository / "config" / "papers" / f"{paper}.yaml")["paths"]
+        assert paths[name] == tuned[network]["out"]
+
+
+def test_papers_are_cited_as_what_they_are(repository):
+    """The number of VAVL's preprint and the authors of interactive co-learning, wherever the package gives them."""
+    texts = {path: path.read_text() for path in (repository / "pipeline" / "avemo").rglob("*.py")}
+    numbers = {n for text in texts.values() for n in re.findall(r"VAVL[^.;]{0,40}arXiv (\d{4}\.\d{5})", text)}
+    assert numbers == {"2305.07216"}
+    authors = [who for text in texts.values() for who in re.findall(r"co-learning \((\w+) et al", text)]
+    assert set(authors) == {"Takashima"}

@@ -12,7 +12,7 @@ SPEECH = {"table": "a.csv", "out": "weights/a", "config": {"weights": "random-se
 def test_the_config_in_the_repository_is_valid(repository):
     found = read_tunings(read_config(repository / "config" / "finetuning.yaml"))
     assert list(found.kinds.values()) == ["speech", "faces"]
-    assert found.by_folder["weights/wav2vec2_podcast"].resume == "weights/.wav2vec2_podcast.resume"
+    assert found.by_folder["weights/wav2vec2_msp_podcast"].resume == "weights/.wav2vec2_msp_podcast.resume"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def speech(
     The table has the columns path, arousal, valence, dominance, split.
 
     Example: avemo finetune speech --cfg '{"weights": "wav2vec2_large_robust"}' --table msp_podcast.csv
-    --resume .resume/speech --out weights/wav2vec2_podcast
+    --resume .resume/speech --out weights/wav2vec2_msp_podcast
     """
     use_threads(threads)
     _require_own(out)

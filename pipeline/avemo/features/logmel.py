@@ -1,6 +1,6 @@
 """Log-mel filter bank energies with first and second differences, 240 a frame at 100 frames a second.
 
-The input of interactive co-learning (Goncalves et al.): 80 log-mel channels, Δ and ΔΔ at a 10 ms step.
+The input of interactive co-learning (Takashima et al., section 4.2): 80 log-mel channels, Δ and ΔΔ at a 10 ms step.
 The paper names no window and no kind of filter bank; these are Kaldi's usual ones, by torchaudio.
 """
 

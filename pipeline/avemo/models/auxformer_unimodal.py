@@ -1,6 +1,6 @@
 """AuxFormer's Audio Only and Video Only models: one modality, same depth.
 
-Goncalves and Busso, ICASSP 2022, section 5.2. A plain self encoder, with
+Goncalves and Busso, ICASSP 2022, section 5.3. A plain self encoder, with
 positions, stands where AuxFormer attends across; the rest is the branch and the
 auxiliary network of that modality.
 """

@@ -36,7 +36,7 @@ def joint(run: RunState, batch: Batch, place: str) -> dict[str, float]:
 
 
 def alternating(run: RunState, batch: Batch, place: str) -> dict[str, float]:
-    """One update a head, each of its own part of the model (VAVL, section 3.3).
+    """One update a head, each of its own part of the model (VAVL, section 3.4).
 
     Audio updates its own modules and the shared ones, then the visual head likewise, then the
     audio-visual head updates its own with all others frozen and in evaluation mode. Adam keeps
