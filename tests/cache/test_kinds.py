@@ -23,4 +23,6 @@ def test_the_page_has_the_table(repository: Path, tmp_path: Path):
     copy = tmp_path / "page.md"
     copy.write_text(page.read_text())
     write_section(copy, SECTION, {"kinds": len(KINDS)}, table())
-    assert copy.read_text() == page.read_text(), "PYTHONPATH=tests python -m stress.kinds writes it anew"
+    assert copy.read_text() == page.read_text(), (
+        "run stress.kinds as make stress runs stress: it writes the section anew"
+    )

@@ -11,6 +11,10 @@ from avemo.base.contracts import AvemoError
 from avemo.corpora.cmu_mosei import DIMENSIONS, EMOTIONS, CmuMosei, read_segments
 from avemo.dataset.partitions import published_splits
 from avemo.dataset.splits import SplitConfig
+from avemo.index.clip_table import index_clips
+from avemo.index.media_hashes import HashCache
+from media_clips import noise
+from media_factory import write_wav
 
 CSV = "video,end_s,start_s,sad,happy,anger,surprise,disgust,fear\nabc,4,2.5,0,0.33,0,0,3,0\nabc,2.5,0,1,0,0,0,0,0\n"
 
@@ -19,10 +23,10 @@ def corpus(root: Path, labels: str = "CMU_MOSEI_Labels.csd", **rule) -> CmuMosei
     return CmuMosei(CmuMosei.Config(root=root, labels=labels), CmuMosei.Labels(**rule))
 
 
-def write_sequence(path, dimensions=DIMENSIONS, interval=(0.0, 2.0), value=1.0):
+def write_sequence(path, dimensions=DIMENSIONS, intervals=((0.0, 2.0),), value=1.0):
     with h5py.File(path, "w") as file:
-        file["All Labels/data/abc/features"] = np.full((1, 7), value, np.float32)
-        file["All Labels/data/abc/intervals"] = np.array([interval], np.float32)
+        file["All Labels/data/abc/features"] = np.full((len(intervals), 7), value, np.float32)
+        file["All Labels/data/abc/intervals"] = np.array(intervals, np.float32)
         file["All Labels/metadata/dimension names"] = [json.dumps(dimensions)]
     return path
 
@@ -56,16 +60,32 @@ def test_the_sequence_s_columns_are_checked_by_name(tmp_path):
         read_segments(write_sequence(tmp_path / "b.csd", dimensions=swapped))
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"interval": (3.0, 2.0)}, "abc: expected an interval and finite intensities, found 3.0 to 2.0 s"),
-        ({"value": np.nan}, "abc: expected an interval and finite intensities"),
-    ],
-)
-def test_a_segment_that_cannot_be_is_an_error(tmp_path, wrong, message):
-    with pytest.raises(AvemoError, match=message):
-        read_segments(write_sequence(tmp_path / "a.csd", **wrong))
+INTERVALS = ((-0.4776, 2.0), (2.0, 2.0), (2.5, 2.4), (np.nan, 2.6), (2.0, 2.7), (2.0, 9.0))
+
+
+def test_segments_that_cannot_be_cost_themselves_alone(tmp_path):
+    """The sequence as published has a start below 0; others are empty, turned round, no number or outside the film."""
+    sound = tmp_path / "Raw" / "Audio" / "Full" / "WAV_16000" / "abc.wav"
+    sound.parent.mkdir(parents=True)
+    write_wav(sound, noise(3))
+    write_sequence(tmp_path / "CMU_MOSEI_Labels.csd", intervals=INTERVALS)
+    found = CmuMosei(CmuMosei.Config(root=tmp_path, media="audio"), CmuMosei.Labels())
+    rows = index_clips(found.clips(), HashCache(tmp_path / "hashes.json"))
+    said = {row.clip_id: (row.status, row.start_s) for row in rows}
+    good = {"abc_0": ("ok", 0.0), "abc_2": ("ok", 2.0)}
+    assert said == good | dict.fromkeys(("abc_1", "abc_4", "abc_5"), ("outside", 0.0)) | {
+        "abc_3": ("outside", 2.0)
+    }
+    assert rows[0].detail == "start -0.478 s taken as 0"
+    assert len(found.labels([row.clip for row in rows])) == 6
+
+
+def test_intensities_that_are_no_numbers_are_no_label(tmp_path):
+    write_sequence(tmp_path / "CMU_MOSEI_Labels.csd", value=np.nan)
+    found = corpus(tmp_path)
+    (label,) = found.labels(found.clips())
+    assert label.label is None
+    assert label.reason.startswith("expected finite intensities")
 
 
 def test_other_files_are_refused(tmp_path):

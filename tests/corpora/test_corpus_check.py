@@ -13,7 +13,7 @@ from avemo.corpora import EXAMPLES
 from avemo.corpora.base import MARKER
 from avemo.synthetic.miniatures import MINIATURES
 from media_clips import RATE, noise
-from media_factory import muxed, write_sound
+from media_factory import muxed, write_sound, write_wav
 
 
 def call(*arguments):
@@ -117,3 +117,15 @@ def test_what_is_odd_about_media_is_said(tmp_path):
     assert headers.exit_code == 0
     assert "antiphase" not in headers.stdout
     assert "stream 2 of 2" in headers.stdout
+
+
+def test_names_that_may_be_one_or_none_are_pointed_out(tmp_path):
+    write_wav(tmp_path / "a.wav", noise(0.5))
+    rows = [("ben", "happy"), ("Ben ", "Happy"), ("nan", "hapy"), ("anna", "sad")]
+    cells = "".join(f"c{n},a.wav,{speaker},{label}\n" for n, (speaker, label) in enumerate(rows))
+    (tmp_path / "clips.csv").write_text("clip_id,path,speaker,label\n" + cells)
+    said = json.loads(call("check", "table", "--root", tmp_path / "clips.csv", "--json").stdout)["notes"]
+    assert "speaker: 'Ben' (1) and 'ben' (1) are alike" in said
+    assert "class: 'Happy' (1) and 'happy' (1) are alike" in said
+    assert "class: 'Happy' (1) and 'hapy' (1) are alike but for one letter" in said
+    assert "speaker: 'nan' (1) reads like an empty cell" in said

@@ -41,11 +41,12 @@ def test_a_label_outside_the_class_list_is_named_with_the_nearest(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("clip_id,pth,speaker\n", r"expected a column 'path'; did you mean 'pth'\?"),
+        ("clip_id,pth,speaker\n", r"with columns \['path'\]; did you mean 'pth'\?"),
         ("clip_id,path,speaker\n,a.mp4,anna\n", "line 2: expected a clip_id, found nothing"),
         ("clip_id,path,speaker\na,,anna\n", "line 2: a: expected a path, found nothing"),
-        ("clip_id,path,speaker,start_s\na,a.mp4,anna,-1\n", "expected start_s in seconds >= 0, found '-1'"),
-        ("clip_id,path,speaker,end_s\na,a.mp4,anna,nan\n", "expected end_s in seconds >= 0, found 'nan'"),
+        ("clip_id,path,speaker,start_s\na,a.mp4,anna,one\n", "expected start_s in seconds, found 'one'"),
+        ("clip_id,path,speaker,end_s\na,a.mp4,anna,nan\n", "expected end_s in seconds, found 'nan'"),
+        ('clip_id,path,speaker,end_s\na,a.mp4,anna,"0,5"\n', "found '0,5'; write a decimal point"),
     ],
 )
 def test_a_bad_table_says_where_and_what(tmp_path, text, message):
@@ -79,3 +80,130 @@ def test_bits_are_0_or_1(tmp_path):
 def test_numbers_need_columns(tmp_path):
     with pytest.raises(ValidationError, match="expected columns with task 'attributes' or 'bits'"):
         corpus(tmp_path, "", task="bits")
+
+
+TABLE = "clip_id,path,speaker,label\na,a.mp4,Zoë,happy\nb,b.mp4,ben,sad\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_any_table_that_can_be_told_apart_is_read(tmp_path, encoding, separator, end):
+    (tmp_path / "clips.csv").write_bytes(TABLE.replace(",", separator).replace("\n", end).encode(encoding))
+    table = TableCorpus(TableCorpus.Config(csv=tmp_path / "clips.csv"), TableCorpus.Labels())
+    clips = table.clips()
+    assert [(clip.clip_id, clip.speaker) for clip in clips] == [("a", "Zoë"), ("b", "ben")]
+    assert [label.label for label in table.labels(clips)] == ["happy", "sad"]
+
+
+def test_what_spreadsheets_add_is_read(tmp_path):
+    """Their separator's line, decimal commas, empty columns and rows, blanks, and rows cut short."""
+    text = (
+        "sep=;\n Clip ;;\nclip_id;path;speaker; start_s;end_s;arousal;;\na;a.mp4;anna;0,25;1,5;0,75;;\n"
+        ";;;;;;;\n  b ;b.mp4; ben\t;;;-1,0\n"
+    ).replace(" Clip ;;\n", "")
+    table = corpus(tmp_path, text, task="attributes", columns=("arousal",))
+    a, b = table.clips()
+    assert (a.start_s, a.end_s) == (0.25, 1.5)
+    assert (b.clip_id, b.speaker, b.start_s, b.end_s) == ("b", "ben", 0.0, None)
+    assert [label.label for label in table.labels([a, b])] == [{"arousal": 0.75}, {"arousal": -1.0}]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            TABLE.encode("latin-1"),
+            r"line 2: expected UTF-8, found byte 0xeb, 'ë' in Windows-1252 or Latin-1; save",
+        ),
+        (TABLE.encode("cp1252") * 200, r"line 2: expected UTF-8, found byte 0xeb"),
+        (
+            TABLE.replace("a.mp4", "a, take 2.mp4").encode(),
+            "line 2: expected 4 cells for 4 columns, found 5 cells",
+        ),
+        (TABLE.replace("ben", 'b"en').encode(), ""),
+        (TABLE.replace("b.mp4", '"b.mp4').encode(), "after line 2: expected cells and whole quotes"),
+        (TABLE.replace("ben", "be\0n").encode(), "line 3: expected text, found a NUL character"),
+        (
+            TABLE.replace("sad", "s" * 200_000).encode(),
+            "after line 2: expected cells and whole quotes, found field larger",
+        ),
+        (b"PK\x03\x04" + bytes(100), "found an Excel workbook or a ZIP archive; save it as text"),
+        (TABLE.replace("speaker", "label").encode(), r"with columns \['speaker'\]; found"),
+        (TABLE.replace("path,", "path,path,").encode(), "expected one column 'path', found 2"),
+        (TABLE.replace(",label", ",label,label").encode(), "expected one column 'label', found 2"),
+        (b"", "found nothing"),
+    ],
+)
+def test_what_cannot_be_told_apart_is_named_with_its_line(tmp_path, content, message):
+    (tmp_path / "clips.csv").write_bytes(content)
+    table = TableCorpus(TableCorpus.Config(csv=tmp_path / "clips.csv"), TableCorpus.Labels())
+    if not message:
+        assert len(table.clips()) == 2
+        return
+    with pytest.raises(AvemoError, match=message):
+        table.clips()
+
+
+def test_lines_are_those_of_the_file_also_after_a_cell_of_two_lines(tmp_path):
+    text = 'sep=,\nclip_id,path,speaker\na,"a\nb.mp4",anna\nc,c.mp4,\n'
+    with pytest.raises(AvemoError, match="line 5: expected a speaker"):
+        corpus(tmp_path, text).clips()
+
+
+def test_blanks_make_no_second_speaker_and_no_second_class(tmp_path):
+    """Of any kind: at the ends, that cannot be seen, and letters that are composed or not."""
+    text = (
+        "clip_id,path,speaker,label,group\na,a.mp4,anna,happy,x\n b,b.mp4,anna ,happy , x\n"
+        "c,c.mp4,\xa0anna\u200b,\thappy,\ufeffx\nd,d.mp4,Zoe\u0308,sad,y\ne,e.mp4,Zo\xeb,sad,y\n"
+    )
+    table = corpus(tmp_path, text)
+    clips = table.clips()
+    assert {clip.speaker for clip in clips} == {"anna", "Zo\xeb"}
+    assert {clip.group for clip in clips} == {"x", "y"}
+    assert [clip.clip_id for clip in clips] == list("abcde")
+    assert table.classes == ("happy", "sad")
+    assert [label.label for label in table.labels(clips)] == ["happy"] * 3 + ["sad"] * 2
+
+
+@pytest.mark.parametrize(
+    "cell", ["", "nan", "NaN", "N/A", "NA", "None", "none", "NULL", "null", "#N/A", "<NA>", " n/a "]
+)
+def test_a_cell_that_says_nothing_is_no_class(tmp_path, cell):
+    table = corpus(tmp_path, f"clip_id,path,speaker,label\na,a.mp4,x,{cell}\nb,b.mp4,y,sad\n")
+    assert table.classes == ("sad",)
+    a, b = table.labels(table.clips())
+    assert (a.label, b.label) == (None, "sad")
+    assert a.reason.startswith("no label in the table")
+    named = cell.strip()
+    if named:
+        table = corpus(tmp_path, (tmp_path / "clips.csv").read_text(), classes=("sad", named))
+        assert table.labels(table.clips())[0].label == named
+
+
+@pytest.mark.parametrize("name", ["Label", "LABEL", "label ", "labels", "lable", "Lábel"])
+def test_a_label_column_under_a_like_name_is_asked_for(tmp_path, name):
+    table = corpus(tmp_path, f"clip_id,path,speaker,{name}\na,a.mp4,x,sad\n")
+    if name == "label ":
+        assert table.labels(table.clips())[0].label == "sad"
+        return
+    with pytest.raises(AvemoError, match=f"expected a column 'label' of labels; did you mean '{name}'"):
+        table.labels(table.clips())
+
+
+def test_a_table_need_not_have_labels_unless_the_rule_names_their_column(tmp_path):
+    text = "clip_id,path,speaker\na,a.mp4,x\n"
+    table = corpus(tmp_path, text)
+    assert table.labels(table.clips())[0].reason == "the table has no such column"
+    for rule in ({"column": "emotion"}, {"task": "bits", "columns": ("joy",)}):
+        table = corpus(tmp_path, text, **rule)
+        with pytest.raises(AvemoError, match="expected a column '(emotion|joy)' of labels; found clip_id"):
+            table.labels(table.clips())
+
+
+def test_a_column_that_is_nearly_an_optional_one_is_pointed_out(tmp_path):
+    table = corpus(tmp_path, "clip_id,path,speaker,Group,end\na,a.mp4,x,g,1\n")
+    assert table.notes() == [
+        "column 'Group' is not read; did you mean 'group'?",
+        "column 'end' is not read; did you mean 'end_s'?",
+    ]

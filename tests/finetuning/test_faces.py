@@ -109,7 +109,7 @@ def test_a_wrong_list_is_named_by_its_line(tmp_path, line, message):
 
 def test_a_list_of_other_columns_and_a_file_that_is_no_image_are_named(tmp_path):
     (tmp_path / "t.csv").write_text("file,label\na,b\n")
-    with pytest.raises(AvemoError, match="found no path, split"):
+    with pytest.raises(AvemoError, match=r"with columns \['path', 'split'\]"):
         read_pictures(tmp_path / "t.csv", AFFECTNET_7)
     (tmp_path / "bad.png").write_text("no picture")
     (tmp_path / "t.csv").write_text("path,label,split\nbad.png,fear,train\nbad.png,fear,dev\n")

@@ -109,6 +109,53 @@ KINDS: list[tuple[str, str, list[str]]] = [
             "media/test_streams.py::test_libav_itself_is_told_not_to_follow",
         ],
     ),
+    (
+        "cells with blanks, also those that cannot be seen, and letters composed or not",
+        "one speaker, one group, one class",
+        ["corpora/test_table.py::test_blanks_make_no_second_speaker_and_no_second_class"],
+    ),
+    (
+        "`nan`, `N/A`, `None`, empty as labels",
+        "no class, unless the rule names it as one",
+        ["corpora/test_table.py::test_a_cell_that_says_nothing_is_no_class"],
+    ),
+    (
+        "names that are nearly equal: case, accents, one letter",
+        "pointed out by check",
+        [
+            "corpora/test_near_names.py::test_near_equal_names_are_told_with_their_clips",
+            "corpora/test_corpus_check.py::test_names_that_may_be_one_or_none_are_pointed_out",
+        ],
+    ),
+    (
+        "tables in UTF-16, with semicolons, tabs, decimal commas, from Excel",
+        "read",
+        [
+            "corpora/test_table.py::test_any_table_that_can_be_told_apart_is_read",
+            "corpora/test_table.py::test_what_spreadsheets_add_is_read",
+        ],
+    ),
+    (
+        "tables in Latin-1, with commas or quotes that are not whole, NULs, cells of 200 kB, workbooks, double columns",
+        "an error that names the line, what was found and what was expected",
+        [
+            "corpora/test_table.py::test_what_cannot_be_told_apart_is_named_with_its_line",
+            "corpora/test_table.py::test_lines_are_those_of_the_file_also_after_a_cell_of_two_lines",
+        ],
+    ),
+    (
+        "no label column, or one of a like name",
+        "an error at check time that names the like one",
+        [
+            "corpora/test_table.py::test_a_label_column_under_a_like_name_is_asked_for",
+            "corpora/test_table.py::test_a_column_that_is_nearly_an_optional_one_is_pointed_out",
+        ],
+    ),
+    (
+        "CMU-MOSEI's start below 0, segments without length",
+        "a segment's own failure at most",
+        ["corpora/test_cmu_mosei.py::test_segments_that_cannot_be_cost_themselves_alone"],
+    ),
 ]
 
 

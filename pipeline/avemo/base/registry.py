@@ -91,5 +91,6 @@ class Registry(dict[str, str]):
 
 def nearest(name: str, known: Any) -> str:
     """``"; did you mean 'x'?"``, or nothing when no known name is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    by_fold = {str(one).casefold(): str(one) for one in known}
+    close = difflib.get_close_matches(name.casefold(), list(by_fold), n=1, cutoff=0.5)
+    return f"; did you mean {by_fold[close[0]]!r}?" if close else ""

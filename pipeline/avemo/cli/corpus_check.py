@@ -106,6 +106,7 @@ def _survey(corpus: Any, decode_s: float, splits: SplitConfig | None = None) -> 
         "notes": [
             *corpus.notes(),
             *clip_notes(rows, decoded),
+            *_name_notes(rows, given),
             *(_absences(corpus, clips, given, splits) if splits else ()),
         ],
         "problems": [
@@ -167,6 +168,24 @@ def clip_notes(rows: Sequence[Any], decoded: Mapping[str, Decoded] | None = None
         f"{len(ids)} clip{'s' * (len(ids) > 1)}: {said[kind]} ({', '.join(ids[:3])}{', …' * (len(ids) > 3)})"
         for kind, ids in clips.items()
     ]
+
+
+def _name_notes(rows: Sequence[Any], given: Sequence[Any]) -> list[str]:
+    """Speakers, groups and classes that may be meant to be one, or to be none."""
+    from avemo.corpora.near_names import is_missing, near_names
+
+    speakers, groups = Tally(row.speaker for row in rows), Tally(row.group for row in rows)
+    named = {"speaker": speakers, "group": groups if groups != speakers else Tally[str]()}
+    named["class"] = Tally(one.label for one in given if isinstance(one.label, str))
+    near = [f"{what}: {said}" for what, clips in named.items() for said in near_names(clips)]
+    empty = [
+        f"{what}: {name!r} ({count}) reads like an empty cell"
+        for what, clips in named.items()
+        for name, count in clips.items()
+        if is_missing(name)
+    ]
+    more = [f"… and {len(near) - SHOWN} more pairs of near-equal names"] if len(near) > SHOWN else []
+    return near[:SHOWN] + more + empty
 
 
 def _absences(corpus: Any, clips: Sequence[Any], given: Sequence[Any], splits: SplitConfig) -> list[str]:

@@ -30,7 +30,7 @@ from typing import Any, Literal
 
 from avemo.base.contracts import AvemoError, Clip, ComponentConfig
 from avemo.corpora.base import Corpus, Label
-from avemo.corpora.csv_file import number, read_csv
+from avemo.corpora.csv_file import number, stream_csv
 
 EMOTIONS = ("happy", "sad", "anger", "surprise", "disgust", "fear")
 LEVELS = ("none", "weak", "medium", "strong")
@@ -131,6 +131,8 @@ class CmuMosei(Corpus):
 
     def _label(self, clip_id: str) -> Label:
         intensities = self.segments[clip_id].intensities
+        if not all(map(math.isfinite, intensities)):
+            return Label(clip_id, None, f"expected finite intensities, found {intensities}")
         bits = {name: float(x > self.label_rule.above) for name, x in zip(EMOTIONS, intensities, strict=True)}
         return Label(clip_id, bits, intensity=LEVELS[min(3, math.ceil(max(0.0, *intensities)))])
 
@@ -146,31 +148,33 @@ Row = tuple[str, float, float, tuple[float, ...]]
 
 
 def numbered(rows: Iterable[Row]) -> list[Segment]:
-    """Segments with ids ``<video>_<number>``, numbered from 0 by start within their video."""
+    """Segments with ids ``<video>_<number>``, numbered from 0 by start within their video; no number comes last."""
     numbers: dict[str, int] = {}
     segments = []
-    for video, start_s, end_s, intensities in sorted(rows):
+    for video, start_s, end_s, intensities in sorted(rows, key=_by_time):
         number = numbers.get(video, 0)
         numbers[video] = number + 1
         segments.append(Segment(f"{video}_{number}", video, start_s, end_s, intensities))
     return segments
 
 
+def _by_time(row: Row) -> Row:
+    video, start_s, end_s, intensities = row
+    start_s, end_s = (math.inf if math.isnan(time_s) else time_s for time_s in (start_s, end_s))
+    return video, start_s, end_s, intensities
+
+
 def read_segments(path: Path) -> list[Row]:
-    """The rows of a label sequence (``.csd``, HDF5) or of a CSV. Raises `AvemoError`."""
+    """The rows of a label sequence (``.csd``, HDF5) or of a CSV, as they are. Raises `AvemoError` for another file.
+
+    The sequence as published has a start of -0.4776 s; what an interval is worth, the index says of each segment.
+    """
     if not path.is_file():
         raise AvemoError(
             f"{path}: expected CMU-MOSEI's label sequence or a CSV, found no file; "
             "set corpus.config.root and corpus.config.labels"
         )
-    rows = list(_sequence_rows(path) if path.suffix == ".csd" else _csv_rows(path))
-    for video, start_s, end_s, intensities in rows:
-        if not (0 <= start_s < end_s < math.inf and all(map(math.isfinite, intensities))):
-            raise AvemoError(
-                f"{path}: {video}: expected an interval and finite intensities, "
-                f"found {start_s} to {end_s} s, {intensities}; correct or drop the row"
-            )
-    return rows
+    return list(_sequence_rows(path) if path.suffix == ".csd" else _csv_rows(path))
 
 
 def _sequence_rows(path: Path) -> Iterator[Row]:
@@ -198,7 +202,7 @@ def _check_dimensions(path: Path, stored: Any) -> None:
 
 def _csv_rows(path: Path) -> Iterator[Row]:
     columns = ("video", "start_s", "end_s", *EMOTIONS)
-    for line, row in enumerate(read_csv(path, columns, "a label table", "add them"), start=2):
+    for line, row in stream_csv(path, columns, "a label table", "add them"):
         where = f"{path}, line {line}"
-        start_s, end_s = (number(where, row, column, 0, math.inf) for column in ("start_s", "end_s"))
+        start_s, end_s = (number(where, row, column, -math.inf, math.inf) for column in ("start_s", "end_s"))
         yield row["video"], start_s, end_s, tuple(number(where, row, name, 0, 3) for name in EMOTIONS)

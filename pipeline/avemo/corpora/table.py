@@ -16,7 +16,6 @@ be extracted and predicted, not trained on.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,6 +26,13 @@ from pydantic import model_validator
 from avemo.base.contracts import AvemoError, Clip, ComponentConfig
 from avemo.base.registry import nearest
 from avemo.corpora.base import Corpus, Label
+from avemo.corpora.csv_file import Line, name_of, remedy_of, stream_csv
+from avemo.corpora.near_names import close, is_missing
+
+REQUIRED = ("clip_id", "path", "speaker")
+SECONDS = ("start_s", "end_s")
+OPTIONAL = ("audio_path", "group", *SECONDS)
+KNOWN = {*REQUIRED, *OPTIONAL}
 
 
 class TableCorpus(Corpus):
@@ -70,23 +76,16 @@ class TableCorpus(Corpus):
     def root(self) -> Path:
         return self.path.parent
 
+    def lines(self) -> Iterator[Line]:
+        """The table's rows and their lines, one after the other; raises `AvemoError` naming what is wrong with it."""
+        remedy = "correct corpus.config.csv"
+        numbers = (*SECONDS, *self.label_rule.columns)
+        once = (*OPTIONAL, self.label_rule.column, *self.label_rule.columns)
+        return stream_csv(self.path, REQUIRED, "a CSV clip table", remedy, numbers, once)
+
     def rows(self) -> Iterator[dict[str, str]]:
-        """The table's rows, one after the other; raises `AvemoError` naming a missing file or column."""
-        if not self.path.is_file():
-            raise AvemoError(
-                f"{self.path}: expected a CSV clip table, found no file; correct corpus.config.csv"
-            )
-        with self.path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            found = next(reader, [])
-            for column in ("clip_id", "path", "speaker"):
-                if column not in found:
-                    raise AvemoError(
-                        f"{self.path}: expected a column {column!r}{nearest(column, found)}; "
-                        f"found {', '.join(found) or 'an empty file'}"
-                    )
-            # Not `csv.DictReader`, which takes most of a dry run's time over a million rows.
-            yield from (dict(zip(found, cells, strict=False)) for cells in reader if cells)
+        """The cells of `lines`."""
+        return (line.cells for line in self.lines())
 
     @property
     def task(self) -> str:
@@ -98,7 +97,8 @@ class TableCorpus(Corpus):
             return self.label_rule.columns
         if self.label_rule.classes is not None:
             return self.label_rule.classes
-        return tuple(sorted({row.get(self.label_rule.column) or "" for row in self.rows()} - {""}))
+        found = {name_of(row.get(self.label_rule.column, "")) for row in self.rows()}
+        return tuple(sorted(name for name in found if not is_missing(name)))
 
     def tables(self) -> list[Path]:
         return [self.path]
@@ -112,7 +112,7 @@ class TableCorpus(Corpus):
                     yield known[cell] if cell in known else known.setdefault(cell, self.path.parent / cell)
 
     def clips(self) -> list[Clip]:
-        return [self._clip(line, row) for line, row in enumerate(self.rows(), start=2)]
+        return [self._clip(line, row) for line, row in self.lines()]
 
     def _clip(self, line: int, row: dict[str, str]) -> Clip:
         where = f"{self.path}, line {line}"
@@ -124,10 +124,11 @@ class TableCorpus(Corpus):
             raise AvemoError(
                 f"{where}: {row['clip_id']}: expected a path, found nothing; fill path or audio_path"
             )
+        speaker = name_of(row["speaker"])
         return Clip(
             row["clip_id"],
-            speaker=row["speaker"],
-            group=row.get("group") or row["speaker"],
+            speaker=speaker,
+            group=name_of(row.get("group", "")) or speaker,
             # One file for both: the index asks its streams which of them it has.
             audio_path=audio or video,
             video_path=video,
@@ -140,10 +141,37 @@ class TableCorpus(Corpus):
 
     def labels(self, clips: list[Clip]) -> list[Label]:
         rows = {row["clip_id"]: row for row in self.rows()}
+        self._check_label_columns(list(next(iter(rows.values()), ())))
         if self.label_rule.columns:
             return [self._numbers(clip.clip_id, rows[clip.clip_id]) for clip in clips]
         classes, column = self.classes, self.label_rule.column
-        return [_class(clip.clip_id, rows[clip.clip_id].get(column) or "", classes) for clip in clips]
+        return [_class(clip.clip_id, rows[clip.clip_id].get(column), classes) for clip in clips]
+
+    def _check_label_columns(self, found: list[str]) -> None:
+        """Raise `AvemoError` for a column that the rule names and the table lacks, or has under a like name."""
+        rule = self.label_rule
+        for column in rule.columns or [rule.column]:
+            like = close(column, found)
+            if (
+                found
+                and column not in found
+                and (like or column != self.Labels.model_fields["column"].default)
+            ):
+                raise AvemoError(
+                    f"{self.path}: expected a column {column!r} of labels"
+                    f"{f'; did you mean {like!r}?' if like else ''}; found {', '.join(found)}; "
+                    "rename it, or name yours in corpus.labels"
+                )
+
+    def notes(self) -> list[str]:
+        """Columns that are not read, and are called nearly as one that would be."""
+        found = list(next(self.rows(), ()))
+        likes = {name: close(name, [one for one in found if one not in KNOWN]) for name in OPTIONAL}
+        return [
+            f"column {like!r} is not read; did you mean {name!r}?"
+            for name, like in likes.items()
+            if like and name not in found and like != self.label_rule.column
+        ]
 
     def _numbers(self, clip_id: str, row: dict[str, str]) -> Label:
         """A number for each column, or the reason why one of them is none."""
@@ -160,15 +188,18 @@ class TableCorpus(Corpus):
         return Label(clip_id, values)
 
 
-def _class(clip_id: str, cell: str, classes: tuple[str, ...]) -> Label:
-    if cell in classes:
-        return Label(clip_id, cell)
-    if not cell:
-        return Label(clip_id, None, "no label in the table")
+def _class(clip_id: str, cell: str | None, classes: tuple[str, ...]) -> Label:
+    if cell is None:
+        return Label(clip_id, None, "the table has no such column")
+    name = name_of(cell)
+    if name in classes:
+        return Label(clip_id, name)
+    if is_missing(name):
+        return Label(clip_id, None, f"no label in the table{f' ({name})' if name else ''}")
     return Label(
         clip_id,
         None,
-        f"label {cell!r} is not in the class list ({', '.join(classes)}){nearest(cell, classes)}; "
+        f"label {name!r} is not in the class list ({', '.join(classes)}){nearest(name, classes)}; "
         "correct the table or labels.classes",
     )
 
@@ -180,7 +211,9 @@ def _seconds(where: str, column: str, row: dict[str, str]) -> float | None:
     try:
         value = float(cell)
     except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise AvemoError(f"{where}: {row['clip_id']}: expected {column} in seconds >= 0, found {cell!r}")
+        value = math.inf
+    if not math.isfinite(value):
+        raise AvemoError(
+            f"{where}: {row['clip_id']}: expected {column} in seconds, found {cell!r}; {remedy_of(cell)}"
+        )
     return value

@@ -10,7 +10,6 @@ open: batch size (32 here), dropout (0.5 after the first two, as VGG), the loss
 
 from __future__ import annotations
 
-import csv
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from avemo.base import metrics
 from avemo.base.contracts import AvemoError, located, speed
 from avemo.base.registry import nearest
+from avemo.corpora.csv_file import stream_csv
 from avemo.faces.crop import CropPolicy, cut
 from avemo.features.vgg_network import Shape, VGGFace, in_our_names, random_network
 from avemo.finetuning.loop import Batch, Schedule
@@ -79,23 +79,12 @@ def read_pictures(table: Path, classes: tuple[str, ...]) -> dict[str, list[Pictu
     to the table. Raises `AvemoError` naming table and line.
     """
     sides: dict[str, list[Picture]] = {"train": [], "dev": [], "test": []}
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            lacking = sorted({"path", "label", "split"} - set(reader.fieldnames or ()))
-            if lacking:
-                raise AvemoError(
-                    f"{table}: expected columns path, label and split, found no {', '.join(lacking)}"
-                )
-            for line, row in enumerate(reader, start=2):
-                side = _one_of(f"{table}, line {line}: split", row["split"], tuple(sides))
-                label = _one_of(f"{table}, line {line}: label", row["label"], classes)
-                box = _box(f"{table}, line {line}", row)
-                sides[side].append(Picture(table.parent / row["path"], classes.index(label), box))
-    except OSError as error:
-        raise AvemoError(
-            f"{table}: expected a CSV of images, found {error.strerror}; correct the path"
-        ) from error
+    columns = ("path", "label", "split")
+    for line, row in stream_csv(table, columns, "a CSV of images", "correct the path", BOX, BOX):
+        side = _one_of(f"{table}, line {line}: split", row["split"], tuple(sides))
+        label = _one_of(f"{table}, line {line}: label", row["label"], classes)
+        box = _box(f"{table}, line {line}", row)
+        sides[side].append(Picture(table.parent / row["path"], classes.index(label), box))
     for side in ("train", "dev"):
         if not sides[side]:
             raise AvemoError(f"{table}: expected rows with split {side}, found none; add some")

@@ -10,7 +10,6 @@ sound in training (the first 12 s, where VAVL's released code cuts).
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from avemo.base import metrics
 from avemo.base.contracts import AvemoError, Clip, located
+from avemo.corpora.csv_file import stream_csv
 from avemo.features.wav2vec2 import Wav2Vec2, Wave, utterance_statistics
 from avemo.features.wav2vec2_encoder import WINDOW, frame_count
 from avemo.features.wav2vec2_network import load_network
@@ -68,16 +68,9 @@ def read_turns(table: Path) -> dict[str, list[Turn]]:
     `AvemoError` for another table and for a side without rows.
     """
     sides: dict[str, list[Turn]] = {"train": [], "dev": [], "test": []}
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = {"path", *ATTRIBUTES, "split"} - set(reader.fieldnames or ())
-            if missing:
-                raise AvemoError(f"{table}: expected columns {sorted(missing)}, found {reader.fieldnames}")
-            for number, row in enumerate(reader, start=2):
-                sides[_side(table, number, row)].append(_turn(table, number, row))
-    except OSError as error:
-        raise AvemoError(f"{table}: expected a CSV of speaking turns, found {error.strerror}") from error
+    columns = ("path", *ATTRIBUTES, "split")
+    for number, row in stream_csv(table, columns, "a CSV of speaking turns", "correct the path", ATTRIBUTES):
+        sides[_side(table, number, row)].append(_turn(table, number, row))
     for side in ("train", "dev"):
         if not sides[side]:
             raise AvemoError(f"{table}: expected rows with split {side}, found none; add some")
