@@ -78,7 +78,7 @@ class Fuzzer:
         ] + [Item("clip3", "k3", Status.no_face, "none")]
         self.shard, self.table = folder / "0000.h5", folder / "index.parquet"
         write_shard(self.shard, self.items, {"component": "toy"})
-        write_manifest(folder / "manifest.json", [self.shard], "toy", {})
+        write_manifest(folder / "manifest.json", [self.shard], "toy", {"component": "toy"})
         row = Row("a", "s", "g", None, "a.mp4", 0.0, 1.0, None, "0" * 64, 1.0, 16000, 25.0, 25, "ok", "")
         write_table(self.table, [row])
         self.row = row
