@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import wave
 from pathlib import Path
 
 import pytest
 
+from avemo.cli.corpus import index
+from avemo.index import clip_table
 from avemo.index.clip_table import Row, stream_table, summaries, write_table
 from avemo.study.environment import job_environment
+from avemo.study.layout import Layout
+from avemo.study.specs import IndexSpec, as_cfg, settings
 from avemo.study.study import Study
 from avemo.study.triggers import NOT_YET, Triggers
 from runs import run_of
@@ -40,6 +45,18 @@ def test_a_shard_is_known_by_its_own_clips(study):
         assert triggers.clips("c", f"{shard:04d}") == summary.digest
         assert triggers.seconds("c", f"{shard:04d}") == 1.5 * summary.clips
     assert triggers.count("c") == 3
+
+
+def test_the_command_that_makes_a_clip_table_sums_it_up_for_the_workflow(study, monkeypatch):
+    with wave.open("a.wav", "wb") as sound:
+        sound.setparams((1, 2, 16_000, 0, "NONE", ""))
+        sound.writeframes(bytes(32_000))
+    Path("clips.csv").write_text("clip_id,path,speaker\na,a.wav,s\n")
+    run = run_of(corpus={"config": {"csv": "clips.csv"}, "shards": 3})
+    cfg, given = as_cfg(run.corpus, IndexSpec), settings({"r": run}).model_dump_json()
+    index(cfg, Layout(run).index, Path("hashes.json"), given)
+    monkeypatch.setattr(clip_table, "stream_table", lambda path: pytest.fail("the table is read again"))
+    assert Triggers(Study({"r": run}), True).count("c") == 1
 
 
 def test_settings_reach_the_commands_by_environment(study, monkeypatch):

@@ -35,9 +35,11 @@ def index(
     from avemo.index.media_hashes import HashCache, fingerprint, is_media
     from avemo.study import specs
     from avemo.study.config import corpus_of
+    from avemo.study.triggers import keep_sums
 
     spec = as_spec(specs.IndexSpec, cfg)
-    corpus = corpus_of(spec, as_spec(specs.Settings, settings, "--settings").speed.get(spec.id))
+    given = as_spec(specs.Settings, settings, "--settings")
+    corpus = corpus_of(spec, given.speed.get(spec.id))
     out.parent.mkdir(parents=True, exist_ok=True)
     corpus.prepare(Counter("prepared clips"))
     known = HashCache(hashes)
@@ -52,6 +54,8 @@ def index(
     known.keep_listing(fingerprint(corpus, known), corpus.synthetic)
     known.save()
     write_table(out, rows)
+    if spec.id in given.shards:
+        keep_sums(out, given.shards[spec.id])
     typer.echo(f"{len(rows)} clips: {_statuses(rows)}")
     for row in rows:
         if row.problem:

@@ -34,6 +34,9 @@ SECONDS = ("start_s", "end_s")
 OPTIONAL = ("audio_path", "group", *SECONDS)
 KNOWN = {*REQUIRED, *OPTIONAL}
 
+MEDIA = ("path", "audio_path")
+"""Columns that name files."""
+
 
 class TableCorpus(Corpus):
     """Clips listed in a CSV file."""
@@ -105,11 +108,10 @@ class TableCorpus(Corpus):
 
     def media_files(self) -> Iterable[Path]:
         if self.path.is_file():
-            # Intervals of one film name it again and again.
-            known: dict[str, Path] = {}
-            for row in self.rows():
-                for cell in filter(None, (row.get("path"), row.get("audio_path"))):
-                    yield known[cell] if cell in known else known.setdefault(cell, self.path.parent / cell)
+            # Each once: intervals of one film name it again and again.
+            for cell in {row.get(column) for row in self.rows() for column in MEDIA}:
+                if cell:
+                    yield self.path.parent / cell
 
     def clips(self) -> list[Clip]:
         return [self._clip(line, row) for line, row in self.lines()]

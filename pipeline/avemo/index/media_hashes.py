@@ -53,11 +53,7 @@ class HashCache(FileHashes):
 
         Reads a file only if it was hashed before and has been touched since.
         """
-        # A file may be named by many clips.
-        seen: dict[str, tuple[str, int, int] | None] = {}
-        names = map(str, paths)
-        found = [seen[name] if name in seen else seen.setdefault(name, self._listed(name)) for name in names]
-        return sorted(filter(None, found))
+        return sorted(filter(None, map(self._listed, {str(path) for path in paths})))
 
     def _listed(self, name: str) -> tuple[str, int, int] | None:
         try:

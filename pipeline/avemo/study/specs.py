@@ -7,6 +7,7 @@ what commands need beside it and what triggers nothing.
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, TypeAdapter
@@ -84,6 +85,8 @@ class Settings(Section):
     speed: dict[str, dict[str, Any]] = {}
     weights: dict[str, Places] = {}
     """Where weights lie, for components that have any."""
+    shards: dict[str, int] = {}
+    """Into how many shards each corpus is cut."""
 
 
 def as_cfg(spec: Section | dict[str, Any], kind: type[Section] | None = None) -> str:
@@ -93,7 +96,12 @@ def as_cfg(spec: Section | dict[str, Any], kind: type[Section] | None = None) ->
     """
     if isinstance(spec, dict):
         return json.dumps(spec)
-    return json.dumps(TypeAdapter(kind or type(spec)).dump_python(spec, mode="json"))
+    return json.dumps(_adapter(kind or type(spec)).dump_python(spec, mode="json"))
+
+
+@cache
+def _adapter(kind: type[Section]) -> TypeAdapter[Section]:
+    return TypeAdapter(kind)
 
 
 def component_spec(run: Run, stage: str) -> TrackSpec | ExtractSpec:
@@ -144,4 +152,5 @@ def settings(runs: dict[str, Run]) -> Settings:
             speed[f"{name}/{system}"] = section.training.speeds()
             if section.places:
                 weights[f"{name}/{system}"] = section.places
-    return Settings(speed=speed, weights=weights)
+    shards = {run.corpus.id: run.corpus.shards for run in runs.values()}
+    return Settings(speed=speed, weights=weights, shards=shards)

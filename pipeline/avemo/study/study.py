@@ -95,8 +95,13 @@ class Study:
 
     def component_spec(self, corpus: str, component: str) -> TrackSpec | ExtractSpec:
         """What the shards of a component depend on; raises `AvemoError` for one no run uses."""
-        stage, run = self._used(corpus, component)
-        return component_spec(run, stage)
+        self._used(corpus, component)
+        return self._specs[corpus, component]
+
+    @cached_property
+    def _specs(self) -> dict[tuple[str, str], TrackSpec | ExtractSpec]:
+        """Once for all shards: to identify weights takes a look at the disk."""
+        return {place: component_spec(run, stage) for place, (stage, run) in self.components.items()}
 
     def component_work(self, corpus: str, component: str) -> Work:
         """What the shard jobs of a component ask for; raises `AvemoError` for one no run uses."""

@@ -11,10 +11,16 @@ from pathlib import Path
 
 from avemo.index.clip_table import ShardSummary, summarised
 from avemo.study.file_contents import label_contents, listing
-from avemo.study.layout import Layout
 from avemo.study.study import Study, source_digest
 
 NOT_YET = "not indexed yet"
+KEPT = Path(".avemo")
+"""Folder of what is kept of clip tables."""
+
+
+def keep_sums(index: Path, shards: int) -> None:
+    """Sum a new clip table up where it is made, so that the workflow need not read it."""
+    summarised(index, shards, KEPT, source_digest())
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +29,7 @@ class Triggers:
 
     study: Study
     submits: bool
-    kept: Path = Path(".avemo")
+    kept: Path = KEPT
 
     def files(self, corpus: str) -> str:
         """What a corpus' files are; raises `AvemoError` where they are not as they should be."""
@@ -50,11 +56,13 @@ class Triggers:
 
     def _shards(self, corpus: str) -> list[ShardSummary] | None:
         run = self.study.corpora[corpus]
-        index = Layout(run).index
-        if not index.exists():
+        index = self.study.layouts[run.run].index
+        try:
+            mtime_ns = index.stat().st_mtime_ns
+        except FileNotFoundError:
             return None
         # Kept on disk too: on a cluster every job asks for it again.
-        return _summarised(self.kept, index, run.corpus.shards, index.stat().st_mtime_ns)
+        return _summarised(self.kept, index, run.corpus.shards, mtime_ns)
 
 
 @cache
