@@ -239,5 +239,6 @@ def test_each_papers_config_has_all_that_its_tables_show(repository, paper_name,
 )
 def test_the_papers_protocols(repository, paper_name, splits, tail):
     study = resolve_study(read_config(repository / "config" / "papers" / f"{paper_name}.yaml"))
-    assert {run.splits.n for run in study.runs.values()} == {splits}
+    # A weight is searched for on some splits' dev sides.
+    assert {run.splits.n for name, run in study.runs.items() if name != "lambda_search"} == {splits}
     assert {run.tests.tail for run in study.runs.values()} == {tail}
