@@ -99,5 +99,5 @@ def test_the_demo_and_a_config_of_ones_own_run_to_their_reports(installed, tiny)
     for title, command in (("Demonstrated", demo), ("Of mine", own)):
         config = tiny | {"systems": {"mult": tiny["systems"]["mult"] | {"title": title}}}
         (installed.folder / "mine.yaml").write_text(yaml.safe_dump(config))
-        assert installed.run(*command, "mine.yaml").splitlines()[-1] == f"report: {report}"
+        assert f"report: {report}" in installed.run(*command, "mine.yaml").splitlines()
         assert title in report.read_text()

@@ -226,7 +226,8 @@ def test_the_key_follows_the_files(ours, folder, tmp_path):
     found = ours.provenance()
     assert found["weights"] == sha256_path(folder)
     assert found["random_weights"] is False
-    assert found["resampler"].startswith("libswresample ")
+    # The resampler comes with PyAV.
+    assert set(ours.versions()) == {"av", "torch", "transformers"}
 
 
 def test_the_random_network_is_the_published_shape_cut_to_twelve_layers():

@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score, precision_score
 from avemo.base.contracts import AvemoError
 from avemo.dataset.tasks import Attributes, Bits, Classes, Task
 from avemo.report import figures, page, tables
+from avemo.report.opening import Basis, which
 
 ORDER = ["auxformer", "av_ladder", "mult", "early_fusion"]
 CLASSES = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
@@ -303,9 +304,17 @@ def test_figures_and_page_of_other_tasks(task: Task) -> None:
     heading = task.metrics[task.headline[0]]
     assert charts[0].figure.axes[0].get_xlabel().startswith(heading)
     context = page.Context(
-        **{"run": "r", "corpus": "c", "order": ["a", "b"], "task": task, "tests": none, "charts": charts},
+        **{
+            "run": "r",
+            "folder": "results/r",
+            "basis": Basis("c", 4, 2, 0, {}),
+            "order": ["a", "b"],
+            "task": task,
+            "tests": none,
+            "charts": charts,
+        },
         **{"honesty": tables.honesty_check(scores, task)},
         tables=[tables.per_class_table(predictions, scores, ["a", "b"], task)],
     )
-    assert f"audio-visual {heading}" in page.summary(context)
+    assert heading in str(which(context.honesty, context.order, task))
     assert heading in page.render(context)
