@@ -51,6 +51,7 @@ FORMATS = (
         "gif",
         "gxf",
         "iff",
+        "image2",
     ),
     *(
         "ircam",
@@ -86,7 +87,8 @@ FORMATS = (
     *("voc", "w64", "wav", "wtv", "wv", "yuv4mpegpipe"),
 )
 """What libav may take a file for. Lists (concat, HLS, DASH), pictures by pattern, devices and raw samples are none."""
-OPTIONS = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
+# No name of a picture is a pattern that names other files.
+OPTIONS = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file", "pattern_type": "none"}
 STORAGE = {errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.ESTALE, errno.ENODEV}
 """Errors that may say nothing of what the file holds."""
 BLOCK = 2**20
