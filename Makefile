@@ -3,13 +3,21 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 WORKERS ?= 2
 
-.PHONY: help demo paper-mini test test-all lint bench stress cluster dag lock clean
+.PHONY: another-torch help demo paper-mini test test-all lint bench stress cluster docs dag lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
+# TORCH=cpu takes PyTorch's build for CPUs, and is remembered; another one than last time builds .venv again.
+ifneq ($(TORCH),)
+ifneq ($(TORCH),$(shell cat .venv/torch 2> /dev/null))
+.venv/installed: another-torch
+endif
+endif
+another-torch:
+
 .venv/installed: envs/requirements.lock envs/install.sh pyproject.toml
-	@PYTHON="$(PYTHON)" sh envs/install.sh
+	@PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh envs/install.sh
 	@touch $@
 
 demo: .venv/installed ## raw clips to report on the embedded corpus
@@ -39,13 +47,19 @@ stress: .venv/installed ## kill, corrupt, race and fuzz the caches; writes docs/
 cluster: .venv/installed ## a run and its failures on a real Slurm (root, slurm-wlm, munge); writes docs/cluster.md
 	AVEMO_SLURM_FAILURES=1 AVEMO_CLUSTER_PAGE=docs/cluster.md OMP_NUM_THREADS=1 pytest tests/slurm -rs --durations=10
 
-dag: .venv/installed ## draw docs/dag.svg again (needs graphviz)
+docs: .venv/installed ## build the site of docs/ to site/; python -m http.server -d site shows it
+	python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
+dag: .venv/installed ## draw docs/dag.svg and docs/house.svg again (needs graphviz)
 	snakemake --rulegraph 2>/dev/null | sed -n '/^digraph/,$$p' | tred \
 	  | dot -Grankdir=LR -Nheight=0.3 -Nfontsize=11 -Tsvg -o docs/dag.svg
+	sed -n '/^graph TD/,/^```/{/```/d;p}' docs/architecture.md | sed -e '1s/.*/digraph { node [shape=box];/' -e 's/-->/->/' -e '$$s/$$/ }/' \
+	  | dot -Nstyle=rounded -Nheight=0.3 -Nfontname=sans -Nfontsize=11 -Earrowsize=0.6 -Tsvg -o docs/house.svg
 
 lock: .venv/installed ## make the lock again after a change of dependencies
-	uv pip compile pyproject.toml --extra dev --override envs/overrides.txt --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra dev --extra docs --override envs/overrides.txt --universal --python-version 3.11 \
 	  --fork-strategy fewest --generate-hashes --no-header --no-annotate -o envs/requirements.lock
 
 clean: ## remove .venv and derived files; caches and results stay
-	rm -rf .venv .avemo .snakemake .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv site .avemo .snakemake .pytest_cache .mypy_cache .ruff_cache

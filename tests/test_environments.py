@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 import yaml
@@ -40,23 +42,92 @@ def test_every_requirement_is_pinned_and_hashed_and_no_address_is_named(lock):
 def test_what_the_installer_made_holds_every_version_of_the_lock(lock):
     wanted = [Requirement(entry.split("\\")[0].strip()) for entry in entries(lock)]
     here = [one for one in wanted if one.marker is None or one.marker.evaluate()]
+    if "+" in metadata.version("torch"):
+        pytest.skip("a build of PyTorch that is not the lock's was asked for (TORCH)")
     assert len(here) > 100
     found = {one.name: metadata.version(one.name) for one in here}
     assert found == {one.name: str(one.specifier).removeprefix("==") for one in here}
 
 
-def test_the_installer_takes_its_versions_from_the_lock_alone(repository):
-    commands = [
-        line
-        for line in (repository / INSTALLER).read_text().splitlines()
-        if re.search(r"pip (install|sync)", line)
-    ]
-    assert len(commands) == 3
-    for command in commands:
-        from_the_lock = "--require-hashes" in command and (
-            "requirements.lock" in command or '"$installer"' in command
+PYTORCH = ("torch", "torchaudio", "torchvision")
+
+
+class Installing:
+    """The installer in a folder of its own, with stand-ins that install nothing and note what they were asked to."""
+
+    def __init__(self, repository: Path, folder: Path):
+        self.folder, self.asked = folder, folder / "asked"
+        (folder / ".venv" / "bin").mkdir(parents=True)
+        shutil.copytree(repository / "envs", folder / "envs")
+        for name in ("Makefile", "pyproject.toml"):
+            shutil.copy(repository / name, folder)
+        self._stand_in("python", f'case "$1" in -c) exec {sys.executable} "$@" ;; esac\n')
+        # The last word of `uv pip sync` is the file that it is given.
+        self._stand_in("uv", f'for last; do :; done\ncase "$2" in sync) cp "$last" {folder}/given ;; esac\n')
+
+    def _stand_in(self, name: str, does: str) -> None:
+        path = self.folder / ".venv" / "bin" / name
+        path.write_text(f'#!/bin/sh\necho "{name} $*" >> {self.asked}\n{does}')
+        path.chmod(0o755)
+
+    def make(self, *arguments: str) -> list[str]:
+        """What `make .venv/installed` asked uv to do."""
+        self.asked.write_text("")
+        command = ["make", "--silent", ".venv/installed", f"PYTHON={sys.executable}", *arguments]
+        done = subprocess.run(
+            command, cwd=self.folder, env=os.environ | {"TORCH": ""}, capture_output=True, text=True
         )
-        assert from_the_lock or command.endswith("--no-deps --no-build-isolation --editable .")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return [line for line in self.asked.read_text().splitlines() if line.startswith("uv ")]
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Entries of the file that was last synchronised with, by name."""
+        return {entry.split("==")[0]: entry for entry in entries((self.folder / "given").read_text())}
+
+
+@pytest.fixture
+def installing(repository, tmp_path) -> Installing:
+    return Installing(repository, tmp_path)
+
+
+def test_the_installer_takes_its_versions_from_the_lock_alone(installing, lock):
+    synchronised, editable = installing.make()
+    assert "--require-hashes" in synchronised
+    assert installing.given == {entry.split("==")[0]: entry for entry in entries(lock)}
+    assert editable.endswith("--no-deps --no-build-isolation --editable .")
+    assert installing.make() == []
+
+
+def test_another_build_of_pytorch_is_uvs_own_switch_and_all_else_comes_from_the_lock(installing, lock):
+    synchronised, pytorch, editable = installing.make("TORCH=cpu")
+    assert "--require-hashes" in synchronised
+    whole = {entry.split("==")[0]: entry for entry in entries(lock)}
+    left_out = whole.keys() - installing.given.keys()
+    assert left_out >= {*PYTORCH, "triton", "nvidia-cublas", "cuda-toolkit"}
+    assert all(name.startswith(("torch", "triton", "nvidia-", "cuda-")) for name in left_out)
+    assert all(whole[name] == entry for name, entry in installing.given.items())
+    options, _, packages = pytorch.partition(" --torch-backend cpu ")
+    assert options.endswith("--python .venv/bin/python")
+    assert packages.split() == [re.match(r"\S+", whole[name])[0] for name in PYTORCH]
+    assert "--require-hashes" not in pytorch
+    assert editable.endswith("--editable .")
+
+
+def test_the_build_that_was_asked_for_last_holds(installing):
+    installing.make("TORCH=cpu")
+    assert installing.make("TORCH=cpu") == []
+    assert installing.make() == []
+    (installing.folder / "envs" / "requirements.lock").touch()
+    assert "--torch-backend cpu" in " ".join(installing.make())
+    assert "--torch-backend" not in " ".join(installing.make("TORCH=lock"))
+
+
+def test_the_locked_uv_has_the_switch():
+    told = subprocess.run(
+        ["uv", "pip", "install", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert re.search(r"--torch-backend.*?possible\s+values:\s+auto,\s+cpu,", told, re.DOTALL)
 
 
 def test_conda_takes_its_versions_from_the_lock_alone(repository):

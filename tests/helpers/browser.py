@@ -20,7 +20,7 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-u
 OFFLINE = (
     "--disable-background-networking",
     "--disable-component-update",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 LEVELS = ("error", "warning", "assert")
 
@@ -37,10 +37,10 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
 
-    def open(self, page: Path) -> None:
-        """Load a file and wait until all of it is there; ``complaints`` begin anew."""
+    def open(self, page: Path | str) -> None:
+        """Load a file or an address and wait until all of it is there; ``complaints`` begin anew."""
         self.complaints, self._loaded = [], False
-        self._call("Page.navigate", url=page.resolve().as_uri())
+        self._call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while not self._loaded:
             self._note(self._next())
         self.run("document.fonts.ready.then(() => true)")

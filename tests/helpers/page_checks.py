@@ -82,15 +82,20 @@ class _Ids(HTMLParser):
         self.found |= {value for name, value in attrs if name in ("id", "name") and value}
 
 
-def faults(browser: Browser, page: Path, sheet: int = UPRIGHT) -> list[str]:
+def faults(
+    browser: Browser, page: Path, sheet: int = UPRIGHT, served: tuple[str, Path] | None = None
+) -> list[str]:
     """What is wrong with ``page``: what goes wrong as it loads, pictures that do not show, links that lead nowhere,
-    and what cannot be read on a phone, in the dark or on paper."""
+    and what cannot be read on a phone, in the dark or on paper.
+
+    ``served``: the address and the folder of a server that has it.
+    """
     browser.show_as("screen", "light")
     browser.resize(DESK)
-    browser.open(page)
+    browser.open(f"{served[0]}/{page.relative_to(served[1])}" if served else page)
     found = [f"console: {told}" for told in browser.complaints]
     found += [f"no picture: {source}" for source in browser.run(PICTURES)]
-    found += [f"leads nowhere: {link}" for link in _broken_links(browser, page)]
+    found += [f"leads nowhere: {link}" for link in _broken_links(browser, page, served)]
     found += [f"faint: {text}" for text in browser.run(FAINT)]
     browser.resize(PHONE)
     found += [f"too wide for a phone: {what}" for what in browser.run(TOO_WIDE)]
@@ -108,16 +113,13 @@ def faults(browser: Browser, page: Path, sheet: int = UPRIGHT) -> list[str]:
     return found
 
 
-def _broken_links(browser: Browser, page: Path) -> list[str]:
+def _broken_links(browser: Browser, page: Path, served: tuple[str, Path] | None) -> list[str]:
     """Links to files and parts of pages that are not there; those to other hosts are not followed."""
     broken, ids = [], set(browser.run(IDS))
     for written, address in browser.run(LINKS):
-        parts = urlsplit(address)
-        if parts.scheme != "file":
+        target, fragment = _file_of(address, served), unquote(urlsplit(address).fragment)
+        if target is None:
             continue
-        target, fragment = Path(unquote(parts.path)), unquote(parts.fragment)
-        if target.is_dir():
-            target /= "index.html"
         if target.resolve() == page.resolve():
             there = not fragment or fragment in ids
         else:
@@ -125,3 +127,15 @@ def _broken_links(browser: Browser, page: Path) -> list[str]:
         if not there:
             broken.append(written)
     return broken
+
+
+def _file_of(address: str, served: tuple[str, Path] | None) -> Path | None:
+    """What an address leads to, if that is a file or served here."""
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        target = Path(unquote(parts.path))
+    elif served and address.startswith(f"{served[0]}/"):
+        target = served[1] / unquote(parts.path).lstrip("/")
+    else:
+        return None
+    return target / "index.html" if target.is_dir() else target

@@ -86,7 +86,7 @@ class Registry(dict[str, str]):
             found.complaints() if fits else [f"expected a subclass of {module}.{attribute}, found {found!r}"]
         )
         if complaint := "; ".join(wrong):
-            raise ConfigError(f"{self.kind} {name!r}: {complaint}; see 'Adding a part' in the README")
+            raise ConfigError(f"{self.kind} {name!r}: {complaint}; see docs/tutorials/plugin.md")
 
 
 def nearest(name: str, known: Any) -> str:

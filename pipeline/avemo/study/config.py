@@ -44,9 +44,11 @@ class CorpusSection(Section):
     """Which corpus, how it is labelled, and into how many shards its caches are cut."""
 
     name: str
+    """A corpus that avemo has, or a class of another package (`module:Class`)."""
     id: str = Field("", pattern=r"^[A-Za-z0-9_-]*$")
     """Folder under ``cache``; default: the corpus' own name. Two corpora of one kind need two ids."""
     shards: int = Field(32, ge=1, le=4096)
+    """Files of each component; a job fills one. Ten minutes of work or more in each pay for a job's start."""
     config: dict[str, Any] = {}
     labels: dict[str, Any] = {}
 
@@ -64,6 +66,7 @@ class FeatureSection(Section):
     """Which extractor, its fields, and how its frames are stored."""
 
     extractor: str
+    """One that avemo has, or a class of another package (`module:Class`)."""
     config: dict[str, Any] = {}
     compression: Literal["none", "lzf", "gzip"] = "none"
     """Of shards on disk; changes no number, and computes nothing again."""
@@ -86,7 +89,9 @@ class SystemSection(Section):
     """A row of the tables: a model, its fields, and where its training differs from ``training``."""
 
     model: str
+    """One that avemo has, or a class of another package (`module:Class`)."""
     title: str = ""
+    """What tables and figures call it; default: its name."""
     config: dict[str, Any] = {}
     training: TrainingConfig = TrainingConfig.model_validate({})
 
@@ -95,8 +100,11 @@ class RunConfig(Section):
     """A whole run."""
 
     run: str = Field(pattern=NAME)
+    """Its name, and its folder under ``results``."""
     cache: str = "cache"
+    """Folder of what runs may share: clip tables, face tracks, features."""
     results: str = "results"
+    """Folder of what belongs to one run each."""
     corpus: CorpusSection
     faces: dict[str, Any] = {}
     crops: CropsSection = CropsSection()
@@ -105,6 +113,7 @@ class RunConfig(Section):
     training: TrainingConfig = TrainingConfig.model_validate({})
     """Of every system; a system's own ``training`` is laid over it."""
     systems: dict[str, SystemSection] = Field(min_length=1)
+    """By name. Tests compare the first with each other one."""
     tests: Tests = Tests()
     learning_curve: LearningCurve = LearningCurve()
     strict: bool = False

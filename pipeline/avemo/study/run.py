@@ -28,6 +28,7 @@ class Tests(Section):
     """How systems are compared with the first."""
 
     tail: Literal["greater", "two-sided"] = "greater"
+    """``greater``: whether the first system scores higher. ``two-sided``: whether they differ."""
     pairing: Literal["paired", "welch"] = "paired"
     """``paired``: by split. ``welch``: as two independent samples; used in a paper's tables."""
 
@@ -36,6 +37,7 @@ class LearningCurve(Section):
     """Systems that are trained again on parts of each split's train clips; none unless ``percent`` says so."""
 
     percent: tuple[Annotated[int, Field(ge=1, le=99)], ...] = ()
+    """Of the train clips."""
     systems: tuple[str, ...] = ()
     """Which; none: the first."""
 
