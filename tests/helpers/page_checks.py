@@ -58,7 +58,7 @@ FAINT = """
   for (let node = walk.nextNode(); node; node = walk.nextNode()) {
     const e = node.parentElement;
     if (!node.textContent.trim() || !e.checkVisibility({visibilityProperty: true, opacityProperty: true})) continue;
-    if (e.closest('svg, script, style, noscript')) continue;
+    if (!e.getBoundingClientRect().width || e.closest('svg, script, style, noscript')) continue;
     const style = getComputedStyle(e), ground = behind(e), size = parseFloat(style.fontSize);
     const [a, b] = [light(over(rgba(style.color), ground)), light(ground)].sort((x, y) => y - x);
     const wanted = size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5;
@@ -92,7 +92,8 @@ def faults(
     """
     browser.show_as("screen", "light")
     browser.resize(DESK)
-    browser.open(f"{served[0]}/{page.relative_to(served[1])}" if served else page)
+    address = f"{served[0]}/{page.relative_to(served[1])}" if served else page.resolve().as_uri()
+    browser.open(address)
     found = [f"console: {told}" for told in browser.complaints]
     found += [f"no picture: {source}" for source in browser.run(PICTURES)]
     found += [f"leads nowhere: {link}" for link in _broken_links(browser, page, served)]
@@ -102,7 +103,10 @@ def faults(
     if (width := browser.run("document.documentElement.scrollWidth")) > PHONE:
         found.append(f"a phone would have to scroll to {width} pixels")
     browser.resize(DESK)
+    # Loaded anew: pages may choose their colours when they begin.
     browser.show_as("screen", "dark")
+    browser.open(address)
+    found += [f"console in the dark: {told}" for told in browser.complaints]
     found += [f"faint in the dark: {text}" for text in browser.run(FAINT)]
     browser.resize(sheet)
     browser.show_as("print", "dark")
