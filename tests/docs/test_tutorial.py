@@ -13,6 +13,8 @@ import pytest
 
 from pages import DOCS, REPOSITORY, blocks
 
+pytestmark = pytest.mark.slow
+
 # The environment of the tests is there already.
 PROLOGUE = "set -euo pipefail\nsource() { :; }\n"
 
