@@ -175,7 +175,8 @@ def _options(command: Any) -> list[str]:
             continue
         argument = one.param_type_name == "argument"
         name = one.name.upper() if argument else ", ".join((*one.opts, *one.secondary_opts))
-        given = "must be given" if one.required else _shown(one.default)
+        told = getattr(one, "show_default", None)
+        given = "must be given" if one.required else told if isinstance(told, str) else _shown(one.default)
         about = _cell(one.help or "") + (f" Also by `{one.envvar}`." if one.envvar else "")
         rows.append(f"| `{name}` | {given} | {about} |")
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -93,6 +94,12 @@ def test_libav_itself_is_told_not_to_follow(made, tmp_path, monkeypatch):
     path = tmp_path / "a.mp4"
     path.write_text(SCRIPTS["ffconcat"].format(made["mp4"]))
     assert failure(probe, clip(video=path)).status == Status.not_media
-    # A picture's name can be a pattern of other pictures' names.
-    (tmp_path / "b%03d.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert failure(probe, clip(video=tmp_path / "b%03d.png")).status == Status.not_media
+
+
+def test_a_pictures_name_is_no_pattern_of_other_pictures_names(tmp_path):
+    cv2.imwrite(str(tmp_path / "b001.png"), np.full((64, 64, 3), 255, np.uint8))
+    cv2.imwrite(str(tmp_path / "own.png"), np.zeros((64, 64, 3), np.uint8))
+    named = (tmp_path / "own.png").rename(tmp_path / "b%03d.png")
+    assert [frame.max() for _, frame in every_frame(clip(video=named))] == [0]
+    named.write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert failure(every_frame, clip(video=named)).status == Status.unreadable

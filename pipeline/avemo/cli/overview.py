@@ -33,7 +33,7 @@ def plan(
     targets: Annotated[list[str] | None, typer.Argument(help="Rules or files; default the report.")] = None,
     config: ConfigFile = DEFAULT_CONFIG,
     profile: Profile = None,
-    snakefile: Annotated[Path, typer.Option(help="The workflow.")] = SNAKEFILE,
+    snakefile: Annotated[Path, typer.Option(help="The workflow.", show_default="avemo's own")] = SNAKEFILE,
     as_json: Json = False,
     svg: Picture = None,
 ) -> None:
