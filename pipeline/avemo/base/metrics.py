@@ -190,22 +190,6 @@ def binary_f1(targets: ArrayLike, predictions: ArrayLike) -> BinaryF1:
     return BinaryF1(float(np.average(scores.f1, weights=scores.support)), float(scores.f1.mean()))
 
 
-def multilabel_f1(targets: ArrayLike, predictions: ArrayLike) -> BinaryF1:
-    """`binary_f1` of each emotion, then the mean over emotions; both ``(clips, emotions)`` of 0 and 1.
-
-    >>> multilabel_f1([[1, 0], [0, 1]], [[1, 0], [0, 0]]).macro.__round__(4)
-    0.6667
-    """
-    true, predicted = np.asarray(targets), np.asarray(predictions)
-    _same_shape(true, predicted)
-    if true.ndim != 2 or true.shape[1] == 0:
-        raise AvemoError(
-            f"targets: expected shape (clips, emotions), found {true.shape}; give one column each"
-        )
-    each = [binary_f1(true[:, i], predicted[:, i]) for i in range(true.shape[1])]
-    return BinaryF1(float(np.mean([s.weighted for s in each])), float(np.mean([s.macro for s in each])))
-
-
 def expected_calibration_error(targets: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> float:
     """``Σ_b (n_b/n) |accuracy_b − confidence_b|`` over equal-width bins of the top probability.
 
