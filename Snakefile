@@ -6,6 +6,12 @@ from avemo.progress.journal import watch
 min_version("9.27")
 watch(workflow)
 
+CONFIGFILES = workflow.overwrite_configfiles or ["config/config.yaml"]
+
+
+include: "workflow/rules/checked.smk"
+
+
 if not workflow.overwrite_configfiles:
 
     configfile: "config/config.yaml"

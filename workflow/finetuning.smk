@@ -9,6 +9,12 @@ from avemo.base.contracts import AvemoError
 from avemo.study.specs import as_cfg
 from avemo.study.tunings import read_tunings
 
+CONFIGFILES = workflow.overwrite_configfiles
+
+
+include: "rules/checked.smk"
+
+
 try:
     TUNINGS = read_tunings(config)
 except AvemoError as error:

@@ -156,6 +156,26 @@ KINDS: list[tuple[str, str, list[str]]] = [
         "a segment's own failure at most",
         ["corpora/test_cmu_mosei.py::test_segments_that_cannot_be_cost_themselves_alone"],
     ),
+    (
+        "configs in UTF-16 or with marks of their encoding; in Latin-1",
+        "read; an error that names the line and the byte",
+        [
+            "base/test_yaml_files.py::test_every_encoding_that_can_be_told_is_read",
+            "base/test_yaml_files.py::test_an_encoding_that_cannot_be_told_is_named_with_its_line",
+            "workflow/test_bad_config.py::test_a_config_that_is_not_utf_8_is_read_and_runs",
+        ],
+    ),
+    (
+        "keys that come twice or are no texts, dates and numbers that YAML reads as others, alias bombs, "
+        "values without end, Python (`__use_yte__`) in a config",
+        "an error that names the line, before Snakemake reads it; what bare `snakemake --configfile` is given "
+        "Snakemake reads first, Python included, so a stranger's config belongs to `avemo run` and `avemo plan`",
+        [
+            "base/test_yaml_files.py::test_what_is_no_plain_data_is_refused_with_its_line_and_at_once",
+            "workflow/test_bad_config.py::test_a_key_that_comes_twice_is_refused_before_snakemake_takes_the_last",
+            "workflow/test_bad_config.py::test_a_config_runs_no_python",
+        ],
+    ),
 ]
 
 

@@ -63,10 +63,21 @@ def as_mapping(text: str) -> dict[str, Any]:
     from avemo.base.contracts import ConfigError
 
     try:
-        loaded = json.loads(text if text.lstrip().startswith("{") else Path(text).read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise ConfigError(f"config: expected JSON or a JSON file, found {text!r}: {error}") from error
+        loaded = json.loads(
+            text if text.lstrip().startswith("{") else Path(text).read_text(), object_pairs_hook=_each_once
+        )
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"config: expected JSON or a JSON file, found {text[:300]!r}: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"config: {text[:300]}: expected keys and values, found {type(loaded).__name__}")
     return loaded
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"a key twice among {', '.join(name for name, _ in pairs)}")
+    return found
 
 
 def as_spec(model: type[Spec], text: str, option: str = "--cfg") -> Spec:

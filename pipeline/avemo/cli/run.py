@@ -72,11 +72,12 @@ def _run(arguments: Sequence[str], config: Path, profile: Path | None = None) ->
     """The study, and Snakemake's exit code."""
     typer.echo(f"{time.strftime('%H:%M:%S')} {config}: all that Snakemake says goes to {LOG}")
     from avemo.progress.session import Session, Stopped
+    from avemo.study.config import as_read
     from avemo.study.study import read_study
 
     study = read_study(config)
     LOG.parent.mkdir(parents=True, exist_ok=True)
-    where = ["--snakefile", str(SNAKEFILE), "--configfile", str(config)]
+    where = ["--snakefile", str(SNAKEFILE), "--configfile", str(as_read(config))]
     where += ["--profile", str(profile)] if profile else []
     command = [sys.executable, "-m", "snakemake", *arguments, *where]
     look = Look(study)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Literal, Self
 
-import yaml
 from pydantic import Field, model_validator
 
 from avemo.base.contracts import AvemoError, ComponentConfig, ConfigError
 from avemo.base.registry import nearest
+from avemo.base.yaml_files import parse_yaml
 
 UNITS = {"share": (1.0, 3), "percent": (100.0, 1), "count": (1.0, 0)}
 """What our scores are multiplied by to stand beside the printed ones, and the digits printed."""
@@ -179,5 +180,5 @@ def read_paper(name: str) -> Paper:
         raise ConfigError(
             f"config: tables: no paper {name!r}{nearest(name, papers())}; known: {', '.join(papers())}"
         )
-    text = (files("avemo.papers") / f"{name}.yaml").read_text(encoding="utf-8")
-    return Paper.model_validate(yaml.safe_load(text))
+    place = files("avemo.papers") / f"{name}.yaml"
+    return Paper.model_validate(parse_yaml(place.read_text(encoding="utf-8"), Path(str(place))))

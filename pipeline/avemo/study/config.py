@@ -6,18 +6,20 @@ checks every field with the component's own class and makes a `Run`.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from avemo.base.atomic import aside
 from avemo.base.component import Component as Declared
 from avemo.base.component import Work
 from avemo.base.contracts import ComponentConfig, ConfigError, Section, digest
 from avemo.base.registry import nearest
+from avemo.base.yaml_files import read_yaml
 from avemo.corpora import CORPORA
 from avemo.corpora.base import Corpus as CorpusKind
 from avemo.dataset.splits import SplitConfig
@@ -134,15 +136,21 @@ class RunConfig(Section):
 
 def read_config(path: Path) -> dict[str, Any]:
     """A YAML file's mapping; raises `ConfigError` if it is absent or not one."""
-    try:
-        loaded = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path}: expected a config file, found {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    loaded = read_yaml(path)
     if not isinstance(loaded, dict):
         raise ConfigError(f"{path}: expected keys and values, found {type(loaded).__name__}")
     return loaded
+
+
+def as_read(path: Path, folder: Path = Path(".avemo")) -> Path:
+    """A copy in JSON of a config as `read_config` reads it, for programs that would read it otherwise."""
+    text = json.dumps(read_config(path))
+    copy = folder / f"given-{digest(text)}.json"
+    if not copy.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        with aside(copy) as temporary:
+            temporary.write_text(text)
+    return copy
 
 
 Checked = TypeVar("Checked", bound=BaseModel)
