@@ -319,3 +319,39 @@ def test_an_absent_shard_is_named(tmp_path: Path) -> None:
 def test_an_unknown_dtype_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AvemoError, match="found 'int8'"):
         write_shard(tmp_path / "a.h5", [], INFO, "int8")
+
+
+READERS: dict[str, Callable[[Shard, str], object]] = {
+    "read": lambda shard, name: shard.read(name),
+    "read into": lambda shard, name: shard.read_into(name, np.empty((shard.entry(name).length, 4), "f4")),
+    "part": lambda shard, name: shard.read_into(name, np.empty((1, 4), "f4")),
+    "cast": lambda shard, name: shard.read_into(name, np.empty((shard.entry(name).length, 4), "f8")),
+    "item": lambda shard, name: shard.item(name),
+    "moments": lambda shard, name: shard.moments([name]),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("dataset", ["data", "times_s", "sum", "squares"])
+def test_no_way_of_reading_gives_a_clip_of_which_a_bit_has_flipped(
+    reader: str, dataset: str, path: Path
+) -> None:
+    with h5py.File(path) as file:
+        rows, begin = file[dataset], file[dataset].id.get_offset()
+        row = int(file["index"]["offset"][2]) if dataset in ("data", "times_s") else 2
+        position = begin + row * rows.dtype.itemsize * (rows.shape[1] if rows.ndim == 2 else 1)
+    flip_byte(path, position)
+    with Shard(path) as shard:
+        READERS[reader](shard, "clip01")
+        with pytest.raises(
+            AvemoError, match=r"0000.h5: expected the bytes that were written.* in clip02; run"
+        ):
+            READERS[reader](shard, "clip02")
+        assert shard.verify() == ["clip02"]
+
+
+def test_the_reason_of_a_failed_clip_is_checked_too(path: Path) -> None:
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"no face in 7 frames", b"no face in 6 frames"))
+    with Shard(path) as shard, pytest.raises(AvemoError, match=FAILING):
+        shard.item(FAILING)

@@ -18,6 +18,7 @@ STAGES = {
     ),
     "kills of training": (0.1, {"trainings resumed and equal byte for byte": 0, "epochs lost": 0}),
     "two writers": (0.1, {"two writers": 1}),
+    "attacks": (0.05, {"checks": 60}),
     "fuzz": (0.01, {"cases": 1000}),
 }
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stress import changes, fuzz, kinds, races, rot
+from stress import attacks, changes, fuzz, kinds, races, rot
 from stress.arena import REPOSITORY
 from stress.kill_extraction import kill_extraction
 from stress.kill_report import kill_report
@@ -33,6 +33,7 @@ STAGES: dict[str, Stage] = {
     "two writers": lambda folder, g, size: races.two_runs(folder, round(10 * size), g),
     "readers during writing": lambda folder, _, size: races.readers(folder, 20 * size),
     "leases among machines": lambda folder, _, size: races.machines(folder, 30 * size),
+    "attacks": lambda folder, g, size: attacks.attack(folder, size, g),
     "fuzz": lambda folder, g, size: fuzz.tallied(folder, round(104_000 * size), g.randrange(2**32)),
     "what a change computes": lambda folder, _, __: changes.measure(folder),
     "scale": lambda folder, _, size: scale(folder, size),

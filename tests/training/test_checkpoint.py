@@ -13,6 +13,7 @@ from torch import nn
 from avemo.base.contracts import AvemoError
 from avemo.training.checkpoint import (
     CHECKPOINT,
+    SHA256,
     load_checkpoint,
     load_model,
     model_meta,
@@ -71,6 +72,21 @@ def test_damaged_file_is_an_error_with_a_remedy(tmp_path, damage):
         load_checkpoint(tmp_path)
 
 
+@pytest.mark.parametrize("which", range(8))
+def test_a_flipped_bit_of_a_tensor_or_of_meta_is_another_file(tmp_path, which):
+    """One that no format notices: a weight, a step, a loss of the history."""
+    save_checkpoint(tmp_path, TENSORS, {"history": [{"loss": 0.25}], 7: (1, 2)})
+    assert load_checkpoint(tmp_path)[1] == {"history": [{"loss": 0.25}], "7": [1, 2]}
+    path = tmp_path / CHECKPOINT
+    raw = bytearray(path.read_bytes())
+    end = 8 + int.from_bytes(raw[:8], "little")
+    places = [raw.index(b"0.25") + 3, *range(end, len(raw), (len(raw) - end) // 7)]
+    raw[places[which]] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(AvemoError, match=r"checkpoint.safetensors: expected .* delete it and train again"):
+        load_checkpoint(tmp_path)
+
+
 def test_slash_in_a_name_is_refused(tmp_path):
     with pytest.raises(AvemoError, match="'a/b'"):
         save_checkpoint(tmp_path, {"a/b": torch.zeros(1)}, {})
@@ -125,5 +141,6 @@ def test_header_is_plain_json(tmp_path):
     save_checkpoint(tmp_path, TENSORS, {"epoch": 3})
     raw = (tmp_path / CHECKPOINT).read_bytes()
     header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    assert json.loads(header["__metadata__"]["meta"]) == {"epoch": 3}
+    meta = json.loads(header["__metadata__"]["meta"])
+    assert meta == {"epoch": 3, SHA256: meta[SHA256]}
     assert header["rng/global"]["dtype"] == "U8"

@@ -181,7 +181,7 @@ class FeatureSet:
         return self._find(clip_id).item(clip_id)
 
     def moments(self, clip_ids: Iterable[str]) -> Moments:
-        """Moments over all frames of some clips, each counted once, without reading a frame."""
+        """Moments over all frames of some clips, each counted once; they were summed when the frames were written."""
         by_shard: dict[Path, list[str]] = {}
         for clip_id in set(clip_ids):
             if self.length(clip_id):

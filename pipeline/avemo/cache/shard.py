@@ -18,7 +18,11 @@ from avemo.cache.shard_layout import Entry, checked_datasets, checked_index, exp
 
 
 class Shard:
-    """A shard opened for reading; contents that no `write_shard` makes raise `AvemoError` naming the file."""
+    """A shard opened for reading.
+
+    Contents that no `write_shard` makes raise `AvemoError` naming the file, and so does reading a clip of which a
+    byte has changed since.
+    """
 
     def __init__(self, path: Path):
         self.path = Path(path)
@@ -37,6 +41,7 @@ class Shard:
         self._stored = self._datasets["data"].dtype
         self.dim: int = self._datasets["data"].shape[1]
         self.dtype: str = self._datasets["data"].dtype.name
+        self._whole: set[str] = set()
 
     def __enter__(self) -> Shard:
         return self
@@ -57,21 +62,21 @@ class Shard:
     def read(self, clip_id: str) -> FeatureSequence:
         """A clip's frames as stored; raises `ClipFailure` for a clip that has failed."""
         entry = self._ok_entry(clip_id)
-        x = np.empty((entry.length, self.dim), self._datasets["data"].dtype)
-        times_s = np.empty(entry.length, "<f8")
-        self._read_frames("data", entry, x)
-        self._read_frames("times_s", entry, times_s)
-        return FeatureSequence(x, times_s)
+        x = np.empty((entry.length, self.dim), self._stored)
+        self._read_rows("data", entry.offset, x)
+        return FeatureSequence(x, self._require_whole(entry, x))
 
     def read_into(self, clip_id: str, out: np.ndarray) -> None:
         """Write a clip's first frames to ``out (frames, dim)``, C-ordered, of any float type."""
         entry = self._ok_entry(clip_id)
         if len(out) > entry.length:
             raise AvemoError(f"{clip_id}: expected at most {entry.length} frames asked for, found {len(out)}")
-        if out.dtype == self._stored:
-            self._read_frames("data", entry, out)
-        else:
+        if out.dtype != self._stored or len(out) < entry.length:
             out[...] = self.read(clip_id).x[: len(out)]
+            return
+        self._read_rows("data", entry.offset, out)
+        if clip_id not in self._whole:
+            self._require_whole(entry, out)
 
     def _ok_entry(self, clip_id: str) -> Entry:
         entry = self.entry(clip_id)
@@ -79,15 +84,15 @@ class Shard:
             raise ClipFailure(entry.status, clip_id, entry.detail)
         return entry
 
-    def _read_frames(self, name: str, entry: Entry, out: np.ndarray) -> None:
-        """A clip's part of a dataset, from the page cache in one copy where it is not compressed."""
+    def _read_rows(self, name: str, first: int, out: np.ndarray) -> None:
+        """Rows of a dataset from ``first`` on, from the page cache in one copy where it is not compressed."""
         begin = self._begins[name]
         if begin is None:
             with explained(self.path):
-                self._datasets[name].read_direct(out, np.s_[entry.offset : entry.offset + len(out)])
+                self._datasets[name].read_direct(out, np.s_[first : first + len(out)])
             return
         rest = out.data.cast("B")
-        position = begin + entry.offset * (len(rest) // len(out)) if len(out) else begin
+        position = begin + first * (len(rest) // len(out)) if len(out) else begin
         while rest:
             try:
                 found = os.preadv(self._descriptor, [rest], position)
@@ -95,18 +100,45 @@ class Shard:
                 found = 0
             if found == 0:
                 with explained(self.path):
-                    raise AvemoError(f"the file's end inside clip {entry.clip_id}")
+                    raise AvemoError(f"the file's end inside {name}")
             rest, position = rest[found:], position + found
+
+    def _require_whole(self, entry: Entry, x: np.ndarray) -> np.ndarray:
+        """A clip's times; raises `AvemoError` where what is stored of it is not as it was written, which is
+        looked at once while the file is open."""
+        times_s = np.empty(entry.length, "<f8")
+        self._read_rows("times_s", entry.offset, times_s)
+        self._require(Item(entry.clip_id, entry.key, entry.status, entry.detail, x, times_s))
+        return times_s
+
+    def _require(self, item: Item) -> None:
+        if item.clip_id not in self._whole and not self._is_written(item):
+            raise AvemoError(
+                f"{self.path}: expected the bytes that were written, found others in {item.clip_id}; "
+                "run avemo cache verify, then the workflow again"
+            )
+        self._whole.add(item.clip_id)
+
+    def _is_written(self, item: Item) -> bool:
+        entry = self.index[item.clip_id]
+        row = np.empty((2, 1, self.dim), "<f8")
+        for name, moment in zip(("sum", "squares"), row, strict=True):
+            self._read_rows(name, entry.row, moment)
+        return entry.checksum == checksum(item, Moments(entry.length, *row[:, 0]))
 
     def item(self, clip_id: str) -> Item:
         """A clip's item, failed or not, as it was given to `write_shard`."""
-        entry = self.entry(clip_id)
+        item = self._item(self.entry(clip_id))
+        self._require(item)
+        return item
+
+    def _item(self, entry: Entry) -> Item:
         if entry.status is not Status.ok:
-            return Item(clip_id, entry.key, entry.status, entry.detail)
+            return Item(entry.clip_id, entry.key, entry.status, entry.detail)
         frames = slice(entry.offset, entry.offset + entry.length)
         with explained(self.path):
             x, times_s = self._mapped(entry), self._datasets["times_s"][frames]
-        return Item(clip_id, entry.key, entry.status, entry.detail, x, times_s)
+        return Item(entry.clip_id, entry.key, entry.status, entry.detail, x, times_s)
 
     def _mapped(self, entry: Entry) -> np.ndarray:
         """A clip's frames without holding them: where they lie in the file, or unpacked to a buffer."""
@@ -123,25 +155,24 @@ class Shard:
         return buffer.array()
 
     def moments(self, clip_ids: Iterable[str]) -> Moments:
-        """Moments of some clips together, from the index alone; failed clips count no frames."""
+        """Moments of some clips together, kept with the index; failed clips count no frames."""
         entries = [self.entry(clip_id) for clip_id in clip_ids]
+        for entry in entries:
+            if entry.length and entry.clip_id not in self._whole:
+                self.read(entry.clip_id)
         rows = sorted(entry.row for entry in entries)
         with explained(self.path):
             sums, squares = (self._datasets[name][...][rows].sum(axis=0) for name in ("sum", "squares"))
         return Moments(sum(entry.length for entry in entries), sums, squares)
 
-    def is_whole(self, clip_id: str) -> bool:
-        """Whether every byte stored of a clip is as it was written."""
-        entry = self.index[clip_id]
+    def verify(self) -> list[str]:
+        """Ids of the clips of which some stored byte is not as it was written. Reads the whole file."""
+        return [clip_id for clip_id, entry in self.index.items() if not self._is_whole(entry)]
+
+    def _is_whole(self, entry: Entry) -> bool:
         try:
-            item = self.item(clip_id)
+            item = self._item(entry)
         except AvemoError:
             # A compressed chunk that does not open; other clips may lie in others.
             return False
-        with explained(self.path):
-            sums, squares = self._datasets["sum"][entry.row], self._datasets["squares"][entry.row]
-        return entry.checksum == checksum(item, Moments(entry.length, sums, squares))
-
-    def verify(self) -> list[str]:
-        """Ids of the clips that are not whole. Reads the whole file."""
-        return [clip_id for clip_id in self.index if not self.is_whole(clip_id)]
+        return self._is_written(item)

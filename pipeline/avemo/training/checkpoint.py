@@ -1,7 +1,8 @@
-"""Files of tensors: safetensors with JSON in the header, nothing unpickled, never half-written."""
+"""Files of tensors: safetensors with JSON in the header, nothing unpickled, never half-written, and checked at reading."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from avemo.base.atomic import aside
 from avemo.base.contracts import AvemoError
 
 CHECKPOINT = "checkpoint.safetensors"
+SHA256 = "sha256 of tensors and meta"
 
 
 def save_checkpoint(folder: Path, tensors: Mapping[str, Any], meta: dict[str, Any]) -> None:
@@ -46,7 +48,7 @@ def save_model(path: Path, state: Mapping[str, Tensor], meta: dict[str, Any]) ->
 
 
 def model_meta(path: Path) -> dict[str, Any]:
-    """The ``meta`` of a saved model, without reading its weights."""
+    """The ``meta`` of a saved model, without reading or checking its weights."""
     return _read(path, tensors=False)[1]
 
 
@@ -75,9 +77,12 @@ def load_model(path: Path, model: nn.Module) -> dict[str, Any]:
 def _write(path: Path, tensors: Mapping[str, Tensor], meta: dict[str, Any]) -> None:
     # Clones, because the format refuses tensors that share memory, as tied weights do.
     own = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    # As reading gives it back: JSON knows neither tuples nor keys that are numbers.
+    meta = json.loads(json.dumps(meta))
+    signed = meta | {SHA256: _sha256(own, meta)}
     with aside(path) as temporary:
         # One key: the format writes several in random order, and equal runs should give equal bytes.
-        save_file(own, temporary, metadata={"meta": json.dumps(meta, sort_keys=True)})
+        save_file(own, temporary, metadata={"meta": json.dumps(signed, sort_keys=True)})
 
 
 def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -86,12 +91,27 @@ def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Tensor], dict[
     try:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {})["meta"])
-            return {name: file.get_tensor(name) for name in (file.keys() if tensors else [])}, meta
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+            signed = meta.pop(SHA256)
+            found = {name: file.get_tensor(name) for name in (file.keys() if tensors else [])}
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise AvemoError(
             f"{path}: expected safetensors written by avemo, found a damaged or foreign file ({error}); "
             "delete it and train again"
         ) from error
+    if tensors and _sha256(found, meta) != signed:
+        raise AvemoError(
+            f"{path}: expected the bytes that were written, found others; delete it and train again"
+        )
+    return found, meta
+
+
+def _sha256(tensors: Mapping[str, Tensor], meta: dict[str, Any]) -> str:
+    """Of all that a file holds: a flipped bit of a weight makes another model, and looks like one."""
+    found = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
+    for name, value in sorted(tensors.items()):
+        found.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def _flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
