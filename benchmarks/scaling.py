@@ -44,11 +44,7 @@ class Step:
 
 def timed(folder: Path, *command: str) -> Step:
     """Run a command in ``folder``; raises `RuntimeError` with its output if it fails."""
-    # Jobs get the listing of the process that submits them.
-    environment = os.environ | {
-        "PYTHONPATH": str(REPOSITORY / "pipeline"),
-        "AVEMO_LISTINGS": '{"table": "of the head"}',
-    }
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "pipeline")}
     with (folder / "printed.txt").open("w+") as output:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)

@@ -83,12 +83,10 @@ def test_withdrawing_leaves_the_store_and_what_a_newer_avemo_wrote(cache: Path) 
     flip_frame(toy, "clip02")
     with h5py.File(other, "r+") as file:
         file.attrs["layout"] = np.bytes_(b"avemo-shard/9")
-    (toy.parent / "manifest.json").touch()
     problems = verify_folder(cache)
     assert {problem.file: problem.replaceable for problem in problems} == {toy: True, other: False}
     assert withdraw(problems, cache) == [toy]
     assert other.exists()
-    assert not (toy.parent / "manifest.json").exists(), "with it, Snakemake would not miss the shard"
     store = cache / "corpus" / ".store" / "toy" / "0000"
     with pytest.warns(UserWarning, match="clip02"), ShardStore(store, INFO) as held:
         assert held.missing(wanted_of(ids(4))) == ["clip02"]

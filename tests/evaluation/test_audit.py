@@ -249,6 +249,12 @@ def test_a_cache_that_has_changed_since(honest):
     assert offence == "audio: the cache has bbbbbbbb now, the systems saw f0f0f0f0"
 
 
+def test_results_that_were_made_of_something_else(honest):
+    assert found(replace(honest, unmade=["scores/first.csv: labels changed"]))["made_of"] == [
+        "scores/first.csv: labels changed"
+    ]
+
+
 def test_a_record_that_does_not_say_what_was_read(honest):
     offences = found(changed(honest, "runs", HERE, read={}))
     assert set(offences) == {"statistics", "selection", "splits"}

@@ -7,8 +7,10 @@ import pytest
 from snakemake.jobs import Reason
 from snakemake.persistence import ParamsChange
 
+from avemo.base.made_of import note
 from avemo.cache.shard_writer import write_shard
-from avemo.progress.reasons import CAUSES, differences, reasons
+from avemo.progress.reasons import CAUSES, reasons
+from avemo.study import changed
 from cache_factory import item_of
 
 
@@ -51,24 +53,24 @@ def test_settings_without_a_record_are_said_to_have_none():
     assert told == ["its settings have changed (the old ones are not recorded)"]
 
 
-def test_a_changed_setting_is_told_with_both_values_and_the_same_settings_mean_other_clips():
+def test_a_changed_setting_is_told_with_both_values():
     recorded = {"out": command(window=60)}.get
     changed = because(params_changed=CHANGED)
     assert reasons(shard_job("out", window=40), changed, recorded) == ["window: 60 → 40"]
-    assert reasons(shard_job("out", window=60), changed, recorded) == ["its clips have changed"]
-    told = reasons(shard_job("out", "index", window=60), changed, recorded)
-    assert told == ["the corpus' files have changed"]
+    assert reasons(shard_job("out", window=60), changed, recorded) == ["its parameters have changed"]
 
 
 def test_a_new_setting_is_told_against_the_component_cached_before(tmp_path):
     (tmp_path / "lld-old").mkdir()
     old, new = tmp_path / "lld-old" / "0001.h5", tmp_path / "lld-new" / "0001.h5"
     write_shard(old, [item_of("clip00")], {})
-    recorded = {str(old): command(id="lld-old", window=60)}.get
-    told = reasons(shard_job(new, id="lld-new", window=40), because(missing_output="out"), recorded)
-    assert told == ["differs from lld-old: window: 60 → 40"]
+    note(old, {"id": "lld-old", "window": 60, "weights": ["a"]}, {})
+    job = shard_job(new, id="lld-new", window=40, weights=["b"])
+    told = reasons(job, because(missing_output="out"), {}.get)
+    assert told == ['differs from lld-old: window: 60 → 40, weights: ["a"] → ["b"]']
 
 
-def test_versions_and_weights_are_settings():
-    before, now = command(version=1, weights=["a"]), command(version=2, weights=["b"])
-    assert differences(before, now) == ["version: 1 → 2", 'weights: ["a"] → ["b"]']
+def test_what_the_records_tell_is_told_instead_of_newer_inputs(monkeypatch):
+    monkeypatch.setitem(changed.TOLD, "out", ["window: 60 → 40", "clips changed"])
+    reason = because(updated_input=str(changed.CHANGED))
+    assert reasons(shard_job("out"), reason, {}.get) == ["window: 60 → 40", "clips changed"]

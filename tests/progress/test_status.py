@@ -7,6 +7,7 @@ import time
 import pytest
 
 from avemo.base.keys import shard_of
+from avemo.base.made_of import note
 from avemo.cache.shard_writer import write_shard
 from avemo.index.clip_table import Row, write_table
 from avemo.progress.shard_records import Counts, write_record
@@ -78,6 +79,7 @@ def test_clips_of_a_store_under_way_count(study):
     shards = [[clip for clip in CLIPS if shard_of(clip, 2) == n] for n in (0, 1)]
     layout.shard("lld-1", 0).parent.mkdir()
     write_shard(layout.shard("lld-1", 0), [item_of(clip) for clip in shards[0]], {})
+    note(layout.shard("lld-1", 0), {}, {})
     layout.store("lld-1", 1).mkdir(parents=True)
     write_shard(layout.store("lld-1", 1) / "part-000001.h5", [item_of(clip) for clip in shards[1][:2]], {})
     write(layout.cache_benchmarks / "lld-1" / "0000.tsv", "s\tcpu_time\n10\t12\n")
@@ -122,6 +124,22 @@ def test_a_failed_job_that_is_started_again_is_running(study, tmp_path):
     begun = started(study.layouts["r"], "split01")
     journal(tmp_path, begun, {"event": "failed", "job": 4}, begun)
     assert (row_of(study, "train").running, row_of(study, "train").failed) == (1, 0)
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_shard_that_is_made_anew_is_not_done_though_its_record_is_there_for_readers(
+    study, tmp_path, failed
+):
+    layout, now = study.layouts["r"], time.time()
+    record, log = layout.shard_record("lld-1", 0), tmp_path / "0000.log"
+    write(record, "{}", age_s=0 if failed else 3600)
+    write(log)
+    begun = {"event": "started", "job": 4, "output": [str(record)], "log": [str(log)], "at_s": now - 60}
+    journal(tmp_path, begun, *([{"event": "failed", "job": 4, "at_s": now}] if failed else []))
+    row = row_of(study, "audio")
+    assert (row.done, row.running, row.failed) == (0, int(not failed), int(failed))
+    write(record, "{}", age_s=-10)
+    assert row_of(study, "audio").done == 1
 
 
 def test_a_failed_job_whose_outputs_were_made_by_other_means_is_done(study, tmp_path):

@@ -102,7 +102,6 @@ def _newer(arena: Arena, path: Path, tally: Tally, generator: random.Random) -> 
     )
     tally.expect(path.exists(), "a newer shard was deleted")
     path.unlink()
-    path.with_name("manifest.json").unlink()
     process = arena.start_snakemake("features")
     tally.expect(process.wait() != 0 and "newer avemo" in arena.printed(), "a newer store was not refused")
     tally.expect(arena.computed() == [], "computed over a newer store")

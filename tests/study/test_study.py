@@ -167,7 +167,7 @@ def test_a_generated_corpus_whose_folder_is_away_still_counts_as_generated(demo,
     assert study.run().corpus.synthetic
     hashes = HashCache(study.layouts["demo"].hashes)
     hashes.sha256(film)
-    hashes.keep_listing("kept", synthetic=True)
+    hashes.keep_synthetic(True)
     hashes.path.parent.mkdir(parents=True)
     hashes.save()
     Path("clips").rename("away")

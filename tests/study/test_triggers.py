@@ -31,7 +31,7 @@ def row(clip: str) -> Row:
 
 
 def test_before_there_is_a_clip_table_nothing_is_known(study):
-    triggers = Triggers(study, True)
+    triggers = Triggers(study)
     assert (triggers.clips("c", "0001"), triggers.labels("r")) == (NOT_YET, NOT_YET)
     assert (triggers.seconds("c", "0001"), triggers.count("c")) == (None, None)
 
@@ -40,7 +40,7 @@ def test_a_shard_is_known_by_its_own_clips(study):
     index = study.layouts["r"].index
     index.parent.mkdir(parents=True)
     write_table(index, [row("a"), row("b"), row("c")])
-    triggers, found = Triggers(study, True), summaries(stream_table(index), 2)
+    triggers, found = Triggers(study), summaries(stream_table(index), 2)
     for shard, summary in enumerate(found):
         assert triggers.clips("c", f"{shard:04d}") == summary.digest
         assert triggers.seconds("c", f"{shard:04d}") == 1.5 * summary.clips
@@ -56,7 +56,7 @@ def test_the_command_that_makes_a_clip_table_sums_it_up_for_the_workflow(study, 
     cfg, given = as_cfg(run.corpus, IndexSpec), settings({"r": run}).model_dump_json()
     index(cfg, Layout(run).index, Path("hashes.json"), given)
     monkeypatch.setattr(clip_table, "stream_table", lambda path: pytest.fail("the table is read again"))
-    assert Triggers(Study({"r": run}), True).count("c") == 1
+    assert Triggers(Study({"r": run})).count("c") == 1
 
 
 def test_settings_reach_the_commands_by_environment(study, monkeypatch):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
+from avemo.cache.manifest import FeatureSet
 from workflow_runner import Workflow
 
 CONFIG = {
@@ -53,7 +54,7 @@ def test_a_shard_that_is_gone_is_made_again(made):
     assert planned(made) == set()
 
 
-def test_a_job_killed_in_an_update_is_tried_again(made):
+def test_a_job_killed_in_an_update_leaves_the_shard_to_its_readers_and_is_tried_again(made):
     before = {shard: shard.read_bytes() for shard in shards(made)}
     wavfile.write(made.folder / "c0.wav", 16_000, np.full(16_000, 9, np.int16))
     deadly = made.folder / "bin" / "avemo"
@@ -65,6 +66,11 @@ def test_a_job_killed_in_an_update_is_tried_again(made):
     made.environment["PATH"] = f"{deadly.parent}:{path}"
     made.snakemake(CONFIG, "features", succeeds=False)
     made.environment["PATH"] = path
+    assert {shard: shard.read_bytes() for shard in shards(made)} == before
+    with FeatureSet(shards(made)[0].with_name("manifest.json")) as features:
+        assert len(features.clip_ids) == 8
+    # What Snakemake remembers of the failure is not needed.
+    shutil.rmtree(made.folder / ".snakemake")
     assert planned(made) == {"audio_features", "manifest"}
     made.snakemake(CONFIG, "features")
     changed = [shard for shard in shards(made) if shard.read_bytes() != before[shard]]

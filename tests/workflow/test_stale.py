@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from scipy.io import wavfile
 
 from workflow_runner import Workflow
@@ -15,20 +18,24 @@ CONFIG = {
     "run": "r",
     "corpus": {"name": "table", "shards": 2, "config": {"csv": "clips.csv"}},
     "features": {"audio": {"extractor": "logmel"}},
-    "systems": {"mult": {"model": "mult"}},
+    "splits": {"n": 2, "dev": 0.25, "test": 0.25},
+    "training": {"epochs": 1},
+    "systems": {"mult": {"model": "mult", "config": {"width": 8, "heads": 2, "layers": 1}}},
 }
+AFTER_TRAINING = {"evaluate": 1, "tests": 1, "report": 1}
+AFTER_LABELS = {"splits": 1, "baselines": 1, "train": 2, "run_config": 1, **AFTER_TRAINING}
 
 
 @pytest.fixture(scope="module")
 def once(repository, tmp_path_factory) -> Path:
-    """Features of eight noises in two shards."""
+    """Eight noises to the report, in two shards and two splits."""
     folder = tmp_path_factory.mktemp("once")
     for number in range(8):
         noise = np.random.default_rng(number).normal(0, 3000, 16_000).astype(np.int16)
         wavfile.write(folder / f"c{number}.wav", 16_000, noise)
-    rows = [f"c{number},c{number}.wav,s{number}" for number in range(8)]
-    (folder / "clips.csv").write_text("\n".join(["clip_id,path,speaker", *rows]) + "\n")
-    Workflow(repository, folder).snakemake(CONFIG, "features")
+    rows = [f"c{number},c{number}.wav,s{number // 2},{'ab'[number % 2]}" for number in range(8)]
+    (folder / "clips.csv").write_text("\n".join(["clip_id,path,speaker,label", *rows]) + "\n")
+    Workflow(repository, folder).snakemake(CONFIG)
     return folder
 
 
@@ -39,9 +46,104 @@ def made(once, repository, tmp_path) -> Workflow:
     return Workflow(repository, tmp_path / "copy")
 
 
-def planned(made: Workflow, *targets: str) -> dict[str, int]:
+@pytest.fixture(scope="module")
+def forgotten(once, repository, tmp_path_factory) -> Workflow:
+    """Another, of which Snakemake remembers nothing: `make clean` has deleted its memory and ours."""
+    folder = tmp_path_factory.mktemp("forgotten") / "copy"
+    shutil.copytree(once, folder)
+    for memory in (".snakemake", ".avemo"):
+        shutil.rmtree(folder / memory)
+    return Workflow(repository, folder)
+
+
+def planned(made: Workflow) -> dict[str, int]:
     """Jobs by rule that a dry run of the features announces."""
-    return made.planned(CONFIG, *(targets or ["features"]))
+    return made.planned(CONFIG, "features")
+
+
+def other(section: str, **values: object) -> dict:
+    return CONFIG | {section: CONFIG[section] | values}
+
+
+@pytest.mark.parametrize(
+    ("config", "again"),
+    [
+        (CONFIG, {}),
+        (other("training", epochs=2), {"train": 2, "run_config": 1, **AFTER_TRAINING}),
+        (other("training", lr=0.01), {"train": 2, "run_config": 1, **AFTER_TRAINING}),
+        (other("corpus", labels={"classes": ["b", "a"]}), {"labels": 1, **AFTER_LABELS}),
+        (other("splits", seed=7), AFTER_LABELS),
+        (CONFIG | {"tests": {"tail": "two-sided"}}, {"tests": 1, "run_config": 1, "report": 1}),
+    ],
+    ids=["nothing", "epochs", "rate", "order of classes", "splits", "tests"],
+)
+def test_another_setting_runs_again_what_rests_on_it_though_nothing_is_remembered(forgotten, config, again):
+    assert forgotten.planned(config) == (again | {"all": 1} if again else {})
+
+
+def test_the_plan_says_what_differs_though_nothing_is_remembered(forgotten):
+    (forgotten.folder / "config.yaml").write_text(yaml.safe_dump(other("training", epochs=2)))
+    told = forgotten.avemo("plan", "--configfile", "config.yaml")
+    assert "train r/mult: 2 jobs" in told
+    assert "training.epochs: 1 → 2" in told
+
+
+@pytest.mark.parametrize("name", ["c3.wav", "clips.csv"])
+def test_other_media_and_tables_run_all_again_though_nothing_is_remembered(forgotten, name):
+    path = forgotten.folder / name
+    before, stat = path.read_bytes(), path.stat()
+    # Of the same size, and under a time set back.
+    path.write_bytes(before[:-2] + bytes([before[-2] ^ 1, before[-1]]))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    again = forgotten.planned(CONFIG)
+    path.write_bytes(before)
+    assert {"index", "labels", "train", "report"} <= set(again)
+    assert forgotten.planned(CONFIG) == {}
+
+
+def test_features_of_another_setting_that_are_older_than_what_was_trained_are_not_taken_for_its_own(made):
+    config = other("features", audio={"extractor": "logmel", "config": {"dtype": "float16"}})
+    made.snakemake(config, "features")
+    made.snakemake(CONFIG, "--touch")
+    for memory in (".snakemake", ".avemo"):
+        shutil.rmtree(made.folder / memory)
+    assert made.planned(CONFIG) == {}
+    again = made.planned(config)
+    assert again == {"quality": 1, "train": 2, "run_config": 1, **AFTER_TRAINING, "all": 1}
+
+
+def test_a_second_checkout_with_another_table_does_not_take_the_firsts_media(once, made, tmp_path):
+    second = Workflow(made.repository, tmp_path / "second")
+    second.folder.mkdir()
+    (second.folder / "clips.csv").write_bytes((made.folder / "clips.csv").read_bytes())
+    config = CONFIG | {"cache": str(made.folder / "cache")}
+    told = second.snakemake(config, succeeds=False)
+    assert "expected its clip table to be of " in told
+    assert str(second.folder / "clips.csv") in told
+    assert str(once / "clips.csv") in told
+
+
+def test_commands_refuse_what_was_not_made_of_what_is_read_with_it(made):
+    spec = made.avemo("config", "show", "--config", "config.yaml", "--part", "labels")
+    (made.folder / "labels.json").write_text(
+        json.dumps(json.loads(spec) | {"labels": {"classes": ["b", "a"]}})
+    )
+    data, manifest = "results/r/data", next(made.folder.glob("cache/table/*/manifest.json"))
+    index = ["--index", "cache/table/index.parquet"]
+    made.avemo("corpus", "labels", "--cfg", "labels.json", *index, "--out", f"{data}/labels.parquet")
+    inputs = ["--labels", f"{data}/labels.parquet", "--splits", f"{data}/splits.json"]
+    told = made.avemo("baselines", *inputs, "--out", "baselines.csv", succeeds=False)
+    assert "splits.json: expected one made of the labels" in told
+    made.avemo("splits", "--cfg", json.dumps(CONFIG["splits"]), *inputs[:2], "--out", f"{data}/splits.json")
+    kept = ["--readings", "r.jsonl", "--predictions", "p.parquet", "--scores", "s.csv"]
+    model = "results/r/train/mult/split00/model.safetensors"
+    told = made.avemo(
+        "evaluate", "--system", "mult", *inputs, "--audio", manifest, *kept, model, succeeds=False
+    )
+    assert f"{model}: expected one made of the labels" in told
+    assert not (made.folder / "r.jsonl").exists()
+    told = made.avemo("report", "--run", "results/r", "--out", "results/r/report.html", succeeds=False)
+    assert 'found results/r/data/labels.parquet: labels.classes: ["b", "a"] → null' in told
 
 
 def install(made: Workflow, library: str, version: str) -> Path:

@@ -1,5 +1,5 @@
 # What all rules share: the checked runs, the folders their files lie in, and which names wildcards may have.
-# Triggers are params, given explicitly; the config file is never an input.
+# Triggers are params, given explicitly, and what records say of outputs; the config file is never an input.
 import os
 import re
 import sys
@@ -8,8 +8,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from avemo.base.contracts import AvemoError
+from avemo.study.changed import CHANGED, Changed, touch
 from avemo.study.environment import job_environment
-from avemo.study.file_contents import contents
 from avemo.study.layout import TABLES
 from avemo.study.run import STAGES
 from avemo.study.specs import IndexSpec, LabelsSpec, as_cfg
@@ -24,7 +24,8 @@ except AvemoError as error:
 
 RUNS = STUDY.runs
 LAYOUTS = STUDY.layouts
-TRIGGERS = Triggers(STUDY, workflow.is_main_process)
+TRIGGERS = Triggers(STUDY)
+CHANGES = Changed(STUDY, TRIGGERS)
 CACHE = STUDY.cache / "{corpus}"
 RESULTS = STUDY.folder / "{run}"
 
@@ -32,6 +33,8 @@ ENVIRONMENTS = Path(workflow.basedir) / "envs"
 # Installs the lock; used with `--sdm conda` only.
 ENVIRONMENT = ENVIRONMENTS / "environment.yaml"
 os.environ.update(job_environment(STUDY, Path(workflow.basedir)))
+if workflow.is_main_process:
+    touch()
 
 
 # Holds the lock; used with `--sdm apptainer` only. Snakemake takes no image from a path with a space.

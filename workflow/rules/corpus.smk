@@ -5,6 +5,8 @@ localrules:
 
 
 checkpoint index:
+    input:
+        changed=where(lambda w: CHANGES.index(w.corpus)),
     output:
         CACHE / "index.parquet",
     log:
@@ -16,7 +18,6 @@ checkpoint index:
     threads: 2
     params:
         cfg=lambda w: as_cfg(STUDY.corpora[w.corpus].corpus, IndexSpec),
-        files=lambda w: TRIGGERS.files(w.corpus),
         hashes=str(CACHE / "hashes.json"),
     message:
         "clip table of {wildcards.corpus}"
@@ -28,27 +29,26 @@ checkpoint index:
 rule labels:
     input:
         index=run_index,
+        changed=where(lambda w: CHANGES.labels(w.run)),
     output:
-        labels=RESULTS / "data/labels.parquet",
-        made_of=RESULTS / "data/labels.json",
+        RESULTS / "data/labels.parquet",
     log:
         RESULTS / "logs/labels.log",
     conda:
         ENVIRONMENT
     params:
         cfg=lambda w: as_cfg(RUNS[w.run].corpus, LabelsSpec),
-        files=lambda w: TRIGGERS.labels(w.run),
     message:
         "labels of {wildcards.run}"
     shell:
-        "avemo corpus labels --cfg {params.cfg:q} --index {input.index:q} --files {params.files}"
-        " --made-of {output.made_of:q} --out {output.labels:q} > {log:q} 2>&1"
+        "avemo corpus labels --cfg {params.cfg:q} --index {input.index:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule splits:
     input:
         labels=RESULTS / "data/labels.parquet",
         published=lambda w: RUNS[w.run].splits.files,
+        changed=where(lambda w: CHANGES.splits(w.run)),
     output:
         RESULTS / "data/splits.json",
     log:
@@ -57,7 +57,6 @@ rule splits:
         ENVIRONMENT
     params:
         cfg=lambda w: as_cfg(RUNS[w.run].splits),
-        published=lambda w: contents(RUNS[w.run].splits.files),
     message:
         "speaker-independent splits of {wildcards.run}"
     shell:

@@ -27,7 +27,8 @@ use rule audio_features as audio_embeddings with:
 use rule faces as visual_features with:
     input:
         index=clip_index,
-        before=face_shard,
+        before=face_record,
+        changed=where(lambda w: CHANGES.shard(w.corpus, w.component, w.shard)),
     wildcard_constraints:
         component=one_of(STUDY.component_ids("visual", gpu=True)),
     resources:
@@ -37,7 +38,7 @@ use rule faces as visual_features with:
         runtime=minutes,
     params:
         command="extract",
-        before="--faces",
+        before=face_options,
 
 
 use rule visual_features as face_pictures with:
@@ -51,14 +52,17 @@ use rule visual_features as face_pictures with:
 
 rule manifest:
     input:
-        component_shards,
+        shards=component_records,
+        changed=where(lambda w: CHANGES.manifest(w.corpus, w.component)),
     output:
         CACHE / "{component}/manifest.json",
     log:
         CACHE / "logs/{component}/manifest.log",
     conda:
         ENVIRONMENT
+    params:
+        shards=component_shards,
     message:
         "manifest of {wildcards.corpus}/{wildcards.component}"
     shell:
-        "avemo cache manifest --component {wildcards.component} --out {output:q} {input:q} > {log:q} 2>&1"
+        "avemo cache manifest --component {wildcards.component} --out {output:q} {params.shards:q} > {log:q} 2>&1"

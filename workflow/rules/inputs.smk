@@ -1,4 +1,18 @@
 # What rules read and which options they give, where that depends on the run.
+def where(changed):
+    """An input that is newer than all outputs where their records tell of something else than now."""
+
+    def chosen(wildcards):
+        if not workflow.is_main_process:
+            return ancient(CHANGED)
+        try:
+            return CHANGED if changed(wildcards) else ancient(CHANGED)
+        except AvemoError as error:
+            raise WorkflowError(str(error))
+
+    return chosen
+
+
 def shards(wildcards):
     """Into how many shards the corpus is cut."""
     return STUDY.corpora[wildcards.corpus].corpus.shards
@@ -31,17 +45,49 @@ def sheets(run):
     return [LAYOUTS[run].sheet] if STUDY.manifests(run, "faces") else []
 
 
-def face_shard(wildcards):
-    """The face tracks of the shard's clips, or the crops that were kept of them."""
+def face_component(wildcards):
+    """The component of the face tracks that a component reads, or of the crops that were kept of them."""
     spec = STUDY.component_spec(wildcards.corpus, wildcards.component)
-    layout = LAYOUTS[STUDY.corpora[wildcards.corpus].run]
-    return layout.shard(getattr(spec, "crops", "") or spec.faces, wildcards.shard)
+    return getattr(spec, "crops", "") or spec.faces
+
+
+def corpus_layout(wildcards):
+    """Where a corpus' files lie."""
+    return LAYOUTS[STUDY.corpora[wildcards.corpus].run]
+
+
+def face_record(wildcards):
+    """The record of the shard before."""
+    return corpus_layout(wildcards).shard_record(
+        face_component(wildcards), wildcards.shard
+    )
+
+
+def face_options(wildcards):
+    """The shard itself, as an option."""
+    component = face_component(wildcards)
+    return [
+        "--faces",
+        str(corpus_layout(wildcards).shard(component, wildcards.shard)),
+    ]
+
+
+def component_records(wildcards):
+    """The records of all shards of a component."""
+    layout = corpus_layout(wildcards)
+    return [
+        layout.shard_record(wildcards.component, number)
+        for number in range(shards(wildcards))
+    ]
 
 
 def component_shards(wildcards):
-    """All shards of a component."""
-    numbers = [f"{number:04d}" for number in range(shards(wildcards))]
-    return expand(str(CACHE / "{component}/{shard}.h5"), **wildcards, shard=numbers)
+    """The shards themselves."""
+    layout = corpus_layout(wildcards)
+    return [
+        str(layout.shard(wildcards.component, number))
+        for number in range(shards(wildcards))
+    ]
 
 
 def tables(form):

@@ -5,6 +5,8 @@ localrules:
 
 
 rule paper_record:
+    input:
+        changed=where(lambda w: CHANGES.paper_record()),
     output:
         STUDY.folder / "paper.json",
     log:
@@ -28,6 +30,7 @@ rule paper_tables:
         scores=[
             LAYOUTS[run].scores(system) for run in RUNS for system in RUNS[run].systems
         ],
+        changed=where(lambda w: CHANGES.paper()),
     output:
         [path for path in STUDY.table_files if path.suffix != ".html"],
         report(

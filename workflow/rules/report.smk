@@ -11,6 +11,7 @@ rule tests:
         scores=lambda w: [LAYOUTS[w.run].scores(one) for one in RUNS[w.run].compared],
         baselines=RESULTS / "scores/baselines.csv",
         splits=RESULTS / "data/splits.json",
+        changed=where(lambda w: CHANGES.tests(w.run)),
     output:
         RESULTS / "scores/tests.csv",
     log:
@@ -30,6 +31,7 @@ rule quality:
     input:
         index=lambda w: LAYOUTS[w.run].index,
         stages=lambda w: STUDY.manifests(w.run, "faces", "audio", "visual"),
+        changed=where(lambda w: CHANGES.quality(w.run)),
     output:
         RESULTS / "data/quality.csv",
     log:
@@ -49,6 +51,7 @@ rule contact_sheet:
         index=lambda w: LAYOUTS[w.run].index,
         faces=lambda w: STUDY.manifests(w.run, "faces"),
         quality=RESULTS / "data/quality.csv",
+        changed=where(lambda w: CHANGES.sheet(w.run)),
     output:
         RESULTS / "data/contact_sheet.png",
     log:
@@ -63,6 +66,8 @@ rule contact_sheet:
 
 
 rule run_config:
+    input:
+        changed=where(lambda w: CHANGES.config(w.run)),
     output:
         RESULTS / "config.json",
     log:
@@ -90,6 +95,7 @@ rule report:
         predictions=of_systems(str(RESULTS / "predictions/{system}.parquet")),
         records=of_trainings(str(RESULTS / "train/{system}/{split}/run.json")),
         sheet=lambda w: sheets(w.run),
+        changed=where(lambda w: CHANGES.report(w.run)),
     output:
         csv=tables("csv"),
         tex=tables("tex"),

@@ -14,6 +14,11 @@ for training, (pack, runs) in STUDY.packs.items():
             labels=RESULTS / "data/labels.parquet",
             splits=RESULTS / "data/splits.json",
             features=feature_manifests,
+            changed=where(
+                lambda w, pack=pack: CHANGES.models(
+                    w.run, w.system, [name.format(**w) for name in pack]
+                )
+            ),
         output:
             model=[f"{folder}/model.safetensors" for folder in trained],
             history=[f"{folder}/history.csv" for folder in trained],
@@ -60,6 +65,7 @@ rule evaluate:
         splits=RESULTS / "data/splits.json",
         features=feature_manifests,
         models=lambda w: LAYOUTS[w.run].models(w.system, RUNS[w.run].split_names),
+        changed=where(lambda w: CHANGES.scores(w.run, w.system)),
     output:
         predictions=RESULTS / "predictions/{system}.parquet",
         scores=RESULTS / "scores/{system}.csv",
@@ -83,6 +89,7 @@ rule baselines:
     input:
         labels=RESULTS / "data/labels.parquet",
         splits=RESULTS / "data/splits.json",
+        changed=where(lambda w: CHANGES.baselines(w.run)),
     output:
         RESULTS / "scores/baselines.csv",
     log:

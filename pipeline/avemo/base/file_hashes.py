@@ -1,4 +1,4 @@
-"""What files hold, remembered by size and time of change, so that only new bytes are read."""
+"""What files hold, remembered by size and times of change, so that only new bytes are read."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from avemo.base.atomic import aside
 
 @dataclass(frozen=True)
 class Known:
-    """A file's size and time of change when last seen, its bytes' hash, and when they were first seen changed."""
+    """A file's size and times when it was read, and its bytes' hash.
+
+    ``ctime_ns`` moves with every change, also where a program sets ``mtime_ns`` back, as copies and backups do.
+    """
 
     bytes: int
     mtime_ns: int
     sha256: str
-    since_ns: int
+    ctime_ns: int
 
 
 class FileHashes:
@@ -31,7 +34,7 @@ class FileHashes:
         self.changed = False
 
     def sha256(self, path: Path) -> str:
-        """The hash of the file's bytes, hex; from memory where size and time of change are as they were."""
+        """The hash of the file's bytes, hex; from memory where size and times are as they were."""
         return self.look(str(path), path.stat()).sha256
 
     @cached_property
@@ -44,12 +47,10 @@ class FileHashes:
 
     def look(self, path: str, stat: os.stat_result) -> Known:
         """What is known of a file whose `os.stat` is given; it is read where that has changed."""
-        known = self.known.get(path)
-        if known is None or (known.bytes, known.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
-            sha256 = sha256_of(path)
-            same = known is not None and known.sha256 == sha256
-            since_ns = known.since_ns if known and same else stat.st_mtime_ns
-            known = self.known[path] = Known(stat.st_size, stat.st_mtime_ns, sha256, since_ns)
+        known, seen = self.known.get(path), (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        if known is None or (known.bytes, known.mtime_ns, known.ctime_ns) != seen:
+            known = Known(stat.st_size, stat.st_mtime_ns, sha256_of(path), stat.st_ctime_ns)
+            self.known[path] = known
             self.changed = True
         return known
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avemo.base.contracts import AvemoError, Status
-from avemo.cache.manifest import fingerprint
 from avemo.cache.shard import Shard
-from avemo.cache.shard_layout import Entry
+from avemo.cache.shard_layout import Entry, fingerprint
 
 
 @dataclass(frozen=True)

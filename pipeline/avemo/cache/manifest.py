@@ -18,11 +18,11 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from avemo.base.atomic import aside
-from avemo.base.contracts import AvemoError, FeatureSequence, Status, digest
+from avemo.base.contracts import AvemoError, FeatureSequence, Status
 from avemo.base.keys import shard_of
 from avemo.cache.items import Item, Moments
 from avemo.cache.shard import Shard
-from avemo.cache.shard_layout import Entry
+from avemo.cache.shard_layout import Entry, fingerprint
 
 LAYOUT = "avemo-manifest/2"
 
@@ -67,11 +67,6 @@ def write_manifest(path: Path, shards: Sequence[Path], name: str, info: Mapping[
     with aside(path) as temporary:
         temporary.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
     return manifest
-
-
-def fingerprint(entries: Iterable[Entry]) -> str:
-    """Changes exactly when a clip's key or status does, or clips come or go."""
-    return digest(sorted([entry.clip_id, entry.key, str(entry.status)] for entry in entries))
 
 
 def _survey(shards: Sequence[Path], info: Mapping[str, Any]) -> tuple[list[list[Entry]], set[int], set[str]]:

@@ -16,7 +16,7 @@ Shards never change once they have their name. Here is what they look like, and 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from avemo.base.contracts import AvemoError, Status
+from avemo.base.contracts import AvemoError, Status, digest
 from avemo.base.keys import checked_id
 from avemo.cache.items import DTYPES
 
@@ -57,6 +57,11 @@ class Entry:
     offset: int
     length: int
     checksum: int
+
+
+def fingerprint(entries: Iterable[Entry]) -> str:
+    """Changes exactly when a clip's key or status does, or clips come or go."""
+    return digest(sorted([entry.clip_id, entry.key, str(entry.status)] for entry in entries))
 
 
 class NewerShard(AvemoError):

@@ -113,8 +113,8 @@ class ShardStore:
             write_shard(path, items, self.info, self.dtype)
             self._register(path)
 
-    def publish(self, wanted: Wanted, output: Path) -> None:
-        """Make ``output`` a shard of exactly the wanted items, in order of clip id.
+    def publish(self, wanted: Wanted, output: Path) -> list[Entry]:
+        """Make ``output`` a shard of exactly the wanted items, in order of clip id; their entries.
 
         The same wanted items make the same bytes. Raises `AvemoError` while
         any of them is missing.
@@ -135,6 +135,7 @@ class ShardStore:
         self._compact(packed)
         for corrupt in self.folder.glob("*.corrupt"):
             corrupt.unlink()
+        return [held.entry for held in self._files[packed].values()]
 
     def _load(self) -> None:
         """Read every file's index and check every byte: damaged items do not count, unreadable files leave."""

@@ -52,8 +52,6 @@ def withdraw(problems: list[Problem], folder: Path) -> list[Path]:
     published = {p.file for p in problems if p.replaceable and not is_hidden(p.file, folder)}
     for path in published:
         path.unlink()
-        # Snakemake makes a missing shard anew only for a manifest that is missing too.
-        path.with_name("manifest.json").unlink(missing_ok=True)
     return sorted(published)
 
 

@@ -38,12 +38,16 @@ def manifest(
 
     Example: avemo cache manifest --component compare_lld --out manifest.json 0000.h5 0001.h5
     """
+    from avemo.base.made_of import note
     from avemo.cache.manifest import write_manifest
     from avemo.cache.shard import Shard
 
     with Shard(shards[0]) as first:
         info = first.info
-    typer.echo(json.dumps(write_manifest(out, shards, component, info), indent=1))
+    manifest = write_manifest(out, shards, component, info)
+    read = {path.stem: found for path, found in zip(shards, manifest["fingerprints"], strict=True)}
+    note(out, {"shards": len(shards)}, read, of=manifest["fingerprint"])
+    typer.echo(json.dumps(manifest, indent=1))
 
 
 @cache_app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter as Tally
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from avemo.cli.corpus_check import check, clip_notes, shown_counts
-from avemo.cli.options import Cfg, Counter, Index, Out, Settings, as_spec, write_aside
+from avemo.cli.options import Cfg, Counter, Index, Out, Settings, as_mapping, as_spec
 
 corpus_app = typer.Typer(help="Clip tables and labels.", no_args_is_help=True)
 
@@ -31,8 +30,10 @@ def index(
     Example: avemo corpus index --cfg corpus.json --hashes hashes.json --out index.parquet
     """
     from avemo.base.contracts import AvemoError, Status
+    from avemo.base.made_of import write_made
     from avemo.index.clip_table import index_clips, write_table
     from avemo.index.media_hashes import HashCache, fingerprint, is_media
+    from avemo.index.source import require_same_source, source_of
     from avemo.study import specs
     from avemo.study.config import corpus_of
     from avemo.study.triggers import keep_sums
@@ -40,20 +41,22 @@ def index(
     spec = as_spec(specs.IndexSpec, cfg)
     given = as_spec(specs.Settings, settings, "--settings")
     corpus = corpus_of(spec, given.speed.get(spec.id))
+    require_same_source(corpus, out, spec.id)
     out.parent.mkdir(parents=True, exist_ok=True)
     corpus.prepare(Counter("prepared clips"))
     known = HashCache(hashes)
-    rows = index_clips(corpus.clips(), known, Counter("indexed clips"))
-    if rows and all(row.status in (Status.missing_file, Status.no_access) for row in rows):
-        # Such a table would take from the caches all that was computed.
-        raise AvemoError(f"{rows[0].problem}; all {len(rows)} clips of {spec.id} lack theirs: mount them")
     for path in corpus.all_files():
         # The corpus' tables; media that no clip uses are not worth reading.
         if path.is_file() and not is_media(path):
             known.sha256(path)
-    known.keep_listing(fingerprint(corpus, known), corpus.synthetic)
+    rows = index_clips(corpus.clips(), known, Counter("indexed clips"))
+    if rows and all(row.status in (Status.missing_file, Status.no_access) for row in rows):
+        # Such a table would take from the caches all that was computed.
+        raise AvemoError(f"{rows[0].problem}; all {len(rows)} clips of {spec.id} lack theirs: mount them")
+    read = {"files": fingerprint(corpus, known), **source_of(corpus, out)}
+    known.keep_synthetic(corpus.synthetic)
     known.save()
-    write_table(out, rows)
+    write_made(out, lambda path: write_table(path, rows), as_mapping(cfg), read)
     if spec.id in given.shards:
         keep_sums(out, given.shards[spec.id])
     typer.echo(f"{len(rows)} clips: {_statuses(rows)}")
@@ -74,28 +77,23 @@ def labels(
     cfg: Cfg,
     index: Index,
     out: Out,
-    files: Annotated[str, typer.Option(help="Digest of the files that labels are read from.")] = "",
-    made_of: Annotated[
-        Path | None, typer.Option(help="Record to write of what made the labels (JSON).")
-    ] = None,
 ) -> None:
     """Give each clip of the table its label by the config's rule.
 
     Example: avemo corpus labels --cfg labels.json --index index.parquet --out labels.parquet
     """
+    from avemo.base.made_of import checked, write_made
     from avemo.dataset.labels import make_labels, save_labels
     from avemo.index.clip_table import read_table
     from avemo.study.config import corpus_of
+    from avemo.study.file_contents import contents
     from avemo.study.specs import LabelsSpec
 
-    spec = as_spec(LabelsSpec, cfg)
-    corpus = corpus_of(spec)
+    corpus = corpus_of(as_spec(LabelsSpec, cfg))
+    read = {"index": checked(index), "label_files": contents(corpus.label_files())}
     clips = [row.clip for row in read_table(index)]
     made = make_labels(clips, corpus.labels(clips), corpus.task, corpus.classes)
-    write_aside(out, lambda path: save_labels(made, path))
-    if made_of:
-        record = json.dumps({"cfg": spec.model_dump(mode="json"), "label_files": files})
-        write_aside(made_of, lambda path: path.write_text(record))
+    write_made(out, lambda path: save_labels(made, path), as_mapping(cfg), read)
     typer.echo(made.counts().to_string(index=False))
     for clip_id, reason in made.table.loc[made.table.reason != "", ["clip_id", "reason"]].itertuples(
         index=False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,16 +17,16 @@ from avemo.cli.options import (
     Out,
     Settings,
     Threads,
+    as_mapping,
     as_spec,
     use_threads,
-    write_aside,
 )
-from avemo.cli.shard_work import fill_shard, note_keys, rows_of
+from avemo.cli.shard_work import Work, fill_shard, note_keys, rows_of
 
 if TYPE_CHECKING:
     from avemo.base.contracts import FeatureSequence
     from avemo.index.clip_table import Row
-    from avemo.study.specs import CropsSpec, ExtractSpec, TrackSpec
+    from avemo.study.specs import ExtractSpec, TrackSpec
 
 faces_app = typer.Typer(help="Face tracks and crops.", no_args_is_help=True)
 
@@ -78,9 +78,9 @@ def track(
     tracker = FaceTracker(FaceTracker.Config(**spec.config, **fast))
     rows = rows_of(index, shard, shards)
     wanted = {name: item_key(row.media_key("visual"), tracker.key_part()) for name, row in rows.items()}
+    work = Work(as_mapping(cfg), rows, wanted, lambda row: track_clip(tracker, row.clip))
     note_keys(store, "visual", tracker.key_part())
-    held = partial(ShardStore, store, _info(spec, shards))
-    fill_shard(held, wanted, rows, lambda row: track_clip(tracker, row.clip), out, strict, wait)
+    fill_shard(partial(ShardStore, store, _info(spec, shards)), work, out, strict, wait)
 
 
 @faces_app.command()
@@ -111,12 +111,17 @@ def crops(
     _require_libraries(spec, JpegCrops)
     keeper = JpegCrops(JpegCrops.Config(**spec.config))
     rows = rows_of(index, shard, shards)
-    wanted, compute = _face_work(
-        keeper.key_part(), rows, faces, spec, lambda row, track: keep_crops(keeper, row.clip, track)
+    before = ("face tracking", spec.faces)
+    work = _face_work(
+        as_mapping(cfg),
+        rows,
+        keeper.key_part(),
+        faces,
+        before,
+        lambda row, track: keep_crops(keeper, row.clip, track),
     )
     note_keys(store, "visual", keeper.key_part(), spec.faces)
-    held = partial(ShardStore, store, _info(spec, shards), "uint8")
-    fill_shard(held, wanted, rows, compute, out, strict, wait)
+    fill_shard(partial(ShardStore, store, _info(spec, shards), "uint8"), work, out, strict, wait)
 
 
 def extract(
@@ -154,15 +159,15 @@ def extract(
     use_gpu(gpu_mb, fast.get("device", "auto"))
     extractor = extractor_class(extractor_class.Config(**spec.config, **places, **fast))
     rows = rows_of(index, shard, shards)
-    wanted, compute = (
-        _visual_work(extractor, rows, faces, spec)
+    work = (
+        _visual_work(as_mapping(cfg), rows, extractor, faces, spec)
         if extractor.modality == "visual"
-        else _audio_work(extractor, rows)
+        else _audio_work(as_mapping(cfg), rows, extractor)
     )
     info = _info(spec, shards) | {"provenance": extractor.provenance()}
     note_keys(store, extractor.modality, extractor.key_part(), spec.crops or spec.faces)
     held = partial(ShardStore, store, info, extractor.dtype, spec.compression)
-    fill_shard(held, wanted, rows, compute, out, strict, wait)
+    fill_shard(held, work, out, strict, wait)
 
 
 def _info(spec: TrackSpec | ExtractSpec, shards: int) -> dict[str, Any]:
@@ -185,20 +190,18 @@ def _require_libraries(spec: TrackSpec | ExtractSpec, component: Any) -> None:
         )
 
 
-Work = tuple[dict[str, str], "Callable[[Row], FeatureSequence]"]
-
-
-def _audio_work(extractor: Any, rows: Mapping[str, Row]) -> Work:
-    """Keys of the shard's items, and how to compute one."""
+def _audio_work(cfg: Any, rows: dict[str, Row], extractor: Any) -> Work:
     from avemo.base.keys import item_key
     from avemo.features.extraction import extract_audio
 
     wanted = {name: item_key(row.media_key("audio"), extractor.key_part()) for name, row in rows.items()}
-    return wanted, lambda row: extract_audio(extractor, row.clip)
+    return Work(cfg, rows, wanted, lambda row: extract_audio(extractor, row.clip))
 
 
-def _visual_work(extractor: Any, rows: Mapping[str, Row], faces: Path | None, spec: ExtractSpec) -> Work:
-    """As `_audio_work`, from crops if the spec names them, else from face tracks and the media."""
+def _visual_work(
+    cfg: Any, rows: dict[str, Row], extractor: Any, faces: Path | None, spec: ExtractSpec
+) -> Work:
+    """From crops if the spec names them, else from face tracks and the media."""
     from avemo.base.contracts import AvemoError
     from avemo.features.extraction import extract_kept, extract_visual
 
@@ -210,32 +213,33 @@ def _visual_work(extractor: Any, rows: Mapping[str, Row], faces: Path | None, sp
             return extract_kept(extractor, row.clip_id, before)
         return extract_visual(extractor, row.clip, before)
 
-    return _face_work(extractor.key_part(), rows, faces, spec, compute)
+    before = ("face crops", spec.crops) if spec.crops else ("face tracking", spec.faces)
+    return _face_work(cfg, rows, extractor.key_part(), faces, before, compute)
 
 
 def _face_work(
+    cfg: Any,
+    rows: dict[str, Row],
     key_part: str,
-    rows: Mapping[str, Row],
     path: Path,
-    spec: CropsSpec | ExtractSpec,
+    before: tuple[str, str],
     compute: Callable[[Row, FeatureSequence], FeatureSequence],
 ) -> Work:
-    """As `_audio_work`; an item also depends on its clip's in ``path``, of the component that ``spec`` names, and
-    fails where that failed."""
+    """An item also depends on its clip's in ``path``, and fails where that failed; ``before`` are the stage and
+    component of that shard."""
     from avemo.base.contracts import AvemoError, ClipFailure, FeatureSequence, Status
     from avemo.base.keys import item_key
     from avemo.cache.shard import Shard as ShardFile
-    from avemo.study.specs import ExtractSpec
+    from avemo.cache.shard_layout import fingerprint
 
-    what, component = ("face tracking", spec.faces)
-    if isinstance(spec, ExtractSpec) and spec.crops:
-        what, component = ("face crops", spec.crops)
-    with ShardFile(path) as before:
-        if before.info.get("component") != component:
+    stage, component = before
+    with ShardFile(path) as shard:
+        if shard.info.get("component") != component:
             raise AvemoError(
-                f"{path}: expected a shard of {component}, found {before.info.get('component')}; correct --faces"
+                f"{path}: expected a shard of {component}, found {shard.info.get('component')}; correct --faces"
             )
-        items = {name: before.item(name) for name in rows}
+        items = {name: shard.item(name) for name in rows}
+        found = fingerprint(shard.index.values())
     wanted = {
         name: item_key(row.media_key("visual"), key_part, [items[name].key]) for name, row in rows.items()
     }
@@ -243,10 +247,10 @@ def _face_work(
     def compute_from(row: Row) -> FeatureSequence:
         item = items[row.clip_id]
         if item.x is None or item.times_s is None:
-            raise ClipFailure(Status(item.status), row.clip_id, f"{what} failed: {item.detail}")
+            raise ClipFailure(Status(item.status), row.clip_id, f"{stage} failed: {item.detail}")
         return compute(row, FeatureSequence(item.x, item.times_s))
 
-    return wanted, compute_from
+    return Work(cfg, rows, wanted, compute_from, {"before": found})
 
 
 @faces_app.command()
@@ -266,6 +270,7 @@ def sheet(
     import pandas as pd
 
     from avemo.base.contracts import AvemoError, ClipFailure
+    from avemo.base.made_of import checked, write_made
     from avemo.cache.manifest import FeatureSet
     from avemo.faces.crop import CropPolicy
     from avemo.faces.sheet import contact_sheet
@@ -275,6 +280,7 @@ def sheet(
     rows = {row.clip_id: row for row in read_table(index)}
     cells = []
     with FeatureSet(faces) as tracks:
+        fingerprint = tracks.fingerprint
         worst = [name for name in pd.read_csv(quality, dtype={"clip_id": str}).clip_id if tracks.has(name)]
         for name in worst[:clips]:
             track = tracks.read(name)
@@ -289,4 +295,5 @@ def sheet(
     encoded, png = cv2.imencode(".png", cv2.cvtColor(contact_sheet(cells), cv2.COLOR_RGB2BGR))
     if not encoded:
         raise AvemoError(f"{out}: the contact sheet could not be encoded as PNG")
-    write_aside(out, lambda path: path.write_bytes(png.tobytes()))
+    read = {"index": checked(index), "faces": fingerprint, "quality": checked(quality)}
+    write_made(out, lambda path: path.write_bytes(png.tobytes()), None, read)

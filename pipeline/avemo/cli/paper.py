@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from avemo.cli.options import write_aside, write_text
+from avemo.base.made_of import write_made
+from avemo.cli.options import write_text
 from avemo.cli.written import write_figure, write_table
 from avemo.evaluation.run_audit import audited
 from avemo.papers.definitions import read_paper
@@ -14,6 +15,7 @@ from avemo.report.paper_findings import find
 from avemo.report.paper_page import render_paper
 from avemo.report.paper_tables import paper_table
 from avemo.study.layout import PAPER, PAPER_PAGE
+from avemo.study.makings import paper_making
 from avemo.study.study import read_record
 
 
@@ -32,5 +34,5 @@ def write_paper(folder: Path) -> None:
     open_runs = {run for run, _ in findings.waiting}
     audits = {run: audited(config) for run, config in study.runs.items() if run not in open_runs}
     page = render_paper(published.paper, study.paper or "", parts, findings.waiting, audits, findings.notes)
-    write_aside(folder / PAPER_PAGE, partial(write_text, text=page))
+    write_made(folder / PAPER_PAGE, partial(write_text, text=page), None, paper_making(study).held())
     print(f"paper: {(folder / PAPER_PAGE).resolve()}")

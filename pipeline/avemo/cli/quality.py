@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from avemo.cli.cache import cache_app
-from avemo.cli.options import Counter, Index, Out, write_aside
+from avemo.cli.options import Counter, Index, Out
 
 
 def register(_: typer.Typer) -> None:
@@ -27,11 +27,12 @@ def quality(
 
     Example: avemo cache quality --index index.parquet --faces manifest.json --out quality.csv
     """
+    from avemo.base.made_of import checked, write_made
     from avemo.cache.manifest import FeatureSet
     from avemo.evaluation.clip_quality import quality_table
     from avemo.index.clip_table import read_table
 
-    rows = read_table(index)
+    read, rows = {"index": checked(index)}, read_table(index)
     counter = Counter("quality")
     with ExitStack() as opened:
         stages = {
@@ -39,8 +40,9 @@ def quality(
             for name, path in (("faces", faces), ("audio", audio), ("visual", visual))
             if path is not None
         }
+        read |= {name: features.fingerprint for name, features in stages.items()}
         table = quality_table(rows, stages, lambda done: counter(done, len(rows)))
-    write_aside(out, lambda path: table.to_csv(path, index=False))
+    write_made(out, lambda path: table.to_csv(path, index=False), None, read)
     for row in table[table.concern != ""].head(5).itertuples():
         typer.echo(f"{row.clip_id}: {row.concern}")
     typer.echo(f"{out}: {len(table)} clips, {int((table.concern != '').sum())} with a concern")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from avemo.cli.options import Cfg, Out, as_mapping, write_aside, write_text
+from avemo.cli.options import Cfg, Out, as_mapping, write_text
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +22,9 @@ def record(cfg: Cfg, out: Out) -> None:
 
     Example: avemo record --cfg run.json --out results/demo/config.json
     """
-    write_aside(out, partial(write_text, text=json.dumps(as_mapping(cfg), indent=1)))
+    from avemo.base.made_of import write_made
+
+    write_made(out, partial(write_text, text=json.dumps(as_mapping(cfg), indent=1)), as_mapping(cfg), {})
 
 
 RunFolder = Annotated[
@@ -47,7 +49,9 @@ def tables(run: RunFolder) -> None:
     if (run / PAPER).is_file():
         write_paper(run)
         return
-    for table in run_tables(RunFiles(run)):
+    found = RunFiles(run)
+    found.require_whole()
+    for table in run_tables(found):
         write_table(run, table)
     typer.echo(f"tables: {run / 'tables'}")
 
@@ -57,16 +61,20 @@ def report(run: RunFolder, out: Out) -> None:
 
     Example: avemo report --run results/demo --out results/demo/report.html
     """
+    from avemo.base.made_of import write_made
     from avemo.cli.written import write_figure, write_table
     from avemo.report.run_files import RunFiles
     from avemo.report.run_page import run_charts, run_page
     from avemo.report.run_tables import run_tables
+    from avemo.study.makings import RunMakings
 
     found = RunFiles(run)
+    found.require_whole()
     made, charts = run_tables(found), run_charts(found)
     for table in made:
         write_table(run, table)
     for chart in charts:
         write_figure(run, chart)
-    write_aside(out, partial(write_text, text=run_page(found, made, charts)))
+    read = RunMakings(found.config).report().held()
+    write_made(out, partial(write_text, text=run_page(found, made, charts)), None, read)
     typer.echo(f"report: {out.resolve()}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from avemo.cli.options import Counter
 
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
     from avemo.index.clip_table import Row
 
 POLL_S = 5.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """A shard's ``rows`` of the clip table, the keys of the items that they want, and how to compute one.
+
+    ``cfg`` is the component's spec as it was given, ``read`` what items come from beside media, by name.
+    """
+
+    cfg: Any
+    rows: dict[str, Row]
+    wanted: dict[str, str]
+    compute: Callable[[Row], FeatureSequence]
+    read: dict[str, str] = field(default_factory=dict)
 
 
 def rows_of(index: Path, shard: int, shards: int) -> dict[str, Row]:
@@ -32,32 +47,27 @@ def note_keys(store: Path, modality: str, key_part: str, upstream: str = "") -> 
     write_record(store, Keys(modality, key_part, upstream))
 
 
-def fill_shard(
-    store: Callable[[], ShardStore],
-    wanted: Mapping[str, str],
-    rows: Mapping[str, Row],
-    compute: Callable[[Row], FeatureSequence],
-    out: Path,
-    strict: bool,
-    wait_s: float,
-) -> None:
-    """Compute what is missing, publish the shard, say what was done.
+def fill_shard(store: Callable[[], ShardStore], work: Work, out: Path, strict: bool, wait_s: float) -> None:
+    """Compute what is missing, publish the shard, say what made it and what was done.
 
     Waits ``wait_s`` seconds for another owner of the store. Raises `AvemoError`
     where a clip has failed and the run is ``strict``, and where a file is gone
     or refused that the clip table has seen: its storage is away.
     """
     from avemo.base.contracts import AvemoError, ClipFailure, MachineError, Status
+    from avemo.base.made_of import note
     from avemo.cache.fill import fill
+    from avemo.cache.shard_layout import fingerprint
+    from avemo.index.clip_table import digest_of
     from avemo.progress.shard_records import Counts, write_record
 
     def compute_clip(clip_id: str) -> FeatureSequence:
         """One clip's item; raises `ClipFailure` for what is the clip's fault, `MachineError` for a file away."""
-        row = rows[clip_id]
+        row = work.rows[clip_id]
         if row.status == Status.duplicate_id:
             raise ClipFailure(Status.duplicate_id, clip_id, row.detail)
         try:
-            return compute(row)
+            return work.compute(row)
         except ClipFailure as failure:
             if failure.status in (Status.missing_file, Status.no_access) and not row.problem:
                 # Recorded, it would count as the clip's failure once the file is back.
@@ -69,16 +79,18 @@ def fill_shard(
     with _waited_for(store, wait_s) as held:
         counter = Counter(held.info["component"])
         begin = time.monotonic()
-        summary = fill(held, wanted, compute_clip, progress=counter)
+        summary = fill(held, work.wanted, compute_clip, progress=counter)
         seconds = time.monotonic() - begin
         for failure in summary.failed.values():
             print(f"failed: {failure}", file=sys.stderr)
         if strict and summary.failed:
             raise AvemoError(f"{len(summary.failed)} clips failed (listed above) and strict is true")
         out.parent.mkdir(parents=True, exist_ok=True)
-        held.publish(wanted, out)
+        entries = held.publish(work.wanted, out)
+        read = {"clips": digest_of(work.rows.values()), **work.read}
+        note(out, work.cfg, read, of=fingerprint(entries))
         done = summary.computed, summary.reused, len(summary.failed)
-        write_record(held.folder, Counts(len(wanted), *done, seconds))
+        write_record(held.folder, Counts(len(work.wanted), *done, seconds))
     print(f"{summary.computed} computed, {summary.reused} reused, {len(summary.failed)} failed")
 
 

@@ -19,6 +19,7 @@ from avemo.cli.options import (
     Run,
     Settings,
     Threads,
+    as_mapping,
     as_spec,
     use_threads,
     write_aside,
@@ -46,16 +47,19 @@ def splits(cfg: Cfg, labels: LabelFile, out: Out) -> None:
 
     Example: avemo splits --cfg '{"n": 20}' --labels labels.parquet --out splits.json
     """
+    from avemo.base.made_of import checked, write_made
     from avemo.dataset.absences import absences
     from avemo.dataset.labels import load_labels
     from avemo.dataset.protocol import splits_of
     from avemo.dataset.splits import SplitConfig, balance, save_splits
+    from avemo.study.file_contents import contents
 
+    config = as_spec(SplitConfig, cfg)
+    read = {"labels": checked(labels), "published": contents(config.files)}
     known = load_labels(labels)
-    made = splits_of(known, as_spec(SplitConfig, cfg))
+    made = splits_of(known, config)
     report = balance(made, known.given, known.groups)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_splits(out, made, report)
+    write_made(out, lambda path: save_splits(path, made, report), as_mapping(cfg), read)
     typer.echo(report.to_string(index=False))
     for absence in absences(made, known):
         typer.echo(f"warning: {absence}")
@@ -96,7 +100,7 @@ def train(
     from avemo.training.profiled import ProfiledData
     from avemo.training.recipe import TrainSpec
 
-    spec, known = as_spec(TrainSpec, cfg), load_labels(labels)
+    spec, sides, known = as_spec(TrainSpec, cfg), _sides(labels, splits), load_labels(labels)
     given, of = as_spec(specs.Settings, settings, "--settings"), f"{run}/{system}"
     training = spec.training.model_copy(update=given.speed.get(of, {}) | {"threads": threads})
     use_gpu(gpu_mb, training.device)
@@ -109,7 +113,7 @@ def train(
         for name in split:
             with watching(f"{system}, {name}", known.task, curves.get(name)) as tell:
                 trained = train_on(job, data, load_split(splits, name), read, resumes[name], tell)
-            _keep(outs[name], trained)
+            _keep(outs[name], trained, as_mapping(cfg), sides | inputs)
     # Not before all are done: a workflow deletes the models of a job that fails, but none of its checkpoints.
     for folder in resumes.values():
         shutil.rmtree(folder, ignore_errors=True)
@@ -127,17 +131,27 @@ def _by_split(pattern: Path, splits: list[str], option: str) -> dict[str, Path]:
     return {split: Path(str(pattern).replace("{split}", split)) for split in splits}
 
 
-def _keep(out: Path, trained: Trained) -> None:
+def _sides(labels: Path, splits: Path) -> dict[str, str]:
+    """What labels and splits hold; raises `AvemoError` where the one was not made of the other."""
+    from avemo.base.made_of import checked, require_made_of
+
+    found = {"labels": checked(labels), "splits": checked(splits)}
+    require_made_of(splits, {"labels": found["labels"]})
+    return found
+
+
+def _keep(out: Path, trained: Trained, cfg: Any, read: dict[str, str]) -> None:
     """Write a trained model, and its history and record beside it; the model last, as the job's proof."""
     import pandas as pd
 
+    from avemo.base.made_of import write_made
     from avemo.study.layout import HISTORY, RECORD
     from avemo.training.checkpoint import save_model
 
     history, record = pd.DataFrame(trained.result.history), json.dumps(trained.record, indent=1)
     write_aside(out.with_name(HISTORY), lambda path: history.to_csv(path, index=False))
     write_aside(out.with_name(RECORD), partial(write_text, text=record))
-    save_model(out, trained.result.best_state, trained.meta)
+    write_made(out, lambda path: save_model(path, trained.result.best_state, trained.meta), cfg, read)
 
 
 def evaluate(
@@ -160,25 +174,29 @@ def evaluate(
     use_threads(threads)
     import torch
 
+    from avemo.base.made_of import checked, require_made_of, write_made
     from avemo.dataset.labels import load_labels
     from avemo.evaluation.readings import note_reading
     from avemo.evaluation.scoring import score_models
     from avemo.training.record import hardware
-    from avemo.weights.hashes import sha256_path
 
     torch.set_num_threads(threads)
-    known = load_labels(labels)
+    sides, known = _sides(labels, splits), load_labels(labels)
     with _features(audio, visual, known.targets) as (data, inputs):
+        read, kept = sides | inputs, {model: checked(model) for model in models}
+        for model in models:
+            require_made_of(model, read)
 
         def before(model: Path, split: str, left_out: dict[str, str]) -> None:
             for clip_id, reason in left_out.items():
                 typer.echo(f"{split}: {clip_id} not scored: {reason}")
-            reading = {"split": split, "model": sha256_path(model), "inputs": inputs}
+            read[f"model of {split}"] = kept[model]
+            reading = {"split": split, "model": kept[model], "inputs": inputs}
             note_reading(readings, reading | {"hardware": hardware()})
 
         scored = score_models(system, models, data, known, splits, before)
-    write_aside(predictions, lambda path: scored.predictions.to_parquet(path, index=False))
-    write_aside(scores, lambda path: scored.scores.to_csv(path, index=False))
+    write_made(predictions, lambda path: scored.predictions.to_parquet(path, index=False), None, read)
+    write_made(scores, lambda path: scored.scores.to_csv(path, index=False), None, read)
 
 
 def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:
@@ -186,12 +204,14 @@ def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:
 
     Example: avemo baselines --labels labels.parquet --splits splits.json --out baselines.csv
     """
+    from avemo.base.made_of import write_made
     from avemo.dataset.labels import load_labels
     from avemo.dataset.splits import load_splits
     from avemo.evaluation.baselines import blind_scores
 
+    read = _sides(labels, splits)
     table = blind_scores(load_labels(labels), load_splits(splits))
-    write_aside(out, lambda path: table.to_csv(path, index=False))
+    write_made(out, lambda path: table.to_csv(path, index=False), None, read)
 
 
 def tests(
@@ -208,17 +228,22 @@ def tests(
     """
     import pandas as pd
 
+    from avemo.base.made_of import checked, require_made_of, write_made
     from avemo.dataset.splits import load_splits
     from avemo.report.comparison import compare
     from avemo.study.run import Tests as TestsSpec
 
+    read = {"splits": checked(splits), "baselines": checked(baselines)}
+    read |= {f"scores of {path.stem}": checked(path) for path in scores}
+    for path in (baselines, *scores):
+        require_made_of(path, {"splits": read["splits"]})
     made = load_splits(splits)
     ratio = sum(len(split.test) / len(split.train) for split in made) / len(made)
     systems, tail = [pd.read_csv(path) for path in scores], as_spec(TestsSpec, cfg).tail
     blind = [frame for _, frame in pd.read_csv(baselines).groupby("system", sort=False)]
     families = [compare(systems, ratio, tail), compare([systems[0], *blind], ratio, tail)]
     table = pd.concat(families, ignore_index=True)
-    write_aside(out, lambda path: table.to_csv(path, index=False))
+    write_made(out, lambda path: table.to_csv(path, index=False), as_mapping(cfg), read)
     typer.echo(table.to_string(index=False))
 
 

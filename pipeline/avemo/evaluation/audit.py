@@ -34,8 +34,9 @@ class Records:
 
     ``groups`` by clip; ``runs`` are the run records, ``models`` the models' meta and ``sha256``,
     ``histories`` a row an epoch; ``predictions`` and ``readings`` (one a model that was scored on
-    test clips, in order of time) by system. ``absences`` are the classes that no clip of a side shows. ``features`` are the fingerprints of what lies in the cache now, and
-    ``statistics`` makes those of some clips again; None where the cache is gone.
+    test clips, in order of time) by system. ``absences`` are the classes that no clip of a side shows;
+    ``unmade`` says of files that they were not made of what lies beside them. ``features`` are the fingerprints of
+    what lies in the cache now, and ``statistics`` makes those of some clips again; None where the cache is gone.
     """
 
     groups: Mapping[str, str]
@@ -47,6 +48,7 @@ class Records:
     readings: Mapping[str, Sequence[Mapping[str, Any]]]
     features: Mapping[str, str] = field(default_factory=dict)
     absences: Sequence[Absence] = ()
+    unmade: Sequence[str] = ()
     statistics: Callable[[Sequence[str], Normalise], Mapping[str, Normaliser | ClipNormaliser]] | None = None
 
     def split(self, name: str) -> Split:
@@ -280,6 +282,11 @@ CHECKS: dict[str, tuple[str, Callable[[Records], str], Check]] = {
         "All systems see features of the same keys",
         lambda r: ", ".join(sorted({name for record in r.runs.values() for name in record["inputs"]})),
         features_are_shared,
+    ),
+    "made_of": (
+        "Results were made of the labels, splits and models beside them",
+        lambda r: f"{len(r.models)} models, {len(r.predictions)} tables of scores",
+        lambda r: r.unmade,
     ),
 }
 """By name: what it proves, what it looked at, and the check."""

@@ -18,6 +18,7 @@ from avemo.dataset.splits import load_splits
 from avemo.evaluation.audit import Finding, Records, audit
 from avemo.evaluation.readings import read_journal
 from avemo.study.layout import CONFIG, PAPER, Layout
+from avemo.study.makings import RunMakings
 from avemo.study.run import Run
 from avemo.study.study import read_record
 from avemo.training.checkpoint import model_meta
@@ -69,6 +70,7 @@ def _records(
         groups=labels.groups,
         splits=splits,
         absences=list(absences(splits, labels)),
+        unmade=RunMakings(config).offences(),
         runs={place: json.loads(_there(layout.record(*place)).read_text()) for place in places},
         models={place: model_meta(path) | {"sha256": sha256_path(path)} for place, path in models.items()},
         histories={place: pd.read_csv(_there(layout.history(*place))) for place in places},

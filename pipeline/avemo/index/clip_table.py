@@ -286,6 +286,11 @@ def summaries(rows: Iterable[Row], shards: int) -> list[ShardSummary]:
     return [ShardSummary(*summary) for summary in zip(digests, seconds, clips, strict=True)]
 
 
+def digest_of(rows: Iterable[Row]) -> str:
+    """The digest of a shard whose rows these are, in the table's order."""
+    return summaries(rows, 1)[0].digest
+
+
 def _check(row: Row) -> None:
     """Raises for what `index_clips` never makes, so that nothing downstream has to look."""
     checked_id(row.clip_id)

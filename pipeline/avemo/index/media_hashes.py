@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from avemo.base.atomic import aside
-from avemo.base.contracts import digest
+from avemo.base.contracts import MachineError, digest
 from avemo.base.file_hashes import FileHashes, Known
 from avemo.corpora.base import Corpus
 from avemo.index.clip_table import FORMAT
 from avemo.media.files import SOUND_SUFFIXES, VIDEO_SUFFIXES
 
-LISTING, SYNTHETIC = "listing", "synthetic"
-"""The facts that hold what the corpus was when its clip table was made, and whether it said to be generated."""
-UNREADABLE = -1
+SYNTHETIC = "synthetic"
+"""The fact that holds whether the corpus said to be generated when its clip table was made."""
+UNREADABLE = "unreadable"
 
 
 class HashCache(FileHashes):
@@ -48,32 +48,27 @@ class HashCache(FileHashes):
         self.facts[key] = self.used_facts[key] = found
         return found
 
-    def listing(self, paths: Iterable[Path]) -> list[tuple[str, int, int]]:
-        """``(path, bytes, since_ns)`` of each existing file, sorted; ``since_ns`` moves only with the bytes.
+    def listing(self, paths: Iterable[Path]) -> list[tuple[str, int, str]]:
+        """``(path, bytes, sha-256)`` of each existing file, sorted; of one that was never read its time, as text.
 
-        Reads a file only if it was hashed before and has been touched since.
+        Reads a file only if it was read before and has been touched since.
         """
         return sorted(filter(None, map(self._listed, {str(path) for path in paths})))
 
-    def _listed(self, name: str) -> tuple[str, int, int] | None:
+    def _listed(self, name: str) -> tuple[str, int, str] | None:
         try:
             stat = os.stat(name)
             if name in self.known:
-                return name, stat.st_size, self.look(name, stat).since_ns
+                return name, stat.st_size, self.look(name, stat).sha256
         except (OSError, ValueError):
             # A ValueError is of a name that no file can have.
             return None
         # One that must not be read has no hash; once it may be, its clips are to be looked at again.
-        return name, stat.st_size, stat.st_mtime_ns if os.access(name, os.R_OK) else UNREADABLE
+        return name, stat.st_size, str(stat.st_mtime_ns) if os.access(name, os.R_OK) else UNREADABLE
 
-    def keep_listing(self, fingerprint: str, synthetic: bool = False) -> None:
-        """Remember what the corpus was when these files were hashed."""
-        self.used_facts |= {LISTING: fingerprint, SYNTHETIC: synthetic}
-
-    @property
-    def kept_listing(self) -> str | None:
-        """What `keep_listing` was last given."""
-        return self.facts.get(LISTING)
+    def keep_synthetic(self, synthetic: bool) -> None:
+        """Remember whether the corpus said to be generated when these files were hashed."""
+        self.used_facts[SYNTHETIC] = synthetic
 
     @property
     def synthetic_and_gone(self) -> bool:
@@ -89,18 +84,22 @@ class HashCache(FileHashes):
         """Write what was asked for since the start, aside and renamed."""
         self.write(self.used)
         if self.used_facts:
-            kept = {key: self.facts[key] for key in (LISTING, SYNTHETIC) if key in self.facts}
+            kept = {SYNTHETIC: self.facts[SYNTHETIC]} if SYNTHETIC in self.facts else {}
             with aside(_facts_path(self.path)) as temporary:
                 temporary.write_text(json.dumps(kept | self.used_facts))
 
     def look(self, path: str, stat: os.stat_result) -> Known:
-        """As of every file, and note that it was asked for."""
-        found = self.used[path] = super().look(path, stat)
+        """As of every file, and note that it was asked for; raises `MachineError` for one that changes meanwhile."""
+        found = super().look(path, stat)
+        if self.used.setdefault(path, found).sha256 != found.sha256:
+            raise MachineError(
+                f"{path}: expected a file at rest, found it changed while it was read; run again"
+            )
         return found
 
 
 def fingerprint(corpus: Corpus, hashes: HashCache) -> str:
-    """A cheap digest of what the corpus' `clips` would read: names, sizes, and since when they hold what they hold."""
+    """A cheap digest of what the corpus' `clips` would read: names, sizes, and what they hold."""
     listed = hashes.listing(corpus.watched_files())
     return digest([corpus.name, corpus.release(), corpus.config.numbers(), listed, FORMAT])
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from avemo.base.made_of import differences, made_of
+from avemo.study.changed import CHANGED, TOLD
 
 CAUSES = {
     "forced": "asked for by force",
@@ -18,8 +21,6 @@ CAUSES = {
     "software_stack_changed": "the environment has changed",
 }
 """What Snakemake's ``Reason`` may hold (``snakemake.jobs``), and how we say it."""
-ABSENT = "none"
-
 Recorded = Callable[[str], str | None]
 """The command that made a file; None if there is no record of it."""
 
@@ -27,43 +28,26 @@ Recorded = Callable[[str], str | None]
 def reasons(job: Any, reason: Any, recorded: Recorded) -> list[str]:
     """One phrase for each cause in Snakemake's ``reason`` for its ``job``."""
     # Inputs that are made anew are among the newer ones.
-    newer = set(reason.updated_input) - set(reason.updated_input_run)
+    newer = set(reason.updated_input) - {*reason.updated_input_run, str(CHANGED)}
     found = [
         said
         for cause, said in CAUSES.items()
         if (newer if cause == "updated_input" else getattr(reason, cause))
     ]
+    if str(CHANGED) in reason.updated_input:
+        found += [phrase for output in job.output for phrase in TOLD.get(str(output), ())]
     if reason.params_changed:
         found += _changed(job, recorded)
     if reason.missing_output:
         found += _missing(job, recorded)
-    return found or ["no reason given"]
-
-
-def differences(before: str, now: str) -> list[str]:
-    """``key: old → new`` for each setting in the ``--cfg`` of two recorded commands.
-
-    >>> differences("train --cfg '{\\"training\\": {\\"lr\\": 0.1}}'", "train --cfg '{\\"training\\": {\\"lr\\": 0.2}}'")
-    ['training.lr: 0.1 → 0.2']
-    """
-    old, new = _settings(before), _settings(now)
-    return [
-        f"{key}: {old.get(key, ABSENT)} → {new.get(key, ABSENT)}"
-        for key in dict.fromkeys([*old, *new])
-        if old.get(key, ABSENT) != new.get(key, ABSENT)
-    ]
+    return list(dict.fromkeys(found)) or ["no reason given"]
 
 
 def _changed(job: Any, recorded: Recorded) -> list[str]:
     before = recorded(str(job.output[0]))
     if before is None:
         return ["its settings have changed (the old ones are not recorded)"]
-    found = differences(before, job.shellcmd)
-    if found:
-        return found
-    if job.rule.name == "index":
-        return ["the corpus' files have changed"]
-    return ["its clips have changed"] if "shard" in job.wildcards_dict else ["its parameters have changed"]
+    return differences(_settings(before), _settings(job.shellcmd)) or ["its parameters have changed"]
 
 
 def _missing(job: Any, recorded: Recorded) -> list[str]:
@@ -73,8 +57,9 @@ def _missing(job: Any, recorded: Recorded) -> list[str]:
         return ["its output was deleted"]
     if "shard" in job.wildcards_dict and not any(output.parent.glob("*.h5")):
         for sibling in siblings(output.parent):
-            before = recorded(str(sibling / output.name)) or job.shellcmd
-            told = [d for d in differences(before, job.shellcmd) if not d.startswith("id:")]
+            shard = sibling / f"{job.wildcards_dict['shard']}.h5"
+            before, now = made_of(shard), _settings(job.shellcmd)
+            told = [d for d in differences(before.cfg if before else now, now) if not d.startswith("id:")]
             if told:
                 return [f"differs from {sibling.name}: {', '.join(told)}"]
     return ["not made yet"]
@@ -91,14 +76,4 @@ def siblings(folder: Path) -> list[Path]:
 
 def _settings(command: str) -> dict[str, Any]:
     words = shlex.split(command)
-    if "--cfg" not in words:
-        return {}
-    return dict(_flat(json.loads(words[words.index("--cfg") + 1])))
-
-
-def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for name, inner in value.items():
-            yield from _flat(inner, f"{key}.{name}" if key else name)
-    else:
-        yield key, json.dumps(value)
+    return json.loads(words[words.index("--cfg") + 1]) if "--cfg" in words else {}

@@ -15,7 +15,7 @@ from pathlib import Path
 from avemo.dataset.split_names import split_names
 from avemo.progress.clips import done_clips, indexed_clips
 from avemo.progress.costs import Cost, component_cost, cost_of
-from avemo.progress.journal import FOLDER, Job, unfinished_jobs
+from avemo.progress.journal import CLOCK_S, FOLDER, Job, unfinished_jobs
 from avemo.study.layout import Layout
 from avemo.study.study import Study
 
@@ -65,7 +65,7 @@ def status(study: Study, run: str, journal: Path = FOLDER) -> list[Progress]:
 
 def _component(layout: Layout, stage: str, component: str, shards: int, jobs: Mapping[str, Job]) -> Progress:
     cost = component_cost(layout, component)
-    outputs = [layout.shard(component, shard) for shard in range(shards)]
+    outputs = [layout.shard_record(component, shard) for shard in range(shards)]
     row = _priced(_row(stage, component, outputs, jobs), cost)
     wanted = indexed_clips(layout, shards)
     if wanted is None:
@@ -106,13 +106,20 @@ def _priced(row: Progress, cost: Cost) -> Progress:
 
 
 def _row(stage: str, of: str, outputs: Sequence[Path], jobs: Mapping[str, Job]) -> Progress:
-    missing = [path for path in outputs if not path.is_file()]
+    missing = [path for path in outputs if not path.is_file() or _is_old(path, jobs.get(str(path)))]
     # A job that has several outputs is one job; with all of them there it only has to end.
     found = dict.fromkeys(jobs[str(path)] for path in missing if str(path) in jobs)
     running, failed = [job for job in found if job.is_running], [job for job in found if job.failed]
     counts = (len(outputs), len(outputs) - len(missing), len(running), len(failed))
     ends = {log: last_lines(Path(log)) for job in failed for log in job.log[:1]}
     return Progress(stage, of, *counts, ends)
+
+
+def _is_old(path: Path, job: Job | None) -> bool:
+    """Whether a file is left from before a job that makes it anew: records of shards stay, or are put back."""
+    if job is None:
+        return False
+    return path.stat().st_mtime < job.at_s + (CLOCK_S if job.failed else -CLOCK_S)
 
 
 def last_lines(log: Path, lines: int = TAIL_LINES) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from avemo.base.contracts import AvemoError
 from avemo.cache.manifest import FeatureSet
 from avemo.dataset.absences import absences, lessened
 from avemo.dataset.labels import Labels, load_labels
@@ -18,6 +19,7 @@ from avemo.dataset.splits import load_splits
 from avemo.report.breakdown import scores_by
 from avemo.report.writers import LACKING
 from avemo.study.layout import CONFIG, Layout
+from avemo.study.makings import RunMakings
 from avemo.study.run import Run
 
 
@@ -30,6 +32,14 @@ class RunFiles:
     @cached_property
     def config(self) -> Run:
         return Run.model_validate_json((self.folder / CONFIG).read_bytes())
+
+    def require_whole(self) -> None:
+        """Raise `AvemoError` where a result was made of something else than lies beside it."""
+        if offences := RunMakings(self.config).offences(models=False):
+            more = f" (and {len(offences) - 1} more)" if len(offences) > 1 else ""
+            raise AvemoError(
+                f"{self.folder}: expected results made of each other, found {offences[0]}{more}; run the workflow again"
+            )
 
     @cached_property
     def layout(self) -> Layout:

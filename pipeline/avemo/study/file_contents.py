@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from avemo.base.contracts import AvemoError, digest
 from avemo.base.file_hashes import sha256_of
+from avemo.base.made_of import made_of
 from avemo.corpora.base import Corpus
 from avemo.index.media_hashes import HashCache, fingerprint, is_media
+from avemo.index.source import require_same_source
 from avemo.study.config import corpus_of
 from avemo.study.layout import Layout
 from avemo.study.run import Run
 
-HANDED_ON = "AVEMO_LISTINGS"
-"""Environment: listings by corpus, as JSON."""
 
-
-def listing(corpus: str, run: Run, submits: bool) -> str:
+def listing(run: Run) -> str:
     """The fingerprint of a run's corpus: it changes with the corpus' files, not with their times.
 
-    It is asked once and handed on by environment: on a cluster every job parses the workflow. Only the process that
-    ``submits`` looks at the files; the others take what it found. A file
-    touched without change is read once and then known again. Where all media are
+    A file touched without change is read once and then known again. Where all media are
     gone the corpus counts as it was: what is cached stays, and needs them no more.
-    Raises `AvemoError` where the corpus is not as it should be.
+    Raises `AvemoError` where the corpus is not as it should be, or the cache is another corpus'.
     """
-    handed_on = json.loads(os.environ.get(HANDED_ON, "{}"))
-    if corpus in handed_on and not submits:
-        return str(handed_on[corpus])
-    hashes = HashCache(Layout(run).hashes)
-    away = _is_away(corpus_of(run.corpus), hashes)
-    if away and hashes.kept_listing:
-        found = hashes.kept_listing
-        print(f"{corpus}: none of its media is there; its clip table stays as it is", file=sys.stderr)
-    else:
-        found = fingerprint(corpus_of(run.corpus), hashes)
-        hashes.save_if_changed()
-    os.environ[HANDED_ON] = json.dumps(handed_on | {corpus: found})
+    corpus, layout = corpus_of(run.corpus), Layout(run)
+    require_same_source(corpus, layout.index, run.corpus.id)
+    hashes, made = HashCache(layout.hashes), made_of(layout.index)
+    kept = made.read.get("files") if made else None
+    if kept and _is_away(corpus, hashes):
+        print(f"{run.corpus.id}: none of its media is there; its clip table stays as it is", file=sys.stderr)
+        return kept
+    found = fingerprint(corpus, hashes)
+    hashes.save_if_changed()
     return found
 
 
@@ -57,9 +49,10 @@ def label_contents(run: Run) -> str:
 
     Where none of them is there, say on a disk that is away, the labels that were made of them stay.
     """
-    files, kept = corpus_of(run.corpus).label_files(), Layout(run).labels_made_of
-    if kept.is_file() and not any(path.is_file() for path in files):
-        return str(json.loads(kept.read_text())["label_files"])
+    files, made = corpus_of(run.corpus).label_files(), made_of(Layout(run).labels)
+    kept = made.read.get("label_files") if made else None
+    if kept and not any(path.is_file() for path in files):
+        return kept
     return contents(files)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from avemo.base.made_of import record_path
 from avemo.study.run import Run
 
 TABLES = (
@@ -55,7 +56,6 @@ class Layout:
         self.hashes = self.corpus / "hashes.json"
         self.config = self.results / CONFIG
         self.labels = self.results / "data" / "labels.parquet"
-        self.labels_made_of = self.results / "data" / "labels.json"
         self.splits = self.results / "data" / "splits.json"
         self.quality = self.results / "data" / "quality.csv"
         self.sheet = self.results / "data" / "contact_sheet.png"
@@ -71,6 +71,10 @@ class Layout:
     def shard(self, component: str, shard: int | str) -> Path:
         """A published shard; a string such as ``"{shard}"`` makes a workflow pattern."""
         return self.corpus / component / f"{shard if isinstance(shard, str) else format(shard, '04d')}.h5"
+
+    def shard_record(self, component: str, shard: int | str) -> Path:
+        """What made a published shard: a workflow knows the shard by it."""
+        return record_path(self.shard(component, shard))
 
     def store(self, component: str, shard: int | str) -> Path:
         """The folder a shard job owns."""

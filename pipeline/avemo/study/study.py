@@ -147,7 +147,7 @@ class Study:
         """Shards of all of a run's components: one that is gone is made again, though its manifest is there."""
         layout, number = self.layouts[run], self.runs[run].corpus.shards
         components = self.runs[run].components.values()
-        return [layout.shard(component.id, n) for component in components for n in range(number)]
+        return [layout.shard_record(component.id, n) for component in components for n in range(number)]
 
     @cached_property
     def packs(self) -> dict[str, tuple[list[str], list[str]]]:

@@ -1,4 +1,4 @@
-"""What rules must run again for beside their settings: digests of media, tables and labels, as params of the rules.
+"""What rules must run again for beside their settings: digests of media, tables and labels.
 
 A workflow makes one `Triggers`, which asks each question once.
 """
@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from avemo.index.clip_table import ShardSummary, summarised
-from avemo.study.file_contents import label_contents, listing
+from avemo.study.file_contents import contents, label_contents, listing
 from avemo.study.study import Study, source_digest
 
 NOT_YET = "not indexed yet"
@@ -25,10 +25,9 @@ def keep_sums(index: Path, shards: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Triggers:
-    """Those of a study; only the process that ``submits`` jobs looks at the corpora's files."""
+    """Those of a study."""
 
     study: Study
-    submits: bool
     kept: Path = KEPT
 
     def files(self, corpus: str) -> str:
@@ -54,6 +53,10 @@ class Triggers:
         """What the files hold that a run's labels are read from; indexing may make them."""
         return label_contents(self.study.runs[run]) if self.study.layouts[run].index.exists() else NOT_YET
 
+    def published(self, run: str) -> str:
+        """What the files hold that a run's partitions are read from."""
+        return contents(self.study.runs[run].splits.files)
+
     def _shards(self, corpus: str) -> list[ShardSummary] | None:
         run = self.study.corpora[corpus]
         index = self.study.layouts[run.run].index
@@ -67,7 +70,7 @@ class Triggers:
 
 @cache
 def _listing(triggers: Triggers, corpus: str) -> str:
-    return listing(corpus, triggers.study.corpora[corpus], triggers.submits)
+    return listing(triggers.study.corpora[corpus])
 
 
 @cache

@@ -1,0 +1,107 @@
+"""Which files of a study were made of something else than its config and its inputs are now.
+
+Snakemake knows that only of what it has made itself, in this folder, since its memory was last deleted. So each rule has
+the input `CHANGED`: newer than all that is there where the record of an output tells of something else, ancient where not.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from avemo.base.made_of import Making, record_path
+from avemo.study.makings import (
+    RunMakings,
+    index_making,
+    manifest_making,
+    paper_making,
+    paper_record_making,
+    shard_making,
+)
+from avemo.study.study import Study
+from avemo.study.triggers import Triggers
+
+CHANGED = Path(".avemo/changed")
+"""Touched whenever a workflow is started."""
+LOCKS = Path(".snakemake/locks")
+TOLD: dict[str, list[str]] = {}
+"""By output, a file or its record: in what it was made otherwise, of what this process has looked at."""
+
+
+def touch() -> None:
+    """Make `CHANGED` newer than all outputs, but not while a workflow is at work, whose outputs must be newer still."""
+    if CHANGED.is_file() and LOCKS.is_dir() and any(LOCKS.iterdir()):
+        return
+    CHANGED.parent.mkdir(parents=True, exist_ok=True)
+    # Other bytes each time, as Snakemake takes a small file of the same bytes for unchanged.
+    CHANGED.write_text(str(time.time_ns()))
+
+
+def is_changed(*makings: Making) -> bool:
+    """Whether one of a rule's outputs was made of something else; `TOLD` then says of what."""
+    changes = {making.path: making.changes() for making in makings}
+    for path, found in changes.items():
+        TOLD[str(path)] = TOLD[str(record_path(path))] = found
+    return any(changes.values())
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The questions that rules ask, each by its wildcards."""
+
+    study: Study
+    triggers: Triggers
+
+    @cached_property
+    def runs(self) -> dict[str, RunMakings]:
+        """What each run's files ought to be made of."""
+        return {name: RunMakings(run) for name, run in self.study.runs.items()}
+
+    def index(self, corpus: str) -> bool:
+        return is_changed(index_making(self.study.corpora[corpus], files=self.triggers.files(corpus)))
+
+    def shard(self, corpus: str, component: str, shard: str) -> bool:
+        stage, run = self.study.components[corpus, component]
+        return is_changed(shard_making(run, stage, shard, clips=self.triggers.clips(corpus, shard)))
+
+    def manifest(self, corpus: str, component: str) -> bool:
+        return is_changed(manifest_making(self.study.corpora[corpus], component))
+
+    def labels(self, run: str) -> bool:
+        return is_changed(self.runs[run].labels(label_files=self.triggers.labels(run)))
+
+    def splits(self, run: str) -> bool:
+        return is_changed(self.runs[run].splits(published=self.triggers.published(run)))
+
+    def models(self, run: str, system: str, splits: list[str]) -> bool:
+        return is_changed(*(self.runs[run].model(system, split) for split in splits))
+
+    def scores(self, run: str, system: str) -> bool:
+        makings = self.runs[run]
+        return is_changed(makings.predictions(system), makings.scores(system))
+
+    def baselines(self, run: str) -> bool:
+        return is_changed(self.runs[run].baselines())
+
+    def tests(self, run: str) -> bool:
+        return is_changed(self.runs[run].tests())
+
+    def quality(self, run: str) -> bool:
+        return is_changed(self.runs[run].quality())
+
+    def sheet(self, run: str) -> bool:
+        return is_changed(self.runs[run].sheet())
+
+    def config(self, run: str) -> bool:
+        return is_changed(self.runs[run].config())
+
+    def report(self, run: str) -> bool:
+        return is_changed(self.runs[run].report())
+
+    def paper_record(self) -> bool:
+        return is_changed(paper_record_making(self.study))
+
+    def paper(self) -> bool:
+        return is_changed(paper_making(self.study))
