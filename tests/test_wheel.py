@@ -92,6 +92,7 @@ def test_configs_and_profiles_are_found_that_no_working_folder_has(installed):
     assert "auxformer" in packaged
 
 
+@pytest.mark.slow
 def test_the_demo_and_a_config_of_ones_own_run_to_their_reports(installed, tiny):
     demo = ("avemo", "demo", "--cores", "2", "--config")
     own = ("avemo", "run", "--profile", "profiles/default", "--configfile")

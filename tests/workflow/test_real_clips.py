@@ -11,6 +11,7 @@ from avemo.cache.manifest import FeatureSet
 from avemo.features.extraction import has_face
 from workflow_runner import Workflow
 
+pytestmark = pytest.mark.slow
 CONFIG = {
     "run": "real",
     "corpus": {"name": "table", "shards": 2, "config": {"csv": "clips.csv"}},
