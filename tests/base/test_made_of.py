@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from avemo.base.contracts import AvemoError
+from avemo.base.contracts import AvemoError, MachineError
 from avemo.base.made_of import Making, checked, made_of, note, record_path, require_made_of, write_made
 
 
@@ -87,3 +87,15 @@ def test_a_record_never_stands_beside_a_file_that_it_does_not_describe(table):
     with pytest.raises(KeyboardInterrupt):
         write_made(table, die, {"lr": 0.2}, {})
     assert (table.read_text(), made_of(table)) == ("a,b", None)
+
+
+def test_a_file_that_cannot_be_read_now_did_not_change(table: Path, tmp_path: Path):
+    def away(_: Path) -> str:
+        raise MachineError("table.csv: storage away")
+
+    copy = tmp_path / "copy" / "table.csv"
+    copy.parent.mkdir()
+    copy.write_bytes(table.read_bytes())
+    record_path(copy).write_bytes(record_path(table).read_bytes())
+    with pytest.raises(MachineError, match="storage away"):
+        Making(copy, {"lr": 0.1}, {"labels": "l1", "splits": "s1"}, away).changes()

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
+import os
 import random
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
+import h5py
 import numpy as np
 import torch
 
-from avemo.base.contracts import AvemoError, Status
+from avemo.base import passing
+from avemo.base.contracts import AvemoError, MachineError, Status
 from avemo.cache.items import Item
 from avemo.cache.manifest import FeatureSet, write_manifest
 from avemo.cache.shard_writer import write_shard
+from avemo.cache.store import ShardStore
 from avemo.dataset.loading import ClipData
 from avemo.training.checkpoint import CHECKPOINT, load_checkpoint, load_model, save_checkpoint, save_model
 from stress.tally import Tally
@@ -93,6 +101,43 @@ def bit_of_a_model(folder: Path, generator: random.Random) -> str:
     return _same_or_refused(path, lambda: repr([load_model(path, layer), layer.state_dict()]), generator)
 
 
+def storage_away_once(folder: Path, generator: random.Random) -> str:
+    """One error of the system while a store is opened, which does not come again."""
+    return _opened_while_away(folder, generator, 1)
+
+
+def storage_away(folder: Path, generator: random.Random) -> str:
+    """The same error at every call."""
+    return _opened_while_away(folder, generator, 10**6)
+
+
+def _opened_while_away(folder: Path, generator: random.Random, times: int) -> str:
+    wanted = {item.clip_id: item.key for item in items()}
+    with ShardStore(folder / "store", INFO) as store:
+        store.append(items())
+    where, name = generator.choice([(h5py, "File"), (os, "preadv"), (mmap, "mmap"), (os, "dup")])
+    call, number, left = getattr(where, name), generator.choice(ERRORS), times
+
+    def refused(*args: object, **kwargs: object) -> object:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            return call(*args, **kwargs)
+        raise OSError(number, os.strerror(number))
+
+    answer = "went on, nothing lost"
+    with patch.object(passing, "PAUSES_S", (0, 0)), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with patch.object(where, name, refused), ShardStore(folder / "store", INFO) as store:
+                if store.missing(wanted):
+                    return "CLIPS COUNT AS MISSING"
+        except MachineError as error:
+            answer = "stopped, nothing lost" if "nothing speaks against the file" in str(error) else "BLAMED"
+        with ShardStore(folder / "store", INFO) as store:
+            return "CLIPS LOST" if store.missing(wanted) else answer
+
+
 def _same_or_refused(path: Path, read: Callable[[], str], generator: random.Random) -> str:
     before = read()
     flip(path, generator)
@@ -102,9 +147,14 @@ def _same_or_refused(path: Path, read: Callable[[], str], generator: random.Rand
         return "refused by name" if path.name in str(error) or path.parent.name in str(error) else "REFUSED"
 
 
+ERRORS = (
+    *(errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.ESTALE, errno.EACCES, errno.ENOMEM, errno.EMFILE),
+)
 WHOLE = ("refused by name", "read as it was")
 ATTACKS = [
     Attack("a bit flips in a published shard", 400, bit_of_a_shard, WHOLE),
     Attack("a bit flips in a checkpoint", 400, bit_of_a_checkpoint, WHOLE),
     Attack("a bit flips in a model", 400, bit_of_a_model, WHOLE),
+    Attack("one error of storage or machine", 200, storage_away_once, ("went on, nothing lost",)),
+    Attack("storage away, memory or files used up", 200, storage_away, ("stopped, nothing lost",)),
 ]

@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from avemo.base.atomic import aside
-from avemo.base.contracts import AvemoError, Section
+from avemo.base.contracts import AvemoError, MachineError, Section
 from avemo.base.file_hashes import sha256_of
 
 SUFFIX = ".made.json"
@@ -74,6 +74,9 @@ class Making:
             return True
         try:
             same = self.identify(self.path) == found.of
+        except MachineError:
+            # Storage that is away says nothing of the file.
+            raise
         except AvemoError:
             return False
         if same:

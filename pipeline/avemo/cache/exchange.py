@@ -22,9 +22,11 @@ import numpy as np
 from avemo.base.atomic import aside_folder
 from avemo.base.contracts import AvemoError, Status
 from avemo.base.keys import checked_id, shard_of
+from avemo.base.passing import is_passing
 from avemo.cache.items import DTYPES, Item
 from avemo.cache.manifest import FeatureSet
 from avemo.cache.shard import Shard
+from avemo.cache.shard_layout import unread
 from avemo.cache.store import ShardStore
 
 LIST = "avemo.json"
@@ -59,6 +61,8 @@ def import_folder(folder: Path, corpus: Path, shards: int) -> tuple[int, int]:
         for item in items:
             by_shard.setdefault(shard_of(item.clip_id, shards), []).append(item)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if is_passing(error):
+            raise unread(folder, error) from error
         raise AvemoError(
             f"{folder}: expected an exported folder, found: {error!r}; export it again"
         ) from error

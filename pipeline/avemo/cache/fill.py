@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from avemo.base.contracts import AvemoError, ClipFailure, FeatureSequence, MachineError, Status
+from avemo.base.passing import EXHAUSTED, PASSING, is_passing, number_of, patiently
 from avemo.cache.items import Item, storable
 from avemo.cache.store import ShardStore, Wanted
 
@@ -19,7 +20,7 @@ FLUSH_BYTES = 128 * 2**20
 """Frames held at most before they are kept."""
 
 
-EXHAUSTED = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ESTALE}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def fill(
 
 def _item(store: ShardStore, clip_id: str, key: str, compute: Callable[[str], FeatureSequence]) -> Item:
     try:
-        frames = compute(clip_id)
+        frames = patiently(lambda: compute(clip_id), _may_pass)
     except AvemoError as error:
         if _is_the_machines(error):
             error.add_note(
@@ -80,13 +81,22 @@ def _item(store: ShardStore, clip_id: str, key: str, compute: Callable[[str], Fe
 
 
 def _is_the_machines(error: BaseException) -> bool:
-    """Whether a failure comes from memory, file handles or disks that ran out, or from what is installed."""
+    """Whether a failure comes from memory, file handles or disks that ran out or are away, or from what is installed.
+
+    What a clip's own file is to blame for, decoding has told from storage that is away.
+    """
+    numbers = FULL | (EXHAUSTED if isinstance(error, ClipFailure) else PASSING)
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, MemoryError | MachineError) or getattr(cause, "errno", None) in EXHAUSTED:
+        if isinstance(cause, MemoryError | MachineError) or number_of(cause) in numbers:
             return True
         cause = cause.__cause__
     return False
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether it is worth another try: a storage away for a moment, say, but no clip's failure."""
+    return is_passing(error) and (_is_the_machines(error) or not isinstance(error, AvemoError))
 
 
 @contextmanager

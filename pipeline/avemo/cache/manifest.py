@@ -20,9 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from avemo.base.atomic import aside
 from avemo.base.contracts import AvemoError, FeatureSequence, Status
 from avemo.base.keys import shard_of
+from avemo.base.passing import is_passing, patiently
 from avemo.cache.items import Item, Moments
 from avemo.cache.shard import Shard
-from avemo.cache.shard_layout import Entry, fingerprint
+from avemo.cache.shard_layout import Entry, fingerprint, unread
 
 LAYOUT = "avemo-manifest/2"
 
@@ -222,10 +223,12 @@ class FeatureSet:
 def read_manifest(path: Path) -> Manifest:
     """The file, checked; raises `AvemoError` for anything that `write_manifest` does not write."""
     try:
-        manifest = Manifest.model_validate(json.loads(path.read_text()))
+        manifest = Manifest.model_validate(json.loads(patiently(path.read_text)))
         if len(manifest.fingerprints) != len(manifest.shards):
             raise ValueError(f"{len(manifest.fingerprints)} fingerprints of {len(manifest.shards)} shards")
     except (OSError, ValueError, RecursionError) as error:
+        if is_passing(error):
+            raise unread(path, error) from error
         raise AvemoError(
             f"{path}: expected a manifest of layout {LAYOUT}, found: {error}; run the features stage"
         ) from error

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from avemo.base.contracts import AvemoError, ClipFailure, FeatureSequence, Status
+from avemo.base.contracts import AvemoError, ClipFailure, FeatureSequence, MachineError, Status
 from avemo.base.frames import FrameBuffer
+from avemo.base.passing import patiently
 from avemo.cache.items import Item, Moments, checksum
 from avemo.cache.shard_layout import Entry, checked_datasets, checked_index, explained, text_of
 
@@ -27,7 +29,7 @@ class Shard:
     def __init__(self, path: Path):
         self.path = Path(path)
         with explained(self.path):
-            self._file = h5py.File(self.path, "r", locking=False)
+            self._file = patiently(lambda: h5py.File(self.path, "r", locking=False))
         try:
             with explained(self.path):
                 self._datasets = checked_datasets(self._file, self.path)
@@ -94,12 +96,9 @@ class Shard:
         rest = out.data.cast("B")
         position = begin + first * (len(rest) // len(out)) if len(out) else begin
         while rest:
-            try:
-                found = os.preadv(self._descriptor, [rest], position)
-            except OSError:
-                found = 0
-            if found == 0:
-                with explained(self.path):
+            with explained(self.path):
+                found = patiently(partial(os.preadv, self._descriptor, [rest], position))
+                if found == 0:
                     raise AvemoError(f"the file's end inside {name}")
             rest, position = rest[found:], position + found
 
@@ -172,6 +171,8 @@ class Shard:
     def _is_whole(self, entry: Entry) -> bool:
         try:
             item = self._item(entry)
+        except MachineError:
+            raise
         except AvemoError:
             # A compressed chunk that does not open; other clips may lie in others.
             return False

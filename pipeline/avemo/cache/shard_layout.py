@@ -24,8 +24,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from avemo.base.contracts import AvemoError, Status, digest
+from avemo.base.contracts import AvemoError, MachineError, Status, digest
 from avemo.base.keys import checked_id
+from avemo.base.passing import is_passing
 from avemo.cache.items import DTYPES
 
 LAYOUT = "avemo-shard/1"
@@ -70,16 +71,26 @@ class NewerShard(AvemoError):
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Whatever h5py or a check says of a bad file becomes an `AvemoError` that names it."""
+    """Whatever h5py or a check says of a bad file becomes an `AvemoError` that names it, a `MachineError` where it may be whole."""
     try:
         yield
-    except NewerShard:
+    except (NewerShard, MachineError):
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, AvemoError) as error:
+        if is_passing(error):
+            raise unread(path, error) from error
         raise AvemoError(
             f"{path}: expected a whole feature shard ({LAYOUT}), found: {error}; "
             "delete the file and run again, the store makes it anew"
         ) from error
+
+
+def unread(path: Path, error: BaseException) -> MachineError:
+    """What stops a job where a file that may be whole cannot be read now."""
+    return MachineError(
+        f"{path}: expected to read it, found: {error}; nothing speaks against the file: mount its storage, let whoever "
+        "runs this read it, or free memory and open files, then run again"
+    )
 
 
 def text_of(file: h5py.File, name: str) -> str:

@@ -23,12 +23,14 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from avemo.base.atomic import SUFFIX, aside, leftovers
-from avemo.base.contracts import AvemoError, ClipFailure, Status, digest
+from avemo.base.contracts import AvemoError, ClipFailure, MachineError, Status, digest
+from avemo.base.passing import patiently
 from avemo.cache.items import Item
 from avemo.cache.lock import Lock
 from avemo.cache.shard import Shard
@@ -143,8 +145,8 @@ class ShardStore:
             leftover.unlink()
         for path in sorted(self.folder.glob("*.h5")):
             try:
-                bad = self._register(path, verify=True)
-            except NewerShard:
+                bad = patiently(partial(self._register, path, verify=True))
+            except (NewerShard, MachineError):
                 raise
             except AvemoError as error:
                 os.replace(path, path.with_name(path.name + ".corrupt"))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from avemo.base.contracts import AvemoError
+from avemo.base.contracts import AvemoError, MachineError
 from avemo.base.keys import shard_of
 from avemo.cache.inventory import is_hidden
 from avemo.cache.shard import Shard
@@ -73,7 +73,7 @@ def _verify(path: Path, hidden: bool, expected: Callable[[Path], Iterable[str]])
         with Shard(path) as shard:
             damaged = tuple(shard.verify())
             strangers = () if hidden else _strangers(shard)
-    except NewerShard as error:
+    except (NewerShard, MachineError) as error:
         return [Problem(path, tuple(expected(path)), str(error), replaceable=False)]
     except AvemoError as error:
         # A store at work packs its parts into other files while we look.

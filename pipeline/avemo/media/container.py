@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avemo.base.contracts import Clip, ClipFailure, Status
-from avemo.media.files import EXHAUSTED, check_file, mp4_bytes, unread
+from avemo.base.passing import AWAY, EXHAUSTED
+from avemo.media.files import check_file, mp4_bytes, unread
 
 if TYPE_CHECKING:
     from avemo.media.survey import Survey, Track
@@ -89,8 +90,6 @@ FORMATS = (
 """What libav may take a file for. Lists (concat, HLS, DASH), pictures by pattern, devices and raw samples are none."""
 # No name of a picture is a pattern that names other files.
 OPTIONS = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file", "pattern_type": "none"}
-STORAGE = {errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.ESTALE, errno.ENODEV}
-"""Errors that may say nothing of what the file holds."""
 BLOCK = 2**20
 
 
@@ -100,8 +99,10 @@ def open_media(path: Path, clip_id: str) -> Any:
 
     check_file(path, clip_id)
     try:
-        # Absolute, so that no file name can be taken for a protocol ("concat:...").
-        return av.open(str(path.absolute()), metadata_errors="replace", options=OPTIONS)
+        with suppress(av.FFmpegError):
+            return _open(path)
+        # What is the file's fault comes again.
+        return _open(path)
     except av.FFmpegError as error:
         raise_storage(path, clip_id, error)
         promised = mp4_bytes(path)
@@ -114,6 +115,13 @@ def open_media(path: Path, clip_id: str) -> Any:
         raise ClipFailure(Status.unreadable, clip_id, f"{path} cannot be opened ({error})") from error
 
 
+def _open(path: Path) -> Any:
+    import av
+
+    # Absolute, so that no file name can be taken for a protocol ("concat:...").
+    return av.open(str(path.absolute()), metadata_errors="replace", options=OPTIONS)
+
+
 def raise_storage(path: Path, clip_id: str, error: Any) -> None:
     """Raise for an error of libav that is the storage's or the machine's, not the file's.
 
@@ -121,7 +129,7 @@ def raise_storage(path: Path, clip_id: str, error: Any) -> None:
     """
     if isinstance(error, MemoryError) or error.errno in EXHAUSTED:
         raise unread(path, clip_id, error) from error
-    if error.errno in STORAGE:
+    if error.errno in AWAY:
         try:
             with path.open("rb") as file:
                 while file.read(BLOCK):

@@ -16,7 +16,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from avemo.base.contracts import Clip, ClipFailure, Status
+from avemo.base.contracts import Clip, ClipFailure, MachineError, Status
+from avemo.base.passing import AWAY
 from avemo.media.container import PREROLL_S, open_at, raise_storage
 from avemo.media.survey import Survey, Track, surveyed
 
@@ -121,6 +122,10 @@ class _Frames:
         except av.FFmpegError as error:
             # How much came until then, the survey has judged.
             raise_storage(self.path, self.clip.clip_id, error)
+            if error.errno in AWAY and not self.survey.stops:
+                raise MachineError(
+                    f"{self.clip.clip_id}: {self.path} cannot be read now: {error}; see to its storage"
+                ) from error
 
     def _decode(self, packet: Any) -> list[Any] | None:
         """A packet's frames; None where it does not decode."""

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from avemo.base.contracts import ClipFailure, MachineError, Status
+from avemo.base.passing import EXHAUSTED
 
 LFS_HEADER = b"version https://git-lfs"
 SOUND_SUFFIXES = {
@@ -58,8 +59,6 @@ HEAD = 1024
 """Bytes looked at."""
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 """What a Matroska file begins with, and what its one large element does (RFC 8794, RFC 9559)."""
-EXHAUSTED = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
-"""Errors that no file is to blame for."""
 ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 PLACEHOLDERS = ((0x7FFF_0000, 0x8000_FFFF), (0xFFFF_0000, 0xFFFF_FFFF))
 """Sizes from, to: what writers to a pipe put where they cannot know the size, some with a header's length added."""

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from avemo.base.contracts import Clip, ClipFailure, Status
+from avemo.base.contracts import Clip, ClipFailure, MachineError, Status
 from avemo.media.clocks import BACK_S, Clocks
 from avemo.media.container import MICRO, SELF_FRAMED, chosen, open_media, raise_storage, streams_of
 from avemo.media.files import PLACEHOLDERS, check_file, promised_bytes
@@ -26,6 +26,7 @@ LONG_HEADER = 1024
 # Less than this missing, or under a tenth of the clip, is a container's rounding.
 MISSING_S, MISSING_FRACTION = 0.3, 0.1
 REMEMBERED = 8
+PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,18 @@ def surveyed(path: Path, clip_id: str) -> Survey:
 
 @lru_cache(REMEMBERED)
 def _surveyed(path: Path, _: tuple[int, ...], clip_id: str) -> Survey:
+    found = _once(path, clip_id)
+    for _again in range(PASSES):
+        # A storage that is away for a moment stops the packets as a damaged file does, but not there again.
+        before, found = found, _once(path, clip_id) if found.stops else found
+        if found == before or not found.stops:
+            return found
+    raise MachineError(
+        f"{clip_id}: {path} cannot be read: its packets stop elsewhere each time {found.stops}; see to its storage"
+    )
+
+
+def _once(path: Path, clip_id: str) -> Survey:
     with open_media(path, clip_id) as container:
         leading = {s.index for kind in ("audio", "video") for s in streams_of(container, kind)}
         clocks, stops = Clocks(leading, container.format.name in JOINABLE), ""
