@@ -95,7 +95,10 @@ def test_another_release_of_the_package_makes_other_keys(elsewhere):
         ("mylab:AudioExtractor", "expected the class variable 'name', found none.*'extract' to be written"),
         ("mylab:ComponentConfig", "expected a subclass of avemo.features.base.Extractor"),
         ("mylab:Nameless", "expected a name of letters.* found 'not/fit'.*number from 1 on, found 0"),
-        ("mylab:Half", "the class variable 'dim', found none.*'version', found none.*a Config derived from"),
+        (
+            "mylab:Half",
+            "the class variable 'version', found none.*'extract' to be written.*a Config derived from",
+        ),
     ],
 )
 def test_what_a_class_lacks_is_named(elsewhere, name, message):

@@ -169,3 +169,27 @@ def test_shards_that_were_not_made_alike_are_refused(path: Path, other: dict) ->
         AvemoError, match=rf"0001.h5: expected a shard made as the others.*{next(iter(other))}"
     ):
         write_manifest(path, paths, "toy", INFO)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_a_part_of_frames_is_read_alone(tmp_path: Path, compression: str) -> None:
+    info = INFO | {"parts": ["0", "1"]}
+    shard, path = tmp_path / "toy" / "0000.h5", tmp_path / "toy" / "manifest.json"
+    shard.parent.mkdir()
+    write_shard(shard, [item_of(clip_id) for clip_id in OK], info, compression=compression)
+    write_manifest(path, [shard], "toy", info)
+    with FeatureSet(path) as whole, FeatureSet(path, "1") as part:
+        assert (whole.dim, part.dim) == (4, 2)
+        for clip_id in OK:
+            expected = whole.read(clip_id).x[:, 2:]
+            np.testing.assert_array_equal(part.read(clip_id).x, expected)
+            out = np.empty((len(expected), 2))
+            part.read_into(clip_id, out)
+            np.testing.assert_array_equal(out, expected)
+        assert part.moments(OK).count == whole.moments(OK).count
+        np.testing.assert_array_equal(part.moments(OK).sum, whole.moments(OK).sum[2:])
+        assert pickle.loads(pickle.dumps(part)).dim == 2  # noqa: S301 - as a spawned worker process gets it
+    with pytest.raises(AvemoError, match=r"expected a part of its frames \(0, 1\), found '2'"):
+        FeatureSet(path, "2")
+    with pytest.raises(AvemoError, match=r"\(they have none\), found '1'"):
+        FeatureSet(make(tmp_path / "plain"), "1")

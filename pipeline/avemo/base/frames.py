@@ -57,6 +57,25 @@ class FrameBuffer:
         return np.memmap(self._file, self._dtype, "r+", shape=shape)
 
 
+def zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Rows to be written anywhere, in any order: in memory, or mapped to a temporary file that goes with them.
+
+    Who writes many of them says `let_go` from time to time.
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if size <= MEMORY_BYTES:
+        return np.zeros(shape, dtype)
+    with tempfile.TemporaryFile() as file:
+        file.truncate(size)
+        return np.memmap(file, dtype, "r+", shape=shape)
+
+
+def let_go(x: np.ndarray) -> None:
+    """Free the memory of a mapped file's pages; what was written stays in the file."""
+    if isinstance(x, np.memmap):
+        x._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+
+
 def blocks(x: np.ndarray, length: int | None = None) -> Iterator[np.ndarray]:
     """``x (frames, ...)`` in consecutive parts of ``length`` frames, or of a few megabytes.
 
@@ -65,5 +84,4 @@ def blocks(x: np.ndarray, length: int | None = None) -> Iterator[np.ndarray]:
     step = length or max(1, BLOCK_BYTES // max(1, x.nbytes // max(1, len(x))))
     for start in range(0, len(x), step):
         yield x[start : start + step]
-        if isinstance(x, np.memmap):
-            x._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+        let_go(x)

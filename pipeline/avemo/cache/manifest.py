@@ -22,7 +22,7 @@ from avemo.base.contracts import AvemoError, FeatureSequence, Status
 from avemo.base.keys import shard_of
 from avemo.base.passing import is_passing, patiently
 from avemo.cache.items import Item, Moments
-from avemo.cache.shard import Shard
+from avemo.cache.shard import EVERY, Shard
 from avemo.cache.shard_layout import Entry, fingerprint, unread
 
 LAYOUT = "avemo-manifest/2"
@@ -108,14 +108,17 @@ class FeatureSet:
     """All clips of one component, read through its manifest.
 
     A shard is opened when a clip of it is asked for, and stays open; a forked
-    process opens its own. Raises `AvemoError` for a file that is no manifest,
-    and where a shard has changed since it was written.
+    process opens its own. Where frames are made of parts, such as layers of a
+    network, ``part`` names the one to see. Raises `AvemoError` for a file that is no
+    manifest, for a part that frames do not have, and where a shard has changed since it was written.
     """
 
-    def __init__(self, path: Path):
-        self.path = Path(path)
+    def __init__(self, path: Path, part: str = ""):
+        self.path, self.part = Path(path), part
         manifest = read_manifest(self.path)
-        self.info, self.name, self.dim = manifest.info, manifest.name, manifest.dim
+        self.info, self.name = manifest.info, manifest.name
+        self.columns = _columns(self.path, manifest, part)
+        self.dim = len(range(manifest.dim)[self.columns])
         self.dtype, self.fingerprint = manifest.dtype, manifest.fingerprint
         self.paths = [self.path.parent / shard for shard in manifest.shards]
         self._fingerprints = dict(zip(self.paths, manifest.fingerprints, strict=True))
@@ -129,9 +132,9 @@ class FeatureSet:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[type[FeatureSet], tuple[Path]]:
+    def __reduce__(self) -> tuple[type[FeatureSet], tuple[Path, str]]:
         # Worker processes that are spawned, not forked, get the path and open it again.
-        return FeatureSet, (self.path,)
+        return FeatureSet, (self.path, self.part)
 
     def close(self) -> None:
         """Close all shards; reading opens them again."""
@@ -166,14 +169,14 @@ class FeatureSet:
 
     def read(self, clip_id: str) -> FeatureSequence:
         """A clip's frames as stored; raises `ClipFailure` if it failed, `AvemoError` if it is unknown."""
-        return self._find(clip_id).read(clip_id)
+        return self._find(clip_id).read(clip_id, self.columns)
 
     def read_into(self, clip_id: str, out: np.ndarray) -> None:
         """As `read`, without times: writes the first frames to ``out (frames, dim)``, C-ordered."""
-        self._find(clip_id).read_into(clip_id, out)
+        self._find(clip_id).read_into(clip_id, out, self.columns)
 
     def item(self, clip_id: str) -> Item:
-        """A clip's item, failed or not."""
+        """A clip's whole item, failed or not."""
         return self._find(clip_id).item(clip_id)
 
     def moments(self, clip_ids: Iterable[str]) -> Moments:
@@ -184,7 +187,8 @@ class FeatureSet:
                 by_shard.setdefault(self._find(clip_id).path, []).append(clip_id)
         total = Moments(0, np.zeros(self.dim), np.zeros(self.dim))
         for path in sorted(by_shard):
-            total = total + self._open(path).moments(by_shard[path])
+            found = self._open(path).moments(by_shard[path])
+            total += Moments(found.count, found.sum[self.columns], found.squares[self.columns])
         return total
 
     def _find(self, clip_id: str) -> Shard:
@@ -218,6 +222,21 @@ class FeatureSet:
             self._shards[path] = shard
             self._holders |= dict.fromkeys(shard.index, shard)
         return self._shards[path]
+
+
+def _columns(path: Path, manifest: Manifest, part: str) -> slice:
+    """The columns of a part's own; all where none is named."""
+    if not part:
+        return EVERY
+    parts = list(manifest.info.get("parts", ()))
+    if part not in parts:
+        raise AvemoError(
+            f"{path}: expected a part of its frames ({', '.join(parts) or 'they have none'}), found {part!r}; "
+            "name one of these, or leave it out"
+        )
+    width = manifest.dim // len(parts)
+    first = parts.index(part) * width
+    return slice(first, first + width)
 
 
 def read_manifest(path: Path) -> Manifest:

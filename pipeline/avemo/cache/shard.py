@@ -18,6 +18,9 @@ from avemo.base.passing import patiently
 from avemo.cache.items import Item, Moments, checksum
 from avemo.cache.shard_layout import Entry, checked_datasets, checked_index, explained, text_of
 
+EVERY = slice(None)
+"""All columns."""
+
 
 class Shard:
     """A shard opened for reading.
@@ -61,24 +64,39 @@ class Shard:
             raise AvemoError(f"{self.path}: expected clip {clip_id!r}, found {len(self.index)} others")
         return self.index[clip_id]
 
-    def read(self, clip_id: str) -> FeatureSequence:
-        """A clip's frames as stored; raises `ClipFailure` for a clip that has failed."""
+    def read(self, clip_id: str, columns: slice = EVERY) -> FeatureSequence:
+        """A clip's frames as stored, or ``columns`` of them alone; raises `ClipFailure` for a clip that has failed."""
         entry = self._ok_entry(clip_id)
+        if columns != EVERY:
+            return self._read_columns(entry, columns)
         x = np.empty((entry.length, self.dim), self._stored)
         self._read_rows("data", entry.offset, x)
         return FeatureSequence(x, self._require_whole(entry, x))
 
-    def read_into(self, clip_id: str, out: np.ndarray) -> None:
-        """Write a clip's first frames to ``out (frames, dim)``, C-ordered, of any float type."""
+    def read_into(self, clip_id: str, out: np.ndarray, columns: slice = EVERY) -> None:
+        """Write a clip's first frames, or ``columns`` of them, to ``out (frames, dim)``, C-ordered, of any float type."""
         entry = self._ok_entry(clip_id)
         if len(out) > entry.length:
             raise AvemoError(f"{clip_id}: expected at most {entry.length} frames asked for, found {len(out)}")
-        if out.dtype != self._stored or len(out) < entry.length:
-            out[...] = self.read(clip_id).x[: len(out)]
+        if out.dtype != self._stored or len(out) < entry.length or columns != EVERY:
+            out[...] = self.read(clip_id, columns).x[: len(out)]
             return
         self._read_rows("data", entry.offset, out)
         if clip_id not in self._whole:
             self._require_whole(entry, out)
+
+    def _read_columns(self, entry: Entry, columns: slice) -> FeatureSequence:
+        """Some columns of a clip; of the file these are read and no others, once all were compared with their sum."""
+        if entry.clip_id not in self._whole:
+            self.item(entry.clip_id)
+        times_s = np.empty(entry.length, "<f8")
+        self._read_rows("times_s", entry.offset, times_s)
+        with explained(self.path):
+            if self._begins["data"] is None:
+                x = self._datasets["data"][entry.offset : entry.offset + entry.length, columns]
+            else:
+                x = np.ascontiguousarray(self._mapped(entry)[:, columns])
+        return FeatureSequence(x, times_s)
 
     def _ok_entry(self, clip_id: str) -> Entry:
         entry = self.entry(clip_id)

@@ -45,7 +45,7 @@ def write_shard(
         with h5py.File(temporary, "w", libver=("v110", "v110"), locking=False) as file:
             _write_text(file, "layout", LAYOUT)
             _write_text(file, "info", json.dumps(dict(info), sort_keys=True))
-            _write_items(file, items, dtype, shape, compression)
+            _write_items(file, items, dtype, shape, compression, len(info.get("parts", ())) or 1)
         with Shard(temporary) as written:
             bad = written.verify()
         if bad:
@@ -60,9 +60,9 @@ def _write_text(file: h5py.File, name: str, text: str) -> None:
 
 
 def _write_items(
-    file: h5py.File, items: Iterable[Item], dtype: str, shape: tuple[int, int], compression: str
+    file: h5py.File, items: Iterable[Item], dtype: str, shape: tuple[int, int], compression: str, parts: int
 ) -> None:
-    data = _data_dataset(file, shape, np.dtype(dtype).newbyteorder("<"), compression)
+    data = _data_dataset(file, shape, np.dtype(dtype).newbyteorder("<"), compression, parts)
     times_s = _dataset(file, "times_s", shape[:1], "<f8")
     entries: dict[str, Entry] = {}
     sums, squares, offset = [], [], 0
@@ -116,15 +116,19 @@ def _dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> 
     return file.create_dataset(name, shape, dtype, track_times=False)
 
 
-def _data_dataset(file: h5py.File, shape: tuple[int, int], dtype: np.dtype, compression: str) -> h5py.Dataset:
+def _data_dataset(
+    file: h5py.File, shape: tuple[int, int], dtype: np.dtype, compression: str, parts: int
+) -> h5py.Dataset:
     if compression == "none" or 0 in shape:
         return _dataset(file, "data", shape, dtype)
-    frames = max(1, min(shape[0], CHUNK_BYTES // (shape[1] * dtype.itemsize)))
+    # A chunk holds one part of its frames, so that a part is unpacked alone.
+    width = shape[1] // parts
+    frames = max(1, min(shape[0], CHUNK_BYTES // (width * dtype.itemsize)))
     options = {"compression_opts": 1} if compression == "gzip" else {}
     return file.create_dataset(
         *("data", shape, dtype),
         **options,
-        chunks=(frames, shape[1]),
+        chunks=(frames, width),
         compression=compression,
         shuffle=True,
         track_times=False,

@@ -165,6 +165,7 @@ def extract(
         else _audio_work(as_mapping(cfg), rows, extractor)
     )
     info = _info(spec, shards) | {"provenance": extractor.provenance()}
+    info |= {"parts": list(extractor.parts)} if extractor.parts else {}
     note_keys(store, extractor.modality, extractor.key_part(), spec.crops or spec.faces)
     held = partial(ShardStore, store, info, extractor.dtype, spec.compression)
     fill_shard(held, work, out, strict, wait)

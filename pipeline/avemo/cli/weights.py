@@ -12,7 +12,10 @@ weights_app = typer.Typer(
     help="Published weights: where from, whose, whether they are here.", no_args_is_help=True
 )
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-Names = Annotated[list[str] | None, typer.Argument(help="Registered names; default: all that are here.")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(help="Registered names or names of the hub; default: all registered ones that are here."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,15 +43,21 @@ def list_(as_json: Json = False) -> None:
 
 
 @weights_app.command()
-def fetch(name: Annotated[str, typer.Argument(help="A registered name.")]) -> None:
-    """Download registered weights; the only command that goes online for them.
+def fetch(
+    name: Annotated[str, typer.Argument(help="A registered name, or hub:owner/name@revision.")],
+) -> None:
+    """Download weights; the only command that goes online for them.
 
     Example: avemo weights fetch vgg_face_dag
     """
     from avemo.weights.fetch import fetch as fetch_weights
     from avemo.weights.find import locate
+    from avemo.weights.hub import fetch_hub, hub_name
     from avemo.weights.known import KNOWN
 
+    if hub_name(name):
+        typer.echo(f"{name}: {fetch_hub(name)} (its terms are on its page and in the folder's README.md)")
+        return
     _require_known(name)
     found = fetch_weights(name)
     typer.echo(f"{name}: {found} ({KNOWN[name].licence})")
@@ -67,10 +76,12 @@ def verify(names: Names = None, as_json: Json = False) -> None:
     """
     from avemo.base.contracts import AvemoError
     from avemo.weights.find import find, locate
+    from avemo.weights.hub import hub_name
     from avemo.weights.known import KNOWN
 
     for name in names or ():
-        _require_known(name)
+        if not hub_name(name):
+            _require_known(name)
     rows = []
     for name in names or [name for name in KNOWN if locate(name).exists()]:
         try:

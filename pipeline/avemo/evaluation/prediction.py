@@ -20,6 +20,7 @@ from avemo.features import EXTRACTORS
 from avemo.features.extraction import extract_audio, extract_kept, extract_visual, keep_crops, track_clip
 from avemo.media.probe import probe
 from avemo.study.run import Feature, Run
+from avemo.training.checkpoint import model_meta
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ def predict_clip(clip: Clip, run: Run, model_path: Path) -> Prediction:
     faces = _attempt(_visual_features, clip, run, notes, failures) if "visual" in run.features else None
     if sound is None and faces is None:
         raise AvemoError("\n".join(dict.fromkeys(failures)))
-    dims = {name: EXTRACTORS.load(feature.extractor).dim for name, feature in run.features.items()}
+    dims = model_meta(model_path)["dims"]
     found = {"audio": sound, "visual": faces}
-    sources = {name: OneClip(clip.clip_id, found[name], dim) for name, dim in dims.items()}
+    sources = {name: OneClip(clip.clip_id, found[name], dims[f"{name}_dim"]) for name in run.features}
     data = ClipData(sources.get("audio"), sources.get("visual"), {clip.clip_id: 0})
     model, meta = load_system(model_path, data)
     model.eval()

@@ -9,6 +9,7 @@ EXTRACTORS = Registry(
     compare_2016="avemo.features.opensmile_sets:Compare2016",
     egemaps="avemo.features.opensmile_sets:EGeMAPS",
     logmel="avemo.features.logmel:LogMel",
+    hf_audio="avemo.features.hf_audio:HFAudio",
     wav2vec2="avemo.features.wav2vec2:Wav2Vec2",
     efficientnet_b2="avemo.features.efficientnet:EfficientNetB2",
     face_frames="avemo.features.face_frames:FaceFrames",

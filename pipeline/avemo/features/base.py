@@ -24,8 +24,11 @@ class Extractor(Component, ABC):
     name: ClassVar[str]
     """Its folders in the cache begin with it."""
     modality: ClassVar[str]
-    dim: ClassVar[int]
-    """Features of a frame."""
+    dim: int
+    """Features of a frame; of the class where no config changes it."""
+    parts: tuple[str, ...] = ()
+    """Where a frame is made of equal parts side by side, such as layers of a network: their names. Each can be
+    read alone."""
 
     def provenance(self) -> dict[str, Any]:
         """What the numbers come from besides config and libraries: weight hashes.

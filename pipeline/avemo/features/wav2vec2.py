@@ -8,28 +8,21 @@ al., 2023; CC BY-NC-SA 4.0), cut to 12 layers and tuned on it in the same way.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 from pydantic import Field, model_validator
 
-from avemo.base.component import Work
-from avemo.base.contracts import ComponentConfig, FeatureSequence, located, speed
+from avemo.base.contracts import ComponentConfig, located, speed
 from avemo.base.devices import choose_device
-from avemo.base.frames import FrameBuffer, blocks
-from avemo.features.base import AudioExtractor
-from avemo.features.wav2vec2_encoder import STEP, WINDOW, Encoder, frame_count
+from avemo.features.hf_audio import HFAudio
+from avemo.features.speech_network import OfSamples, SpeechNetwork
+from avemo.features.wav2vec2_encoder import FINAL
 from avemo.features.wav2vec2_network import find_network, load_network
-
-FRAME_RATE_HZ = 50
-VARIANCE_FLOOR = 1e-7
+from avemo.weights.find import Weights
 
 
-class Wav2Vec2(AudioExtractor):
-    """The last kept layer's hidden state, after the network's final layer norm.
+class Wav2Vec2(HFAudio):
+    """The last kept layer's hidden state, after the network's final layer norm: `HFAudio` with the papers' fields.
 
     Frame ``i`` sees samples ``320 i`` to ``320 i + 400``; its time is their
     centre, ``0.020 i + 0.0125`` s. There are ``(n - 400) // 320 + 1`` frames for
@@ -46,10 +39,7 @@ class Wav2Vec2(AudioExtractor):
 
     name = "wav2vec2"
     version = 1
-    dim = 1024
-    libraries = ("torch", "transformers")
     tiny = {"weights": "random-seed-0", "device": "cpu", "layers": 2}
-    work = Work(seconds=2.0, memory_mb=8000, gpu_mb=8000)
 
     class Config(ComponentConfig):
         """Weights have no default: random ones are used only when asked for by name."""
@@ -94,91 +84,14 @@ class Wav2Vec2(AudioExtractor):
 
     config: Config
 
-    @property
-    def dtype(self) -> str:
-        """The configured one."""
-        return self.config.dtype
-
-    def __init__(self, config: Config):
-        super().__init__(config)
+    def _opened(self) -> tuple[Weights, SpeechNetwork, tuple[int, ...]]:
+        """The published shape, or a folder's, cut to ``layers``."""
         import torch
 
-        self._weights = find_network(config.weights, config.revision)
-        model = load_network(self._weights, config.layers)
+        config, weights = self.config, find_network(self.config.weights, self.config.revision)
+        model = load_network(weights, config.layers)
         if config.layer is not None:
             model.encoder.layers = model.encoder.layers[: config.layer]
-            model.encoder.layer_norm = torch.nn.Identity()
-        self._encode = Encoder(model, choose_device(config.device), getattr(torch, config.precision))
-
-    def provenance(self) -> dict[str, Any]:
-        """Sha-256 of the network's files, or the name of random ones."""
-        return dict(self._weights.provenance())
-
-    def extract(self, signal: np.ndarray) -> FeatureSequence:
-        """``signal (samples,)`` at 16 kHz to ``x (frames, 1024)``; memory holds one window.
-
-        No batch holds frames of two clips: a clip's numbers would then depend, in
-        the last digit, on which others were computed with it.
-        Raises `AvemoError` for a signal shorter than one frame's 400 samples.
-        """
-        wave = self._wave(signal)
-        count = frame_count(len(wave.signal))
-        found = FrameBuffer((self._encode.dim,), self.config.dtype)
-        for window in self._windows(count):
-            frames = self._encode(wave.cut(window.begin, window.end))
-            found.append(frames[window.first - window.begin : window.last - window.begin].numpy())
-        return FeatureSequence(found.array(), (np.arange(count) * STEP + WINDOW / 2) / self.rate_hz)
-
-    def _wave(self, signal: np.ndarray) -> Wave:
-        """The signal and what normalises it."""
-        self.check(signal, WINDOW)
-        if self.config.longest_s is not None:
-            signal = signal[: max(WINDOW, round(self.config.longest_s * self.rate_hz))]
-        if self.config.normalise == "fixed":
-            return Wave(signal, self.config.mean, self.config.std)
-        return Wave(signal, *utterance_statistics(signal))
-
-    def _windows(self, frames: int) -> Iterator[Window]:
-        """The windows of one signal, all of one length: their kept parts follow each other without gap or overlap."""
-        context = round(self.config.context_s * FRAME_RATE_HZ)
-        longest = min(frames, round(self.config.window_s * FRAME_RATE_HZ))
-        kept = frames if longest == frames else longest - 2 * context
-        for first in range(0, frames, kept):
-            begin = min(max(0, first - context), frames - longest)
-            yield Window(begin, first, min(first + kept, frames), begin + longest)
-
-
-@dataclass(frozen=True)
-class Window:
-    """Frames ``begin`` to ``end`` of a signal, of which ``first`` to ``last`` are kept."""
-
-    begin: int
-    first: int
-    last: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Wave:
-    """A signal ``(samples,)`` that is normalised as it is read."""
-
-    signal: np.ndarray
-    mean: float
-    std: float
-
-    def cut(self, begin: int, end: int) -> Any:
-        """The samples that frames ``begin`` to ``end`` see, normalised."""
-        import torch
-
-        part = self.signal[begin * STEP : (end - 1) * STEP + WINDOW] - np.float32(self.mean)
-        return torch.from_numpy(part / np.float32(self.std))
-
-
-def utterance_statistics(signal: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of ``signal (samples,)``, as transformers' preprocessor: √(variance + 1e-7)."""
-    total = power = 0.0
-    for block in blocks(signal):
-        total += float(block.sum(dtype=np.float64))
-        power += float(np.square(block, dtype=np.float64).sum())
-    mean = total / len(signal)
-    return mean, math.sqrt(max(0.0, power / len(signal) - mean**2) + VARIANCE_FLOOR)
+        by = True if config.normalise == "utterance" else (config.mean, config.std)
+        network = OfSamples(model, by, choose_device(config.device), getattr(torch, config.precision))
+        return weights, network, (FINAL if config.layer is None else config.layer,)

@@ -6,11 +6,10 @@ Network: Baevski et al., NeurIPS 2020, in the layer-norm form of ``wav2vec2-larg
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from avemo.base.contracts import AvemoError
+from avemo.features.hf_loading import STEADY, load_tensors
 from avemo.weights.find import Weights, find
 
 LARGE_ROBUST: dict[str, Any] = {
@@ -53,54 +52,23 @@ def load_network(weights: Weights, layers: int) -> Any:
     network whose convolutions have a group norm (``wav2vec2-base``): that
     spans the whole file, so its frames depend on the file's length.
     """
-    import torch
     from transformers import Wav2Vec2Model
 
     config = network_config(weights, layers)
-    folder = weights.path
-    if folder is None:
+    if weights.path is None:
         return random_network(config, weights.seed or 0)
-    if not list(folder.glob("*.safetensors")):
-        raise AvemoError(
-            f"weights {folder}: expected *.safetensors, found {', '.join(sorted(p.name for p in folder.iterdir()))}; "
-            "convert a pytorch_model.bin, where you trust its source, with `avemo weights convert`"
-        )
-    try:
-        with _quiet(), torch.random.fork_rng(devices=[]):
-            loaded: Any = Wav2Vec2Model.from_pretrained(
-                folder, config=config, local_files_only=True, use_safetensors=True, output_loading_info=True
-            )
-    except Exception as error:  # transformers raises five unrelated types for damaged and misshapen files
-        detail = " ".join(str(error).split())[:400]
-        raise AvemoError(
-            f"weights {folder}: expected the tensors of a Wav2Vec2Model, found other or damaged files "
-            f"({type(error).__name__}: {detail}); download them again"
-        ) from error
-    model, info = loaded
-    if info["missing_keys"]:
-        names = sorted(info["missing_keys"])
-        raise AvemoError(
-            f"weights {folder}: expected the tensors of a Wav2Vec2Model, found none for {len(names)} "
-            f"({', '.join(names[:3])}); give the folder of a whole wav2vec 2.0 network"
-        )
-    return model.float().eval()
+    return load_tensors(Wav2Vec2Model, weights.path, config, "of a whole wav2vec 2.0 network")
 
 
 def network_config(weights: Weights, layers: int) -> Any:
     """The network's shape, cut to its first ``layers`` layers, with nothing masked or dropped at random."""
     from transformers import Wav2Vec2Config
 
-    steady: dict[str, Any] = {
-        "mask_time_prob": 0.0,
-        "mask_feature_prob": 0.0,
-        "layerdrop": 0.0,
-        "add_adapter": False,
-    }
     if weights.path is None:
-        config = Wav2Vec2Config(**LARGE_ROBUST, **steady)
+        config = Wav2Vec2Config(**LARGE_ROBUST, **STEADY)
     else:
         try:
-            config = Wav2Vec2Config.from_pretrained(weights.path, local_files_only=True, **steady)
+            config = Wav2Vec2Config.from_pretrained(weights.path, local_files_only=True, **STEADY)
         except (OSError, ValueError) as error:
             raise AvemoError(
                 f"weights {weights.path}: expected a folder with config.json of wav2vec 2.0: {error}"
@@ -128,19 +96,3 @@ def random_network(config: Any, seed: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Wav2Vec2Model(config).eval()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bar, no report of transformers on tensors left out: `load_network` checks them itself."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from avemo.base import metrics
 from avemo.base.contracts import AvemoError, Clip, located
 from avemo.corpora.csv_file import stream_csv
-from avemo.features.wav2vec2 import Wav2Vec2, Wave, utterance_statistics
-from avemo.features.wav2vec2_encoder import WINDOW, frame_count
+from avemo.features.wav2vec2 import Wav2Vec2
+from avemo.features.wav2vec2_encoder import STEP, WINDOW, frame_count
 from avemo.features.wav2vec2_network import load_network
+from avemo.features.waves import Wave, utterance_statistics
 from avemo.finetuning.loop import Batch, Schedule
 from avemo.media.sound import read_audio
 from avemo.media.survey import surveyed
@@ -141,7 +142,8 @@ class Turns:
             raise AvemoError(
                 f"{turn.path}: expected at least {WINDOW} samples at 16 kHz, found {len(signal)}; leave it out"
             )
-        return Wave(signal, *utterance_statistics(signal)).cut(0, frame_count(len(signal)))
+        whole = (frame_count(len(signal)) - 1) * STEP + WINDOW
+        return Wave(signal, *utterance_statistics(signal)).cut(0, whole)
 
 
 class SpeechRegressor(nn.Module):

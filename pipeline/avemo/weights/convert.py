@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,21 +24,24 @@ def convert(source: Path, out: Path, *, allow_pickle: bool = False) -> int:
     unpickling runs whatever code its author put there. The header of ``out``
     holds the sha-256 of ``source``. A registered file's hash is recorded anew.
     """
-    from safetensors.torch import save_file
-
     if out.suffix != ".safetensors":
         raise AvemoError(f"{out}: expected a name ending in .safetensors, found {out.suffix or 'no ending'}")
     tensors = _unpickled(source) if allow_pickle else load_state_dict(source)
-    own = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
-    with aside(out) as temporary:
-        save_file(
-            own, temporary, metadata={"meta": json.dumps({"converted_from_sha256": sha256_path(source)})}
-        )
+    save_tensors(tensors, out, {"meta": json.dumps({"converted_from_sha256": sha256_path(source)})})
     for name in KNOWN:
         if locate(name).absolute() == out.absolute():
             record(out.parent, name, sha256_path(out))
-    return len(own)
+    return len(tensors)
+
+
+def save_tensors(tensors: Mapping[str, Tensor], out: Path, header: dict[str, str]) -> None:
+    """Write tensors as safetensors, whole or not at all. A header of two entries would have either order."""
+    from safetensors.torch import save_file
+
+    own = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    with aside(out) as temporary:
+        save_file(own, temporary, metadata=header)
 
 
 def _unpickled(source: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Weights of extractors: a registered name, a path, or random ones asked for by name.
+"""Weights of extractors: a registered name, one of the hub, a path, or random ones asked for by name.
 
 Nothing is fetched here, and nothing stands in for a file that is not there.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from avemo.base.contracts import AvemoError
 from avemo.base.registry import nearest
 from avemo.weights.hashes import check, remembered_sha256, sha256_path, weights_folder
+from avemo.weights.hub import hub_name
 from avemo.weights.known import KNOWN
 
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ def find(weights: str) -> Weights:
     if seed is not None:
         return Weights(weights, weights, seed=seed)
     path = locate(weights)
+    if hub_name(weights):
+        if not path.is_dir():
+            raise AvemoError(
+                f"weights {weights}: expected {path}, found nothing; run `avemo weights fetch {weights}`; random ones "
+                "must be asked for by name, e.g. random-seed-0"
+            )
+        return Weights(weights, check(weights, path, None), path)
     if weights not in KNOWN:
         if not path.exists() and not path.suffix and len(path.parts) == 1:
             raise AvemoError(
@@ -63,7 +71,10 @@ def find(weights: str) -> Weights:
 
 
 def locate(weights: str) -> Path:
-    """Where a registered name, or a path, points to; it need not exist."""
+    """Where a registered name, a name of the hub, or a path points to; it need not exist."""
+    hub = hub_name(weights)
+    if hub:
+        return hub.folder
     return weights_folder() / KNOWN[weights].file if weights in KNOWN else Path(weights)
 
 
@@ -99,6 +110,11 @@ def load_state_dict(path: Path | str) -> dict[str, Tensor]:
             f"weights {path}: expected a file ending in {', '.join(SUFFIXES)}, "
             f"found {path.suffix or 'no ending'}; save the state dict with safetensors.torch.save_file"
         )
+    return load_tensors(path)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """As `load_state_dict`, of a file with any name."""
     tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     require_tensors(path, tensors)
     return tensors
