@@ -8,6 +8,7 @@ EXTRACTORS = Registry(
     compare_lld="avemo.features.opensmile_lld:CompareLLD",
     compare_2016="avemo.features.opensmile_sets:Compare2016",
     egemaps="avemo.features.opensmile_sets:EGeMAPS",
+    opensmile="avemo.features.opensmile_any:OpenSmile",
     logmel="avemo.features.logmel:LogMel",
     hf_audio="avemo.features.hf_audio:HFAudio",
     wav2vec2="avemo.features.wav2vec2:Wav2Vec2",

@@ -318,13 +318,14 @@ def _extractor(modality: str, given: FeatureSection | None) -> Extractor | None:
 
 
 def _feature(of: Extractor, *upstream: str) -> Feature:
-    weights = identified(of.fields.places).values()
+    places = {field: place for field, place in of.fields.places.items() if place}
+    weights = identified(places).values()
     return Feature(
         extractor=of.given.extractor,
         config=of.fields.config,
         compression=of.given.compression,
         speed=of.fields.speed,
-        places=of.fields.places,
+        places=places,
         version=of.kind.release(),
         libraries=of.kind.versions(),
         id=_variant(of.kind, of.fields.config, *upstream, *weights),
