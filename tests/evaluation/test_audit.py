@@ -264,3 +264,8 @@ def test_a_record_that_does_not_say_what_was_read(honest):
 def test_a_training_resumed_after_its_last_epoch_read_nothing_more(honest):
     assert found(with_read(with_read(honest, "train", []), "dev", [])) == {}
     assert set(found(with_read(honest, "statistics", []))) == {"statistics"}
+
+
+def test_a_cut_line_of_the_journal_is_told_and_no_leak(honest):
+    (told,) = [f for f in audit(replace(honest, cut=["mult.jsonl, line 3 is cut"])) if f.warnings]
+    assert (told.name, told.passed, told.warnings) == ("test", True, ["mult.jsonl, line 3 is cut"])

@@ -6,9 +6,12 @@ import errno
 import mmap
 import os
 import random
+import resource
+import signal
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -24,6 +27,7 @@ from avemo.cache.manifest import FeatureSet, write_manifest
 from avemo.cache.shard_writer import write_shard
 from avemo.cache.store import ShardStore
 from avemo.dataset.loading import ClipData
+from avemo.evaluation.readings import note_reading, read_journal
 from avemo.training.checkpoint import CHECKPOINT, load_checkpoint, load_model, save_checkpoint, save_model
 from stress.tally import Tally
 
@@ -138,6 +142,52 @@ def _opened_while_away(folder: Path, generator: random.Random, times: int) -> st
             return "CLIPS LOST" if store.missing(wanted) else answer
 
 
+def journal_cut(folder: Path, generator: random.Random) -> str:
+    """The last line of a journal of readings ends anywhere, then another is added."""
+    journal, reading = folder / "mult.jsonl", {"split": "split00", "model": "m", "inputs": {"audio": "f"}}
+    for _ in range(2):
+        note_reading(journal, reading)
+    whole = journal.read_bytes()
+    first = whole.index(b"\n") + 1
+    journal.write_bytes(whole[: generator.randrange(first + 1, len(whole) - 1)])
+    try:
+        before = read_journal(journal)
+        note_reading(journal, reading)
+        after = read_journal(journal)
+    except Exception as error:
+        return f"STOPPED BY {type(error).__name__}"
+    if (len(before.models), len(after.models)) != (1, 2):
+        return "LINES LOST"
+    return "read on, the cut line told" if len(before.cut) == len(after.cut) == 1 else "NOT TOLD"
+
+
+def disk_full(folder: Path, generator: random.Random) -> str:
+    """No room for a further line, as a limit of a process' files says it."""
+    journal, reading = folder / "mult.jsonl", {"split": "split00", "model": "m", "inputs": {"audio": "f"}}
+    note_reading(journal, reading)
+    before = journal.read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with _signal_ignored(signal.SIGXFSZ):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + generator.randrange(40), limit[1]))
+        try:
+            note_reading(journal, reading)
+            return "KEPT WITHOUT ROOM"
+        except AvemoError:
+            pass
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    return "refused, no half line" if journal.read_bytes() == before else "HALF A LINE"
+
+
+@contextmanager
+def _signal_ignored(number: signal.Signals) -> Iterator[None]:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 def _same_or_refused(path: Path, read: Callable[[], str], generator: random.Random) -> str:
     before = read()
     flip(path, generator)
@@ -157,4 +207,6 @@ ATTACKS = [
     Attack("a bit flips in a model", 400, bit_of_a_model, WHOLE),
     Attack("one error of storage or machine", 200, storage_away_once, ("went on, nothing lost",)),
     Attack("storage away, memory or files used up", 200, storage_away, ("stopped, nothing lost",)),
+    Attack("a journal of readings cut anywhere", 200, journal_cut, ("read on, the cut line told",)),
+    Attack("a full disk under the journal", 100, disk_full, ("refused, no half line",)),
 ]

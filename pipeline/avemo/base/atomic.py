@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and lines of those that only grow."""
 
 from __future__ import annotations
 
@@ -45,6 +45,28 @@ def aside_folder(path: Path, new: bool = False) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def append_line(path: Path, text: str) -> None:
+    """Add a line to a file that only grows: whole and on the disk, or not at all.
+
+    A last line that a killed writer left cut is ended first. Raises `OSError` as the file system does.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        size = os.fstat(descriptor).st_size
+        cut = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        rest = (b"\n" if cut else b"") + text.encode() + b"\n"
+        try:
+            while rest:
+                # A disk that fills up takes a part first, and refuses the next.
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, size)
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def leftovers(path: Path) -> list[Path]:

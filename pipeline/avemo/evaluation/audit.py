@@ -35,7 +35,8 @@ class Records:
     ``groups`` by clip; ``runs`` are the run records, ``models`` the models' meta and ``sha256``,
     ``histories`` a row an epoch; ``predictions`` and ``readings`` (one a model that was scored on
     test clips, in order of time) by system. ``absences`` are the classes that no clip of a side shows;
-    ``unmade`` says of files that they were not made of what lies beside them. ``features`` are the fingerprints of
+    ``cut`` says of lines of the readings' journals that they are not whole, and
+    ``unmade`` of files that they were not made of what lies beside them. ``features`` are the fingerprints of
     what lies in the cache now, and ``statistics`` makes those of some clips again; None where the cache is gone.
     """
 
@@ -49,6 +50,7 @@ class Records:
     features: Mapping[str, str] = field(default_factory=dict)
     absences: Sequence[Absence] = ()
     unmade: Sequence[str] = ()
+    cut: Sequence[str] = ()
     statistics: Callable[[Sequence[str], Normalise], Mapping[str, Normaliser | ClipNormaliser]] | None = None
 
     def split(self, name: str) -> Split:
@@ -84,8 +86,9 @@ class Finding:
 
 def audit(records: Records) -> list[Finding]:
     """Every check of `CHECKS`, and what there is to know of classes that a side lacks and of machines."""
+    told = {"test": list(records.cut)}
     checked = [
-        Finding(name, title, examined(records), list(check(records)))
+        Finding(name, title, examined(records), list(check(records)), told.get(name, []))
         for name, (title, examined, check) in CHECKS.items()
     ]
     lacking = [str(absence) for absence in records.absences]

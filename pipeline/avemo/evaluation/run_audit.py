@@ -65,7 +65,7 @@ def _records(
     splits, systems = load_splits(_there(layout.splits)), list(config.systems)
     places = [(system, split.name) for system in systems for split in splits]
     models = {place: _there(layout.model(*place)) for place in places}
-    journals = {system: layout.readings(system) for system in systems}
+    journals = {s: read_journal(layout.readings(s)) for s in systems if layout.readings(s).is_file()}
     return Records(
         groups=labels.groups,
         splits=splits,
@@ -75,7 +75,8 @@ def _records(
         models={place: model_meta(path) | {"sha256": sha256_path(path)} for place, path in models.items()},
         histories={place: pd.read_csv(_there(layout.history(*place))) for place in places},
         predictions={s: pd.read_parquet(_there(layout.predictions(s))) for s in systems},
-        readings={s: read_journal(path) for s, path in journals.items() if path.is_file()},
+        readings={system: journal.models for system, journal in journals.items()},
+        cut=[sentence for journal in journals.values() for sentence in journal.cut],
         features=features,
         statistics=statistics,
     )

@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from avemo.base.atomic import append_line
 from avemo.cache.lock import BEAT_S, STALE_S
 
 FOLDER = Path(".avemo/events")
@@ -151,8 +152,7 @@ class Journal(logging.Handler):
     def _write(self, line: dict[str, Any]) -> None:
         if self.path is None:
             self.path = self._begin()
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        append_line(self.path, json.dumps(line))
 
     def _begin(self) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
