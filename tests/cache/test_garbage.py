@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from avemo.base.contracts import AvemoError
-from avemo.cache.garbage import delete, find_garbage
+from avemo.cache.garbage import delete, find_garbage, find_unpublished
 from avemo.cache.store import ShardStore
 from cache_factory import INFO, ids, item_of, wanted_of
 
@@ -47,3 +47,27 @@ def test_what_a_job_writes_to_is_not_deleted(cache: Path) -> None:
 def test_an_absent_cache_is_named(tmp_path: Path) -> None:
     with pytest.raises(AvemoError, match="none: expected a cache folder"):
         find_garbage(tmp_path / "none", {})
+
+
+def test_what_is_published_no_more_goes_only_where_asked_and_nothing_else(cache: Path) -> None:
+    store, published = cache / "one" / ".store" / "a-1" / "0000", cache / "one" / "a-1" / "0000.h5"
+    used = {"one": {"a-1"}, "two": {"a-1"}, "none": {"a-1"}}
+    assert find_unpublished(cache, used) == []
+    with ShardStore(store, INFO) as held:
+        held.append([item_of("clip00", key="k2"), item_of("clip09")])
+        held.publish({"clip00": "k2-clip00"}, published)
+        held.append([item_of("clip08")])
+    (garbage,) = find_unpublished(cache, used)
+    assert (garbage.corpus, garbage.component, garbage.what) == ("one", "a-1", "unpublished")
+    assert garbage.bytes == sum(path.stat().st_size for path in garbage.paths)
+    with ShardStore(store, INFO) as held:
+        assert held.missing(wanted_of([*ids(4), "clip09"])) == []
+        with pytest.raises(AvemoError, match="expected no other writer"):
+            delete(garbage)
+    delete(garbage)
+    assert find_unpublished(cache, used) == []
+    with ShardStore(store, INFO) as held:
+        assert held.missing({"clip00": "k2-clip00"} | wanted_of(["clip08"])) == [], (
+            "computed, not published yet"
+        )
+        assert held.missing(wanted_of([*ids(4), "clip09"])) == [*ids(4), "clip09"]

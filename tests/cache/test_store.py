@@ -203,20 +203,21 @@ def test_replaced_items_keep_no_copies_of_others(folder: Path, tmp_path: Path) -
         assert store.missing(WANTED) == []
 
 
-def test_replaced_items_beyond_their_room_go_the_oldest_first(folder: Path, tmp_path: Path) -> None:
+def test_nothing_that_was_published_goes_unasked(folder: Path, tmp_path: Path) -> None:
+    """Parameters changed, media that vanish or are replaced for a time, tables cut: all may come back."""
     publish(folder, tmp_path / "0000.h5")
-    for number, key in enumerate(("k2", "k3"), start=1):
-        os.utime(
-            next(p for p in folder.glob("packed-*") if items_in(p)[0].key[:2] == f"k{number}"),
-            (number, number),
-        )
+    gone = [Item(clip_id, f"gone-{clip_id}", Status.missing_file, "away") for clip_id in ids(8)[1:]]
+    states = [wanted_of(ids(8), key) for key in ("k2", "k3", "k4")]
+    for wanted in states:
         with ShardStore(folder, INFO) as store:
-            store.append([item_of(clip_id, key=key) for clip_id in ids(8)])
-        publish(folder, tmp_path / "0000.h5", wanted_of(ids(8), key))
+            store.append([item_of(clip_id, key=wanted[clip_id][:2]) for clip_id in ids(8)])
+        publish(folder, tmp_path / "0000.h5", wanted)
     with ShardStore(folder, INFO) as store:
-        assert store.missing(wanted_of(ids(8), "k2")) == []
-        # A failed clip takes no room, but goes with the file it was in.
-        assert store.missing(WANTED) == ids(8)
+        store.append(gone)
+    away = {item.clip_id: item.key for item in gone}
+    publish(folder, tmp_path / "0000.h5", away)
+    with ShardStore(folder, INFO) as store:
+        assert [store.missing(wanted) for wanted in (WANTED, *states, away)] == [[]] * 5
 
 
 def test_clips_that_one_table_leaves_out_are_held_for_the_next(folder: Path, tmp_path: Path) -> None:

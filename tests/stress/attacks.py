@@ -188,6 +188,23 @@ def _signal_ignored(number: signal.Signals) -> Iterator[None]:
         signal.signal(number, before)
 
 
+def clips_not_named(folder: Path, generator: random.Random) -> str:
+    """Runs that leave some clips out, or find their media gone or replaced, before one that has them all again."""
+    wanted = {item.clip_id: item.key for item in items(12)}
+    with ShardStore(folder / "store", INFO) as store:
+        store.append(items(12))
+        store.publish(wanted, folder / "0000.h5")
+        for number in range(generator.randrange(1, 4)):
+            left = dict(generator.sample(sorted(wanted.items()), generator.randrange(13)))
+            for name in left:
+                left[name] = generator.choice([left[name], f"gone {number}", f"other {number}"])
+            others = [item for item in items(12, f"other {number}") if left.get(item.clip_id) == item.key]
+            gone = [name for name, key in left.items() if key.startswith("gone")]
+            store.append([*others, *(Item(name, left[name], Status.missing_file) for name in gone)])
+            store.publish(left, folder / "0000.h5")
+        return f"{len(store.missing(wanted)) or 'nothing'} to compute again"
+
+
 def _same_or_refused(path: Path, read: Callable[[], str], generator: random.Random) -> str:
     before = read()
     flip(path, generator)
@@ -207,6 +224,9 @@ ATTACKS = [
     Attack("a bit flips in a model", 400, bit_of_a_model, WHOLE),
     Attack("one error of storage or machine", 200, storage_away_once, ("went on, nothing lost",)),
     Attack("storage away, memory or files used up", 200, storage_away, ("stopped, nothing lost",)),
+    Attack(
+        "clips not named, gone or replaced for a time", 200, clips_not_named, ("nothing to compute again",)
+    ),
     Attack("a journal of readings cut anywhere", 200, journal_cut, ("read on, the cut line told",)),
     Attack("a full disk under the journal", 100, disk_full, ("refused, no half line",)),
 ]

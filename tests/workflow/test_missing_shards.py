@@ -76,3 +76,28 @@ def test_a_job_killed_in_an_update_leaves_the_shard_to_its_readers_and_is_tried_
     changed = [shard for shard in shards(made) if shard.read_bytes() != before[shard]]
     assert len(changed) == 1
     assert planned(made) == set()
+
+
+@pytest.mark.parametrize("attack", ["table cut to two rows", "six files on a disk that is away"])
+def test_clips_that_one_run_does_not_name_are_not_computed_again_by_the_next_and_their_loss_is_said(
+    made, attack
+):
+    table, rows = made.folder / "clips.csv", (made.folder / "clips.csv").read_text()
+    away = made.folder / "away"
+    away.mkdir()
+    if attack.startswith("table"):
+        table.write_text("\n".join(rows.splitlines()[:3]))
+        said = "warning: table: 6 of 8 clips have left the table (c2, c3, c4, …)"
+    else:
+        for number in range(2, 8):
+            (made.folder / f"c{number}.wav").rename(away / f"c{number}.wav")
+        said = "warning: table: 6 of 8 clips have lost a file (c2, c3, c4, …)"
+    assert said in made.avemo("plan", "--configfile", "config.yaml", "features")
+    made.snakemake(CONFIG, "features")
+    table.write_text(rows)
+    for path in away.iterdir():
+        path.rename(made.folder / path.name)
+    made.snakemake(CONFIG, "features")
+    printed = [log.read_text() for log in made.folder.glob("cache/table/logs/logmel-*/000?.log")]
+    assert ["\n0 computed, " in "\n" + text for text in printed] == [True, True]
+    assert "warning" not in made.avemo("plan", "--configfile", "config.yaml", "features")

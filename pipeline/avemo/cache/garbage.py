@@ -1,26 +1,29 @@
-"""Folders of a cache that no config refers to any more: ``avemo cache gc``."""
+"""What no config refers to any more, and what no table does: ``avemo cache gc``."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from avemo.base.contracts import AvemoError
 from avemo.cache.lock import Lock
+from avemo.cache.shard import Shard
 
 STORES = ".store"
+PUBLISHED_ONCE = ("packed-*.h5", "rest-*.h5")
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """A corpus' component that can go: its published shards and its store, and what they take."""
+    """A corpus' component that can go, its published shards and its store, or files of a store; and what they take."""
 
     corpus: str
     component: str
-    folders: tuple[Path, ...]
+    paths: tuple[Path, ...]
     bytes: int
+    what: str = "unused"
 
 
 def find_garbage(cache: Path, used: Mapping[str, set[str]]) -> list[Garbage]:
@@ -40,21 +43,54 @@ def find_garbage(cache: Path, used: Mapping[str, set[str]]) -> list[Garbage]:
     return found
 
 
+def find_unpublished(cache: Path, used: Mapping[str, set[str]]) -> list[Garbage]:
+    """Of components that are in ``used``: files of stores with items that were published once and are not now.
+
+    They are of clips that have left the clip table, or of media that were replaced. What a job has
+    computed and not published yet is none of them.
+    """
+    found = []
+    for corpus, components in sorted(used.items()):
+        for component in sorted(components & _components(cache / corpus)):
+            files = tuple(_unpublished(cache / corpus, component))
+            if files:
+                found.append(Garbage(corpus, component, files, _bytes(files), "unpublished"))
+    return found
+
+
+def _unpublished(corpus: Path, component: str) -> Iterator[Path]:
+    for published in sorted((corpus / component).glob("*.h5")):
+        with Shard(published) as shard:
+            pairs = {(entry.clip_id, entry.key) for entry in shard.index.values()}
+        store = corpus / STORES / component / published.stem
+        for path in sorted(path for pattern in PUBLISHED_ONCE for path in store.glob(pattern)):
+            with Shard(path) as kept:
+                if not pairs & {(entry.clip_id, entry.key) for entry in kept.index.values()}:
+                    yield path
+
+
 def delete(garbage: Garbage) -> None:
     """Remove it. Raises `AvemoError` naming the owner if a job writes to it."""
-    stores = [path for folder in garbage.folders for path in folder.iterdir() if path.is_dir()]
-    for store in stores:
-        Lock(store).release()
-    for folder in garbage.folders:
-        shutil.rmtree(folder)
+    stores = [path.parent if path.is_file() else path for path in garbage.paths]
+    stores += [inner for path in garbage.paths if path.is_dir() for inner in path.iterdir() if inner.is_dir()]
+    for store in dict.fromkeys(stores):
+        if store.parent.parent.name == STORES:
+            Lock(store).release()
+    for path in garbage.paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _components(corpus: Path) -> set[str]:
     """Names that have a store: other folders, such as logs, are no components."""
-    return {path.name for path in (corpus / STORES).iterdir() if path.is_dir()}
+    stores = corpus / STORES
+    return {path.name for path in stores.iterdir() if path.is_dir()} if stores.is_dir() else set()
 
 
-def _bytes(folders: tuple[Path, ...]) -> int:
+def _bytes(paths: tuple[Path, ...]) -> int:
     """Room on disk; a file with two names counts once."""
-    files = [path.stat() for folder in folders for path in folder.rglob("*") if path.is_file()]
+    every = [inner for path in paths for inner in ([path] if path.is_file() else path.rglob("*"))]
+    files = [path.stat() for path in every if path.is_file()]
     return sum({stat.st_ino: stat.st_size for stat in files}.values())

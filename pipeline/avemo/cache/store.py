@@ -9,10 +9,9 @@
     *.corrupt              unreadable files, set aside until the shard is whole again
 
 Snakemake deletes a job's outputs before it runs and when it fails; the store
-keeps names of its own for the bytes, so nothing computed is lost. Replaced
-items, i.e. those of older keys, stay as long as they take less room than the
-wanted ones, so changing a parameter back computes nothing. Clips that leave the
-clip table stay until somebody asks for them to go.
+keeps names of its own for the bytes, so nothing computed is lost. Items of
+older keys, and of clips that leave the clip table, stay: another run's table may
+have them, or this one's again tomorrow. `avemo cache gc --unpublished` lets them go.
 """
 
 from __future__ import annotations
@@ -39,9 +38,6 @@ from avemo.cache.shard_writer import write_shard
 
 Wanted = Mapping[str, str]
 """Clip id to the key its item must have."""
-
-REPLACED = 1.0
-"""Replaced items are kept up to so many frames for each wanted one; the oldest go first."""
 
 
 @dataclass(frozen=True)
@@ -189,20 +185,11 @@ class ShardStore:
         write_shard(path, _stored_items(held), self.info, self.dtype, (frames, dim), self.compression)
 
     def _compact(self, packed: Path) -> None:
-        """Leave one copy of each item, and of replaced ones the newest that `REPLACED` has room for.
-
-        Items of clips that nobody asked for now are not replaced: another run's table may have them, or this
-        one's again tomorrow.
-        """
+        """Leave one copy of each item."""
         files, pairs = {packed}, set(self._files[packed])
-        present = {clip_id for clip_id, _ in pairs}
-        room = REPLACED * sum(held.entry.length for held in self._files[packed].values())
         others = [path for path in self._files if path != packed]
         for path in sorted(others, key=lambda path: path.stat().st_mtime_ns, reverse=True):
             own = {pair: held for pair, held in self._files[path].items() if pair not in pairs}
-            room -= sum(held.entry.length for (clip_id, _), held in own.items() if clip_id in present)
-            if room < 0:
-                own = {pair: held for pair, held in own.items() if pair[0] not in present}
             if own:
                 pairs |= own.keys()
                 files.add(self._only(path, own))

@@ -112,21 +112,28 @@ def _expected_clips(shard: Path) -> list[str]:
 def gc(
     config: Annotated[list[Path], typer.Option("--config", help="A config whose features stay; repeat it.")],
     folder: Annotated[Path, typer.Argument(help="The cache.")] = Path("cache"),
+    unpublished: Annotated[
+        bool,
+        typer.Option(
+            "--unpublished",
+            help="Also items of clips that have left the table, and of media that were replaced.",
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--delete", help="Delete, not only list.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the components that no given config refers to; with --delete, remove them.
+    """List the components that no given config refers to; with --delete, remove them. Nothing else ever does.
 
     Example: avemo cache gc --config config/config.yaml --config mine.yaml
     """
-    from avemo.cache.garbage import delete, find_garbage
+    from avemo.cache.garbage import delete, find_garbage, find_unpublished
     from avemo.study.study import read_study
 
     used: dict[str, set[str]] = {}
     for path in config:
         for corpus, component in read_study(path).components:
             used.setdefault(corpus, set()).add(component)
-    found = find_garbage(folder, used)
+    found = find_garbage(folder, used) + (find_unpublished(folder, used) if unpublished else [])
     for garbage in found if yes else []:
         delete(garbage)
     if as_json:
@@ -134,12 +141,10 @@ def gc(
         return
     for garbage in found:
         typer.echo(
-            f"{'deleted' if yes else 'unused'} {garbage.corpus}/{garbage.component}: {garbage.bytes} bytes"
+            f"{'deleted' if yes else garbage.what} {garbage.corpus}/{garbage.component}: {garbage.bytes} bytes"
         )
     advice = "" if yes or not found else "; --delete removes them"
-    typer.echo(
-        f"{folder}: {len(found) or 'no'} unused components, {sum(g.bytes for g in found)} bytes{advice}"
-    )
+    typer.echo(f"{folder}: {len(found) or 'no'} unused, {sum(g.bytes for g in found)} bytes{advice}")
 
 
 @cache_app.command("export")

@@ -30,12 +30,13 @@ def index(
     Example: avemo corpus index --cfg corpus.json --hashes hashes.json --out index.parquet
     """
     from avemo.base.contracts import AvemoError, Status
-    from avemo.base.made_of import write_made
-    from avemo.index.clip_table import index_clips, write_table
+    from avemo.base.made_of import made_of, write_made
+    from avemo.index.clip_table import index_clips, read_table, write_table
     from avemo.index.media_hashes import HashCache, fingerprint, is_media
     from avemo.index.source import require_same_source, source_of
     from avemo.study import specs
     from avemo.study.config import corpus_of
+    from avemo.study.losses import losses
     from avemo.study.triggers import keep_sums
 
     spec = as_spec(specs.IndexSpec, cfg)
@@ -49,7 +50,9 @@ def index(
         # The corpus' tables; media that no clip uses are not worth reading.
         if path.is_file() and not is_media(path):
             known.sha256(path)
-    rows = index_clips(corpus.clips(), known, Counter("indexed clips"))
+    clips = corpus.clips()
+    lost = losses(read_table(out), clips) if made_of(out) and out.is_file() else []
+    rows = index_clips(clips, known, Counter("indexed clips"))
     if rows and all(row.status in (Status.missing_file, Status.no_access) for row in rows):
         # Such a table would take from the caches all that was computed.
         raise AvemoError(f"{rows[0].problem}; all {len(rows)} clips of {spec.id} lack theirs: mount them")
@@ -63,7 +66,7 @@ def index(
     for row in rows:
         if row.problem:
             typer.echo(str(row.problem))
-    for note in [*clip_notes(rows), *corpus.notes()]:
+    for note in [*lost, *clip_notes(rows), *corpus.notes()]:
         typer.echo(f"note: {note}")
 
 

@@ -44,9 +44,12 @@ def plan(
     from avemo.progress.dryrun import dry_run
     from avemo.progress.plan import is_open, make_plan
     from avemo.study.config import as_read
+    from avemo.study.losses import losses_of
     from avemo.study.study import read_study
 
     study = read_study(config)
+    for loss in losses_of(study):
+        typer.echo(f"warning: {loss}", err=True)
     where = ["--snakefile", str(snakefile), "--configfile", str(as_read(config))]
     jobs = dry_run(
         [*(targets or []), *where, *(["--profile", str(profile)] if profile else ["--cores", "1"])]

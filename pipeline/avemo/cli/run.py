@@ -73,9 +73,12 @@ def _run(arguments: Sequence[str], config: Path, profile: Path | None = None) ->
     typer.echo(f"{time.strftime('%H:%M:%S')} {config}: all that Snakemake says goes to {LOG}")
     from avemo.progress.session import Session, Stopped
     from avemo.study.config import as_read
+    from avemo.study.losses import losses_of
     from avemo.study.study import read_study
 
     study = read_study(config)
+    for loss in losses_of(study):
+        typer.echo(f"warning: {loss}", err=True)
     LOG.parent.mkdir(parents=True, exist_ok=True)
     where = ["--snakefile", str(SNAKEFILE), "--configfile", str(as_read(config))]
     where += ["--profile", str(profile)] if profile else []
