@@ -1,7 +1,7 @@
 """Hidden states of wav2vec 2.0, 1024-D at 50 frames a second.
 
-VAVL (Goncalves et al.) reads the first 12 layers of ``wav2vec2-large-robust``,
-fine-tuned on MSP-Podcast (`avemo.finetuning.speech`). Who lacks that corpus
+VAVL (Goncalves et al.) reads ``wav2vec2-large-robust``, of which its released code
+keeps the first 12 layers, fine-tuned on MSP-Podcast (`avemo.finetuning.speech`). Who lacks that corpus
 may take ``audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim`` (Wagner et
 al., 2023; CC BY-NC-SA 4.0), cut to 12 layers and tuned on it in the same way.
 """
@@ -50,7 +50,7 @@ class Wav2Vec2(HFAudio):
         revision: str | None = None
         """The commit at which to read ``owner/name`` from Hugging Face's local cache."""
         layers: int = Field(12, ge=1)
-        """How many transformer layers are kept: 12 in VAVL, 24 are all."""
+        """How many transformer layers are kept: 12 in VAVL's released code; 24 are all."""
         layer: int | None = Field(None, ge=0)
         """Instead of the last layer after the final norm: what leaves this layer, before any norm;
         0 is what enters the first."""

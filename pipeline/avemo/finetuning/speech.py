@@ -1,11 +1,12 @@
 """Fine-tuning wav2vec 2.0 on arousal, valence and dominance, as VAVL does on MSP-Podcast.
 
-Goncalves et al., VAVL (arXiv 2305.07216v1, section 4.2): the first 12 layers of
-``wav2vec2-large-robust``, mean pooling, two fully connected layers of 1024 with
-layer norm and ReLU, three outputs, dropout 0.5, Adam 1e-4, batches of 32, 10
-epochs. The paper leaves open: the loss (Σ (1 - CCC) here), the convolutions
-(frozen here, as Wagner et al., IEEE Trans. PAMI 45(9), 2023), and the length of
-sound in training (the first 12 s, where VAVL's released code cuts).
+Goncalves et al., VAVL (arXiv 2305.07216v1, section 4.2): ``wav2vec2-large-robust``,
+mean pooling, two fully connected layers of 1024 with layer norm and ReLU, three
+outputs, dropout 0.5, Adam 1e-4, batches of 32, 10 epochs. Of the network's 24
+layers VAVL's released code keeps the first 12, as here. The paper leaves open: the
+loss (Σ (1 - CCC) here), the convolutions (frozen here, as Wagner et al., IEEE Trans.
+PAMI 45(9), 2023), and the length of sound in training (the first 12 s, where
+VAVL's released code cuts).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a training depends on beside its data, and how a system is trained; defaults are AuxFormer's (paper section 4)."""
+"""What a training depends on beside its data, and how a system is trained; defaults are AuxFormer's (section 5.1)."""
 
 from __future__ import annotations
 
