@@ -54,6 +54,22 @@ def test_plurality_has_the_counts_of_the_public_votes(clone):
     assert sum(1 for label in labels if label.reason) == 420
 
 
+def test_ties_can_be_broken_by_ratings_alone_or_not_at_all(clone):
+    """What the actor intended is no rating; leaving ties out leaves the 7,022 clips with one leader."""
+    alone = {label.clip_id: label for label in labels_of(clone)}
+    rated = {label.clip_id: label for label in labels_of(clone, rule="plurality_rated")}
+    unbroken = {label.clip_id: label for label in labels_of(clone, rule="plurality_untied")}
+    tied = {clip for clip, label in alone.items() if label.reason}
+    assert all(rated[clip] == unbroken[clip] == alone[clip] for clip in alone.keys() - tied)
+    assert {rated[clip].reason.split(" between")[0] for clip in tied} == {
+        "tie, most intense emotion taken",
+        "tie",
+    }
+    assert any(rated[clip].label not in (alone[clip].label, None) for clip in tied)
+    assert sum(label.label is not None for label in unbroken.values()) == 7022
+    assert all(unbroken[clip].reason.startswith("tie between ") for clip in tied)
+
+
 def test_majority_keeps_5913_clips_and_says_why_not_the_others(clone):
     labels = labels_of(clone, rule="majority")
     assert sum(1 for label in labels if label.label) == 5913

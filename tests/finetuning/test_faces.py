@@ -175,6 +175,10 @@ def test_the_rule_ends_in_weights_that_the_extractor_reads(repository, table, tm
     state = load_file(out / "model.safetensors")
     assert {name.rsplit(".", 1)[0] for name in state} == {*CONVS, "fc1", "fc2", "fc3"}
     ours = TinyAffectNet(TinyAffectNet.Config(weights=str(out), device="cpu"))
+    with pytest.raises(
+        AvemoError, match="expected a network tuned on faces with their background kept, found masked"
+    ):
+        TinyAffectNet(TinyAffectNet.Config(weights=str(out), background="kept", device="cpu"))
     bright = np.full((32, 32, 3), 90, np.uint8)
     above, below = bright.copy(), bright.copy()
     above[:16], below[16:] = 210, 210

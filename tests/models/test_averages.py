@@ -8,7 +8,10 @@ import torch
 from avemo.models import MODELS, build_model
 from model_batches import AUDIO_DIM, OUTPUTS, VISUAL_DIM, lacking, random_batch
 
-AVERAGING = {"auxformer": {}, "av_ladder": {}, "uavm": {}, "vavl": {"av_head": False}}
+AVERAGING = {
+    **{"auxformer": {}, "auxformer_unimodal": {}, "av_ladder": {}, "uavm": {}},
+    "vavl": {"av_head": False},
+}
 
 
 def system(name: str, **config):

@@ -88,11 +88,11 @@ KEYS = {
     ),
     "every_system": (
         "compare_lld-07244f23 efficientnet_b2-7a2446ac mtcnn-eef90a42",
-        "594ac218dd6cd0011e6c77207f3cc98b",
+        "0c4d6a6fcd2a614bdc0e026a6e689e33",
     ),
     "papers/auxformer": (
         "compare_lld-07244f23 mtcnn-eef90a42 vgg_face_fc6-70898989",
-        "5214b0d2fd39521620e0c0a717bca809",
+        "20ed1a111b147ad608277d19efc8af65",
     ),
     "papers/av_ladder": (
         "compare_lld-07244f23 mtcnn-eef90a42 vgg_face_affectnet-d3f567e5",

@@ -7,9 +7,10 @@ import torch
 
 from avemo.base.contracts import AvemoError
 from avemo.base.devices import choose_device
+from avemo.dataset.batch import Batch
 from avemo.training.recipe import TrainingConfig
 from same_run import same_bytes
-from training_standins import SHORT, run_tiny
+from training_standins import SHORT, TinySystem, run_tiny
 
 
 def test_another_seed_gives_another_run(whole, tmp_path):
@@ -34,6 +35,36 @@ def test_training_leaves_the_callers_generator_alone(tmp_path):
     before = torch.get_rng_state()
     run_tiny(tmp_path)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "deaf", "blind", "zeroed"),
+    [
+        ({}, 0.0, 0.0, 0.0),
+        ({"unpaired": 1.0}, 0.5, 0.5, 0.5),
+        ({"ablate_visual_clips": 1.0}, 0.0, 1.0, 1.0),
+        ({"ablate_visual_frames": 1.0}, 0.0, 0.0, 1.0),
+    ],
+)
+def test_a_training_loses_what_its_config_says_and_dev_does_not(tmp_path, changes, deaf, blind, zeroed):
+    """Shares of 30 train clips without sound, without faces, and of face frames that are zeros, as the system sees them."""
+    seen: dict[bool, list[Batch]] = {True: [], False: []}
+
+    class Watched(TinySystem):
+        def forward(self, batch, generator=None):
+            seen[self.training].append(batch)
+            return super().forward(batch, generator)
+
+    config = TrainingConfig(epochs=1, batch_size=30, device="cpu", **changes)
+    run_tiny(tmp_path, config, system=Watched)
+    (train,), (dev,) = seen[True], seen[False]
+    frames = (train.visual_BTD == 0).all(-1)
+    lost = ~train.has_audio_B, ~train.has_visual_B, frames
+    # Coins decide which modality an unpaired clip loses.
+    tolerance = 0.25 if "unpaired" in changes else 0
+    assert [x.float().mean().item() for x in lost] == pytest.approx([deaf, blind, zeroed], abs=tolerance)
+    for kept in (dev.has_audio_B, dev.has_visual_B, dev.visual_BTD != 0):
+        assert kept.all()
 
 
 def test_absent_gpu_is_an_error():

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from avemo.training.optimizers import OPTIMIZERS
+from avemo.training.recipe import TrainingConfig
+from training_standins import TinySystem, fresh
 
 PLAIN = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}
 FUSED = {"adam": True, "adamw": True}
@@ -37,6 +39,13 @@ def test_each_moves_weights_as_torchs_does(name):
     theirs = after_steps(lambda weights: PLAIN[name](weights, **kwargs, **fused))
     for our, their in zip(ours, theirs, strict=True):
         assert torch.equal(our, their)
+
+
+def test_a_run_steps_with_what_its_config_says():
+    """VAVL's code has betas and a weight decay of its own."""
+    asked = {"lr": 5e-5, "betas": (0.95, 0.999), "weight_decay": 5e-7}
+    (group,) = fresh(TinySystem(), TrainingConfig(device="cpu", **asked)).optimizer.param_groups
+    assert {name: group[name] for name in asked} == asked
 
 
 TRAIN = """

@@ -113,6 +113,34 @@ def test_dev_loss_of_heads_is_their_mean(tmp_path):
     assert result.history[0]["dev_loss"] == pytest.approx(expected, rel=1e-6)
 
 
+class Surer(TinySystem):
+    """Dev clips in its first epoch: all right by a hair. Later: all but the first by a wide margin."""
+
+    epoch = 0
+
+    def forward(self, batch, generator=None):
+        outputs = super().forward(batch, generator)
+        if not self.training:
+            said, margin = batch.targets.clone(), 5.0 if self.epoch else 0.1
+            said[0] = (said[0] + bool(self.epoch)) % 3
+            outputs.prediction = margin * torch.nn.functional.one_hot(said, 3).float()
+            self.epoch += 1
+        return outputs
+
+
+@pytest.mark.parametrize(("dev_loss", "best"), [("prediction", 2), ("score", 1)])
+def test_the_kept_epoch_has_the_lowest_loss_or_the_highest_score(tmp_path, dev_loss, best):
+    """The second epoch's cross-entropy is lower, and one of its clips is wrong."""
+    config = TrainingConfig(epochs=2, batch_size=100, device="cpu", dev_loss=dev_loss)
+    run = fresh(build_seeded(Surer, 0, "split00"), config)
+    result = train(run, ToyData(), ToySplit(), run_id="surer", folder=tmp_path)
+    assert result.best_epoch == best
+    scores = [row["dev_macro_f1"] for row in result.history]
+    assert scores[0] == 1.0 > scores[1]
+    if dev_loss == "score":
+        assert [row["dev_loss"] for row in result.history] == [1 - score for score in scores]
+
+
 def test_a_dev_loss_of_each_input_is_their_mean(tmp_path):
     """With both modalities, with sound alone, with faces alone; the scores stay those of both."""
     config = TrainingConfig(epochs=1, batch_size=100, device="cpu")

@@ -64,11 +64,22 @@ class CremaD(Corpus):
     class Labels(ComponentConfig):
         """From votes to one class a clip, or with ``distribution`` to each emotion's share of the votes.
 
+        Of emotions with equally many votes ``plurality`` takes the one that the actor intended, else the one
+        rated as the most intense; ``plurality_rated`` looks at ratings alone, and ``plurality_untied`` gives
+        such a clip no label.
         ``published`` takes the class with the largest soft label of a VAVL
         partition file, ``table``: its votes are not quite the public ones.
         """
 
-        rule: Literal["plurality", "majority", "distribution", "intended", "published"] = "plurality"
+        rule: Literal[
+            "plurality",
+            "plurality_rated",
+            "plurality_untied",
+            "majority",
+            "distribution",
+            "intended",
+            "published",
+        ] = "plurality"
         mode: Literal["voice", "face", "audio-visual"] = "audio-visual"
         table: Path | None = None
 
@@ -158,7 +169,21 @@ class CremaD(Corpus):
             return Label(clip_id, {EMOTIONS[letter]: share for letter, share in soft_label(counts).items()})
         if self.label_rule.rule == "majority":
             return _majority(clip_id, votes)
-        return _plurality(clip_id, votes, intended)
+        return self._plurality(clip_id, votes, intended)
+
+    def _plurality(self, clip_id: str, votes: dict[str, str], intended: str) -> Label:
+        """The leader; of several, as the rule says."""
+        tied, rule = leaders(votes), self.label_rule.rule
+        if len(tied) == 1:
+            return Label(clip_id, EMOTIONS[tied[0]])
+        if rule == "plurality" and intended in tied:
+            return Label(clip_id, EMOTIONS[intended], "tie, intended emotion taken")
+        if rule != "plurality_untied":
+            intensity = {letter: float(votes[MEAN_INTENSITY[letter]]) for letter in tied}
+            tied = [letter for letter in tied if intensity[letter] == max(intensity.values())]
+        if len(tied) == 1:
+            return Label(clip_id, EMOTIONS[tied[0]], "tie, most intense emotion taken")
+        return Label(clip_id, None, f"tie between {', '.join(EMOTIONS[x] for x in tied)}")
 
 
 def read_votes(path: Path) -> list[dict[str, str]]:
@@ -204,17 +229,3 @@ def _majority(clip_id: str, votes: dict[str, str]) -> Label:
     if 2 * int(votes[first]) > total:
         return Label(clip_id, EMOTIONS[first])
     return Label(clip_id, None, f"no emotion has more than half of {total} votes")
-
-
-def _plurality(clip_id: str, votes: dict[str, str], intended: str) -> Label:
-    """Ties: the intended emotion if it is among the leaders, else the highest mean intensity."""
-    tied = leaders(votes)
-    if len(tied) == 1:
-        return Label(clip_id, EMOTIONS[tied[0]])
-    if intended in tied:
-        return Label(clip_id, EMOTIONS[intended], "tie, intended emotion taken")
-    intensity = {letter: float(votes[MEAN_INTENSITY[letter]]) for letter in tied}
-    best = [letter for letter in tied if intensity[letter] == max(intensity.values())]
-    if len(best) == 1:
-        return Label(clip_id, EMOTIONS[best[0]], "tie, most intense emotion taken")
-    return Label(clip_id, None, f"tie between {', '.join(EMOTIONS[x] for x in best)}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from avemo.base.contracts import AvemoError
 from avemo.faces.crop import CropPolicy
 from avemo.features.crop_network import CropNetwork, CropNetworkConfig
 from avemo.weights.find import Weights
@@ -92,7 +93,13 @@ class VGGFaceAffectNet(CropNetwork):
         return CropPolicy(size_px=size_px, margin=config.margin, background=config.background)
 
     def network(self, weights: Weights) -> nn.Module:
-        """The tuned convolutions and ``fc1``."""
-        from avemo.features.vgg_network import Shape, load_network
+        """The tuned convolutions and ``fc1``. Raises `AvemoError` where they were tuned on faces with another background."""
+        from avemo.features.vgg_network import Shape, load_network, tuned_background
 
+        wanted, tuned = self.config.background, tuned_background(weights)
+        if tuned not in (None, wanted):
+            raise AvemoError(
+                f"weights {weights.path}: expected a network tuned on faces with their background {wanted}, found "
+                f"{tuned}; set the extractor's background to {tuned}, or tune with faces.config.background {wanted}"
+            )
         return load_network(weights, self.shape or Shape(), "fc1")

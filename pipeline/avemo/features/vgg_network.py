@@ -6,8 +6,10 @@ Simonyan and Zisserman 2015, with 2622 people as classes).
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from torch import Tensor, nn
@@ -150,7 +152,7 @@ def load_network(
     if weights.path is None:
         return random_network(weights.seed or 0, shape, first)
     network = VGGFace(shape, first)
-    path = weights.path / "model.safetensors" if weights.path.is_dir() else weights.path
+    path = _file_of(weights.path)
     state = in_our_names(load_state_dict(path), first, path, channels)
     wanted = network.state_dict()
     wrong = [
@@ -162,6 +164,22 @@ def load_network(
         raise AvemoError(f"weights {path}: {'; '.join(wrong[:5])}; give a VGG-16 face network's file")
     network.load_state_dict(state, strict=True)
     return network.eval()
+
+
+def tuned_background(weights: Weights) -> str | None:
+    """Whether the faces that a network was tuned on had their background ``kept`` or ``masked``; None where no file says it."""
+    from safetensors import safe_open
+
+    path = _file_of(weights.path) if weights.path else None
+    if path is None or path.suffix != ".safetensors":
+        return None
+    with safe_open(path, framework="pt") as file:
+        return json.loads((file.metadata() or {}).get("meta", "{}")).get("background")
+
+
+def _file_of(path: Path) -> Path:
+    """The network's file: ``path``, or the one in the folder that fine-tuning wrote."""
+    return path / "model.safetensors" if path.is_dir() else path
 
 
 def random_network(seed: int, shape: Shape, first: str = "fc6") -> VGGFace:

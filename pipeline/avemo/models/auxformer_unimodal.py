@@ -15,6 +15,7 @@ from avemo.dataset.batch import Batch
 from avemo.models.attention import Encoder, prepare, projection
 from avemo.models.auxformer import AuxFormerConfig, AuxiliaryHead, MainHead, SequenceNetwork
 from avemo.models.base import Outputs, System
+from avemo.models.presence import Average, mean_of
 
 
 class UnimodalAuxFormer(System):
@@ -28,6 +29,8 @@ class UnimodalAuxFormer(System):
 
         modality: Literal["audio", "visual"] = "audio"
         """What the system looks at."""
+        average: Average = "logits"
+        """What the prediction is the mean of, over both heads."""
 
     config: Config
 
@@ -54,4 +57,6 @@ class UnimodalAuxFormer(System):
         main_BC = self.head(self.scaled(self.plain(x_BTD, mask_BT), mask_BT))
         auxiliary_BC = self.auxiliary_head(self.auxiliary(x_BTD, mask_BT))
         logits = {name: main_BC, f"{name}_auxiliary": auxiliary_BC}
-        return Outputs(logits=logits, prediction=(main_BC + auxiliary_BC) / 2)
+        both_BHC = torch.stack([main_BC, auxiliary_BC], dim=1)
+        everyone_BH = torch.ones_like(both_BHC[:, :, 0], dtype=torch.bool)
+        return Outputs(logits=logits, prediction=mean_of(both_BHC, everyone_BH, self.config.average))

@@ -151,6 +151,7 @@ def _judged_on(
         raise AvemoError(f"{place}: expected a finite dev loss, found {loss}; lower training.lr")
     table = run.task.table(torch.cat(targets).cpu().numpy(), run.task.readout(torch.cat(predictions)))
     scores = run.task.score(pd.DataFrame(table))
+    loss = 1 - scores[run.task.headline[0]] if config.dev_loss == "score" else loss
     return {"dev_loss": loss} | {f"dev_{metric}": scores[metric] for metric in run.task.headline}
 
 

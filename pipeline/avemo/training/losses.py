@@ -27,4 +27,4 @@ def total(outputs: Outputs, batch: Batch, task: Task) -> dict[str, Tensor]:
 
 def judged(outputs: Outputs, dev_loss: str) -> dict[str, Tensor]:
     """The logits whose loss selects the epoch (`TrainingConfig.dev_loss`): the prediction's, or each head's."""
-    return {"prediction": outputs.prediction} if dev_loss == "prediction" else outputs.logits
+    return outputs.logits if dev_loss in ("heads", "total") else {"prediction": outputs.prediction}

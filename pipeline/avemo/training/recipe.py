@@ -67,9 +67,9 @@ class TrainingConfig(ComponentConfig):
     """Drop modalities of dev batches too, as AuxFormer's released code does."""
     patience: int | None = Field(None, ge=1)
     """Stop after so many epochs without a lower dev loss. None: all epochs, best checkpoint."""
-    dev_loss: Literal["prediction", "heads", "total"] = "prediction"
-    """What selects the epoch: cross-entropy of the prediction's logits, the mean over the heads', or the
-    whole training loss, for which AV-Ladder adds noise and reconstructs."""
+    dev_loss: Literal["prediction", "heads", "total", "score"] = "prediction"
+    """What selects the epoch: cross-entropy of the prediction's logits, the mean over the heads', the whole
+    training loss, for which AV-Ladder adds noise and reconstructs, or 1 less the task's first score."""
     dev_inputs: Literal["both", "each"] = "both"
     """The dev loss is that with both modalities, or the mean over both, sound alone and faces alone."""
     visual_first: bool = False
