@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from avemo.base.contracts import TRACK_COLUMNS, AvemoError, ComponentConfig, FeatureSequence, TrackStatus
 
@@ -34,6 +34,19 @@ class CropPolicy(ComponentConfig):
     """``landmarks``: turned and scaled so that eyes, nose and mouth lie nearest (least squares) to `UPRIGHT`."""
     fps: float | None = Field(default=None, gt=0)
     """Keep the first frame at or after each multiple of 1 / fps seconds; None keeps all."""
+    interpolation: Literal["area", "bilinear", "bicubic", "lanczos"] = Field(
+        default="area", exclude_if=lambda value: value == "area"
+    )
+    """``area``: areas averaged when shrinking, bilinear when enlarging. The others are Pillow's, as the networks'
+    own preprocessors have them; landmarks are aligned by ``area`` alone."""
+
+    @model_validator(mode="after")
+    def _drawn_once(self) -> CropPolicy:
+        if self.alignment == "landmarks" and self.interpolation != "area":
+            raise ValueError(
+                f"interpolation: expected area with alignment: landmarks, found {self.interpolation}"
+            )
+        return self
 
 
 def crops(
@@ -84,7 +97,7 @@ def cut(frame: np.ndarray, row: np.ndarray, policy: CropPolicy) -> np.ndarray:
         crop = _warped(frame, turn, shift, policy.size_px)
     else:
         length = max(1, round(max(width, height) * (1 + 2 * policy.margin)))
-        crop = _slice(frame, centre, length, policy.size_px)
+        crop = _slice(frame, centre, length, policy)
         turn = complex(policy.size_px / length)
         shift = (1 + 1j) * (policy.size_px - 1) / 2 - turn * middle
     if policy.background == "masked":
@@ -119,7 +132,7 @@ def _warped(frame: np.ndarray, turn: complex, shift: complex, size_px: int) -> n
     return drawn if finer == 1 else cv2.resize(drawn, (size_px, size_px), interpolation=cv2.INTER_AREA)
 
 
-def _slice(frame: np.ndarray, centre: np.ndarray, length: int, size_px: int) -> np.ndarray:
+def _slice(frame: np.ndarray, centre: np.ndarray, length: int, policy: CropPolicy) -> np.ndarray:
     import cv2
 
     left, first, last, right = _span(centre[0], length, frame.shape[1])
@@ -127,8 +140,13 @@ def _slice(frame: np.ndarray, centre: np.ndarray, length: int, size_px: int) -> 
     square = frame[top:bottom, first:last]
     if above or below or left or right:
         square = cv2.copyMakeBorder(square, above, below, left, right, cv2.BORDER_REPLICATE)
-    how = cv2.INTER_AREA if length > size_px else cv2.INTER_LINEAR
-    return cv2.resize(square, (size_px, size_px), interpolation=how)
+    side = (policy.size_px, policy.size_px)
+    if policy.interpolation != "area":
+        from PIL import Image
+
+        how = Image.Resampling[policy.interpolation.upper()]
+        return np.array(Image.fromarray(square).resize(side, how))
+    return cv2.resize(square, side, interpolation=cv2.INTER_AREA if length > side[0] else cv2.INTER_LINEAR)
 
 
 def _span(centre: float, length: int, limit: int) -> tuple[int, int, int, int]:

@@ -6,6 +6,7 @@ Network: Tan and Le, ICML 2019; emotion weights: EmotiEffLib's ``enet_b2_8``
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -89,12 +90,15 @@ def random_model(seed: int, architecture: str = "tf_efficientnet_b2") -> nn.Modu
     on the image. Residual branches get a fifth of their gain, so that similar
     images keep similar features. The global random generator is left as it was.
     """
+    return calibrated(lambda: _create(architecture), seed, CALIBRATION_PX)
+
+
+def calibrated(make: Callable[[], nn.Module], seed: int, size_px: int) -> nn.Module:
+    """What ``make`` makes under ``seed``, its batch norms' statistics measured on noise; see `random_model`."""
     import torch
     from torch import nn
 
-    model, images = seeded(
-        lambda: (_create(architecture).eval(), photograph_noise(IMAGES, CALIBRATION_PX)), seed
-    )
+    model, images = seeded(lambda: (make().eval(), photograph_noise(IMAGES, size_px)), seed)
     for module in model.modules():
         norms = [child for child in module.children() if isinstance(child, nn.BatchNorm2d)]
         for norm in norms:
