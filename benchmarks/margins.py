@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from avemo.base.result_tables import read_results
+
 METRICS = ("macro_f1", "micro_f1")
 BASELINES = ("majority", "chance")
 
@@ -18,7 +20,7 @@ BASELINES = ("majority", "chance")
 def by_split(run: Path, metric: str) -> pd.DataFrame:
     """Percent on the test clips, both modalities given: a row a system, a column a split."""
     names = [*json.loads((run / "config.json").read_text())["systems"], "baselines"]
-    scores = pd.concat([pd.read_csv(run / "scores" / f"{name}.csv") for name in names])
+    scores = pd.concat([read_results(run / "scores" / f"{name}.csv") for name in names])
     chosen = scores[(scores.metric == metric) & (scores.modality == "av")]
     return 100 * chosen.pivot(index="system", columns="split", values="value")
 

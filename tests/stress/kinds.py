@@ -176,6 +176,35 @@ KINDS: list[tuple[str, str, list[str]]] = [
             "workflow/test_bad_config.py::test_a_config_runs_no_python",
         ],
     ),
+    (
+        "`~`, `$HOME`, braces, control characters and overlong names in a config's paths",
+        "filled in; braces, unknown variables and what no path can be are refused by their key",
+        [
+            "base/test_paths.py::test_every_path_of_every_component_is_filled_in_and_no_other_text",
+            "base/test_paths.py::test_what_no_path_can_be_is_refused_by_its_key",
+            "study/test_config.py::test_folders_of_rules_are_filled_in_or_refused_by_their_key",
+        ],
+    ),
+    (
+        "systems, runs and corpora called as baselines, as each other, in 400 bytes or with a line's end",
+        "an error before any job",
+        [
+            "study/test_config.py::test_a_name_that_is_no_folder_of_its_own_is_refused",
+            "study/test_config.py::test_names_of_runs_and_corpora_are_names_of_folders",
+            "study/test_config.py::test_a_system_is_not_called_as_a_baseline",
+            "study/test_config.py::test_two_systems_have_two_titles",
+            "study/test_config.py::test_no_system_takes_the_name_of_a_smaller_one_of_the_learning_curve",
+        ],
+    ),
+    (
+        "clips, systems and titles called `NA`, `null`, `1`; cells that begin with `=`, `+`, `-`, `@`",
+        "names like any other; an apostrophe before them in tables",
+        [
+            "base/test_result_tables.py::test_every_name_comes_back_as_the_text_it_was",
+            "base/test_result_tables.py::test_no_cell_of_a_text_begins_as_a_formula",
+            "workflow/test_bad_config.py::test_names_that_read_like_nothing_or_like_numbers_run_to_the_report",
+        ],
+    ),
 ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from avemo.base.contracts import AvemoError, digest
+from avemo.base.contracts import AvemoError, ConfigError, digest
 from avemo.faces.crop import CropPolicy
 from avemo.models import MODELS
 from avemo.study.config import read_config, resolve, schema
@@ -205,3 +205,70 @@ def test_the_schema_in_the_repository_is_the_packages_own(repository):
     """Made again by: avemo config schema > config/schema.json"""
     kept = json.loads((repository / "config" / "schema.json").read_text())
     assert kept == json.loads(json.dumps(schema())), "run: avemo config schema > config/schema.json"
+
+
+@pytest.mark.parametrize("name", ["a\n", "a b", "é", "-a", "a" * 101, "baselines", "tests", ""])
+def test_a_name_that_is_no_folder_of_its_own_is_refused(demo, name):
+    demo["systems"][name] = demo["systems"]["mult"]
+    with pytest.raises(ConfigError, match=r"config: systems: .*expected at most 100 letters"):
+        resolve(demo)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [(None, "run", "a" * 400), (None, "run", "a\n"), ("corpus", "id", "a" * 400), ("corpus", "id", "a\n")],
+)
+def test_names_of_runs_and_corpora_are_names_of_folders(demo, section, key, value):
+    (demo[section] if section else demo)[key] = value
+    with pytest.raises(ConfigError, match=f"config: (corpus.)?{key}: "):
+        resolve(demo)
+
+
+@pytest.mark.parametrize("name", ["majority", "chance", "mean"])
+def test_a_system_is_not_called_as_a_baseline(demo, name):
+    demo["systems"][name] = demo["systems"].pop("mult")
+    with pytest.raises(
+        ConfigError, match=f"systems.{name}: expected a name and a title that no baseline has"
+    ):
+        resolve(demo)
+
+
+@pytest.mark.parametrize("title", ["majority class", "chance", "mean of train"])
+def test_a_system_has_no_title_of_a_baseline(demo, title):
+    demo["systems"]["mult"]["title"] = title
+    with pytest.raises(ConfigError, match="systems.mult: expected a name and a title that no baseline has"):
+        resolve(demo)
+
+
+def test_two_systems_have_two_titles(demo):
+    demo["systems"]["auxformer"]["title"] = "auxformer"
+    for title in ("auxformer", "auxformer "):
+        demo["systems"]["mult"]["title"] = title
+        with pytest.raises(ConfigError, match=r"mult\.title: .*'auxformer', as of systems.auxformer"):
+            resolve(demo)
+
+
+@pytest.mark.parametrize("title", ["a\nb", "a\0", "a" * 201])
+def test_a_title_is_a_line(demo, title):
+    demo["systems"]["mult"]["title"] = title
+    with pytest.raises(ConfigError, match=r"systems\.mult\.title: .*a line of at most 200 characters"):
+        resolve(demo)
+
+
+def test_no_system_takes_the_name_of_a_smaller_one_of_the_learning_curve(demo):
+    demo["learning_curve"] = {"percent": [50], "systems": ["mult"]}
+    demo["systems"]["mult-50pct"] = demo["systems"]["mult"] | {"title": "another"}
+    with pytest.raises(ConfigError, match="systems.mult-50pct: expected another name"):
+        resolve(demo)
+
+
+def test_folders_of_rules_are_filled_in_or_refused_by_their_key(demo, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    found = resolve(demo | {"cache": "~/cache", "results": "$HOME/results"})
+    assert (found.cache, found.results) == ("/home/me/cache", "/home/me/results")
+    for key in ("cache", "results"):
+        for path in ("a/{run}", "{", "", "a" * 300, "$NO_SUCH_PLACE"):
+            with pytest.raises(ConfigError, match=f"config: {key}: "):
+                resolve(demo | {key: path})
+    with pytest.raises(ConfigError, match=r"splits.files.0: .*wildcards"):
+        resolve(demo | {"splits": {"protocol": "published", "files": ["{a}.csv"]}})

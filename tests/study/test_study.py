@@ -87,7 +87,11 @@ def test_an_error_names_its_run(paper):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"paper": "a/b"}, "paper: expected a name of letters"),
+        ({"paper": "a/b"}, "paper: expected a name of at most 100 letters"),
+        ({"paper": "a\n"}, "paper: expected a name of at most 100 letters"),
+        ({"runs": {"tables": {}}}, "runs.tables: expected a name that no folder of the paper has"),
+        ({"results": ["a"]}, "results: expected a folder"),
+        ({"paths": ["a"]}, "paths: expected a text for each name"),
         ({"runs": {}}, "runs: expected a mapping of at least one run"),
         ({"run": "x"}, "run: expected no such key beside `runs`"),
         ({"runs": {"one": {"cache": "elsewhere"}}}, r"runs\.one\.cache: it holds for all runs"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from avemo.base.result_tables import read_results
 from media_factory import write_wav
 from workflow_runner import Workflow
 
@@ -60,3 +61,21 @@ def test_a_config_runs_no_python(workflow):
         told = workflow.avemo(command, "--configfile", "sly.yaml", succeeds=False)
         assert "expected data, found __use_yte__, which runs Python" in told
     assert not (workflow.folder / "ran").exists()
+
+
+@pytest.mark.slow
+def test_names_that_read_like_nothing_or_like_numbers_run_to_the_report(workflow):
+    names = ["NA", "null", "1", "=1+1", "-a[0]", "nan"]
+    rows = [f"{name},tone.wav,{name} {n // 2},{'xy'[n % 2]}" for n, name in enumerate(names * 2)]
+    rows = [row.replace(",", f"_{n},", 1) if n >= len(names) else row for n, row in enumerate(rows)]
+    rows = [row.replace("tone.wav", f"{n}.wav") for n, row in enumerate(rows)]
+    (workflow.folder / "clips.csv").write_text("\n".join(["clip_id,path,speaker,label", *rows]))
+    for n in range(len(rows)):
+        write_wav(workflow.folder / f"{n}.wav", [0.1 * ((i * (n + 1)) % 50) / 50 for i in range(8000)])
+    systems = {"null": SYSTEM, "1": SYSTEM | {"title": "NA"}}
+    given = config() | {"systems": systems, "training": {"epochs": 1, "batch_size": 4}}
+    workflow.snakemake(given)
+    tables = workflow.folder / "results/bad/tables"
+    assert {"null", "NA"} <= set(read_results(tables / "main.csv").system)
+    assert "\n'=1+1," in (tables.parent / "data/quality.csv").read_text()
+    assert "nothing leaked" in workflow.avemo("audit", "--run", "results/bad")

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from avemo.base.paths import expanded_all
 
 
 class AvemoError(Exception):
@@ -89,7 +91,17 @@ class Section(BaseModel):
 
 
 class ComponentConfig(Section):
-    """Base of every component's ``Config``."""
+    """Base of every component's ``Config``. ``~`` and ``$NAME`` in its paths are filled in."""
+
+    @field_validator("*")
+    @classmethod
+    def _filled_in(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[info.field_name or ""]
+        located = isinstance(field.json_schema_extra, dict) and "located" in field.json_schema_extra
+        paths = isinstance(value, Path) or (
+            isinstance(value, tuple) and isinstance(next(iter(value), None), Path)
+        )
+        return expanded_all(value) if located or paths else value
 
     def numbers(self) -> dict[str, Any]:
         """The fields that change numbers, i.e. all but those declared with `speed` or `located`."""

@@ -268,10 +268,10 @@ def sheet(
     Example: avemo faces sheet --index index.parquet --faces manifest.json --quality quality.csv --out sheet.png
     """
     import cv2
-    import pandas as pd
 
     from avemo.base.contracts import AvemoError, ClipFailure
     from avemo.base.made_of import checked, write_made
+    from avemo.base.result_tables import read_results
     from avemo.cache.manifest import FeatureSet
     from avemo.faces.crop import CropPolicy
     from avemo.faces.sheet import contact_sheet
@@ -282,7 +282,7 @@ def sheet(
     cells = []
     with FeatureSet(faces) as tracks:
         fingerprint = tracks.fingerprint
-        worst = [name for name in pd.read_csv(quality, dtype={"clip_id": str}).clip_id if tracks.has(name)]
+        worst = [name for name in read_results(quality).clip_id if tracks.has(name)]
         for name in worst[:clips]:
             track = tracks.read(name)
             label = f"{name}\n{has_face(track).mean():.0%} of {len(track.x)} frames"

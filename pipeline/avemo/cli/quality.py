@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from avemo.cli.cache import cache_app
-from avemo.cli.options import Counter, Index, Out
+from avemo.cli.options import Counter, Index, Out, write_text
 
 
 def register(_: typer.Typer) -> None:
@@ -28,6 +29,7 @@ def quality(
     Example: avemo cache quality --index index.parquet --faces manifest.json --out quality.csv
     """
     from avemo.base.made_of import checked, write_made
+    from avemo.base.result_tables import to_result_csv
     from avemo.cache.manifest import FeatureSet
     from avemo.evaluation.clip_quality import quality_table
     from avemo.index.clip_table import read_table
@@ -42,7 +44,7 @@ def quality(
         }
         read |= {name: features.fingerprint for name, features in stages.items()}
         table = quality_table(rows, stages, lambda done: counter(done, len(rows)))
-    write_made(out, lambda path: table.to_csv(path, index=False), None, read)
+    write_made(out, partial(write_text, text=to_result_csv(table)), None, read)
     for row in table[table.concern != ""].head(5).itertuples():
         typer.echo(f"{row.clip_id}: {row.concern}")
     typer.echo(f"{out}: {len(table)} clips, {int((table.concern != '').sum())} with a concern")

@@ -229,6 +229,7 @@ def tests(
     import pandas as pd
 
     from avemo.base.made_of import checked, require_made_of, write_made
+    from avemo.base.result_tables import read_results
     from avemo.dataset.splits import load_splits
     from avemo.report.comparison import compare
     from avemo.study.run import Tests as TestsSpec
@@ -239,8 +240,8 @@ def tests(
         require_made_of(path, {"splits": read["splits"]})
     made = load_splits(splits)
     ratio = sum(len(split.test) / len(split.train) for split in made) / len(made)
-    systems, tail = [pd.read_csv(path) for path in scores], as_spec(TestsSpec, cfg).tail
-    blind = [frame for _, frame in pd.read_csv(baselines).groupby("system", sort=False)]
+    systems, tail = [read_results(path) for path in scores], as_spec(TestsSpec, cfg).tail
+    blind = [frame for _, frame in read_results(baselines).groupby("system", sort=False)]
     families = [compare(systems, ratio, tail), compare([systems[0], *blind], ratio, tail)]
     table = pd.concat(families, ignore_index=True)
     write_made(out, lambda path: table.to_csv(path, index=False), as_mapping(cfg), read)

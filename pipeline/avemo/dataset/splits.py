@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from avemo.base.atomic import aside
 from avemo.base.contracts import AvemoError, ComponentConfig
+from avemo.base.paths import InRules
 from avemo.dataset.split_names import split_name
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class SplitConfig(ComponentConfig):
     protocol: Literal["random", "dyads", "published"] = "random"
     """``random``: shares of the groups. ``dyads``: one group in dev and one in test, each of the
     possible choices at most once. ``published``: as the ``files`` say."""
-    files: tuple[Path, ...] = ()
+    files: tuple[Annotated[Path, InRules], ...] = ()
     """Published partitions, one a split; see `avemo.dataset.partitions`."""
     n: int = Field(20, ge=1)
     """Number of splits; of published ones as many as files."""

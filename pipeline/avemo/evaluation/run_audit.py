@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from avemo.base.contracts import AvemoError
+from avemo.base.result_tables import read_results
 from avemo.cache.manifest import FeatureSet
 from avemo.dataset.absences import absences
 from avemo.dataset.labels import Labels, load_labels
@@ -73,7 +74,7 @@ def _records(
         unmade=RunMakings(config).offences(),
         runs={place: json.loads(_there(layout.record(*place)).read_text()) for place in places},
         models={place: model_meta(path) | {"sha256": sha256_path(path)} for place, path in models.items()},
-        histories={place: pd.read_csv(_there(layout.history(*place))) for place in places},
+        histories={place: read_results(_there(layout.history(*place))) for place in places},
         predictions={s: pd.read_parquet(_there(layout.predictions(s))) for s in systems},
         readings={system: journal.models for system, journal in journals.items()},
         cut=[sentence for journal in journals.values() for sentence in journal.cut],

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from avemo.base.result_tables import read_results
 from avemo.dataset.absences import absences, lessened
 from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.splits import Split, load_splits
@@ -72,7 +73,7 @@ def _scores(study: Study) -> pd.DataFrame:
         for run, config in study.runs.items()
         for system in config.systems
     ]
-    found = [pd.read_csv(path).assign(run=run) for run, path in files if path.is_file()]
+    found = [read_results(path).assign(run=run) for run, path in files if path.is_file()]
     found += [_dev_scores(study, run, system) for run in study.runs for system in study.runs[run].systems]
     empty = pd.DataFrame(columns=["run", "system", "split", "modality", "metric", "value"])
     return pd.concat([frame for frame in found if len(frame)] or [empty], ignore_index=True)
@@ -85,7 +86,7 @@ def _dev_scores(study: Study, run: str, system: str) -> pd.DataFrame:
         return pd.DataFrame()
     rows = []
     for split, path in paths.items():
-        history = pd.read_csv(path)
+        history = read_results(path)
         best = history.sort_values("dev_loss", kind="stable").iloc[0].filter(like="dev_")
         rows += [
             {"run": run, "system": system, "split": split, "modality": "", "metric": name, "value": value}

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from avemo.base.contracts import AvemoError
+from avemo.base.result_tables import read_results
 from avemo.cache.manifest import FeatureSet
 from avemo.dataset.absences import absences, lessened
 from avemo.dataset.labels import Labels, load_labels
@@ -55,13 +56,15 @@ class RunFiles:
 
     def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
         columns = [name for name in ("system", "reference") if name in frame]
-        return frame.assign(**{name: frame[name].replace(self.titles) for name in columns})
+        return frame.assign(
+            **{name: frame[name].map(lambda one: self.titles.get(one, one)) for name in columns}
+        )
 
     @cached_property
     def scores(self) -> pd.DataFrame:
         names = [*self.titles, "baselines"]
         return self._named(
-            pd.concat([pd.read_csv(self.layout.scores(name)) for name in names], ignore_index=True)
+            pd.concat([read_results(self.layout.scores(name)) for name in names], ignore_index=True)
         )
 
     @cached_property
@@ -71,14 +74,14 @@ class RunFiles:
         for name, section in self.config.systems.items():
             if section.curve:
                 percent, of = round(100 * section.training.train_share), section.curve
-                parts.append(pd.read_csv(self.layout.scores(name)).assign(system=of, percent=percent))
+                parts.append(read_results(self.layout.scores(name)).assign(system=of, percent=percent))
         whole = dict.fromkeys(part["system"].iloc[0] for part in parts)
-        parts += [pd.read_csv(self.layout.scores(name)).assign(percent=100) for name in whole]
+        parts += [read_results(self.layout.scores(name)).assign(percent=100) for name in whole]
         return self._named(pd.concat(parts, ignore_index=True)) if parts else pd.DataFrame()
 
     @cached_property
     def tests(self) -> pd.DataFrame:
-        return self._named(pd.read_csv(self.layout.tests))
+        return self._named(read_results(self.layout.tests))
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
@@ -103,7 +106,7 @@ class RunFiles:
     @cached_property
     def history(self) -> pd.DataFrame:
         frames = [
-            pd.read_csv(self.layout.history(name, split)).assign(system=title, split=split)
+            read_results(self.layout.history(name, split)).assign(system=title, split=split)
             for name, title in self.titles.items()
             for split in self.splits
         ]
@@ -149,7 +152,7 @@ class RunFiles:
     @cached_property
     def quality(self) -> pd.DataFrame:
         """A row a clip, the worst first."""
-        return pd.read_csv(self.layout.quality, dtype={"clip_id": str})
+        return read_results(self.layout.quality)
 
     @cached_property
     def clips(self) -> pd.DataFrame:

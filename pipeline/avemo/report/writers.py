@@ -10,6 +10,8 @@ from itertools import groupby
 
 import pandas as pd
 
+from avemo.base.result_tables import to_result_csv
+
 ABSENT = "–"
 """A cell for which there is no number."""
 
@@ -69,7 +71,7 @@ def with_note(caption: str, note: str) -> str:
 def to_csv(table: Table) -> str:
     """The raw numbers, each with the digits that give the same float back; the note is a column."""
     raw = table.raw.assign(note=table.note) if table.note else table.raw
-    return raw.to_csv(index=False, lineterminator="\n")
+    return to_result_csv(raw)
 
 
 def to_html(table: Table) -> str:

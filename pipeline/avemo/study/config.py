@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
@@ -18,10 +18,12 @@ from avemo.base.atomic import aside
 from avemo.base.component import Component as Declared
 from avemo.base.component import Work
 from avemo.base.contracts import ComponentConfig, ConfigError, Section, digest
+from avemo.base.paths import InRules
 from avemo.base.registry import nearest
 from avemo.base.yaml_files import read_yaml
 from avemo.corpora import CORPORA
 from avemo.corpora.base import Corpus as CorpusKind
+from avemo.dataset import TASKS
 from avemo.dataset.splits import SplitConfig
 from avemo.features import EXTRACTORS
 from avemo.models import MODELS
@@ -39,7 +41,11 @@ from avemo.study.run import (
 from avemo.study.specs import IndexSpec, LabelsSpec, identified
 from avemo.training.recipe import TrainingConfig
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
+"""Names are folders and parts of file names. For `fullmatch` where Python looks, as ``$`` lets a line's end pass."""
+FILES_OF_ALL = ("baselines", "tests")
+"""What lies beside the scores of systems, and so cannot be one."""
+LONGEST_TITLE = 200
 
 
 class CorpusSection(Section):
@@ -47,7 +53,7 @@ class CorpusSection(Section):
 
     name: str
     """A corpus that avemo has, or a class of another package (`module:Class`)."""
-    id: str = Field("", pattern=r"^[A-Za-z0-9_-]*$")
+    id: str = Field("", pattern=r"^[A-Za-z0-9_-]{0,100}$")
     """Folder under ``cache``; default: the corpus' own name. Two corpora of one kind need two ids."""
     shards: int = Field(32, ge=1, le=4096)
     """Files of each component; a job fills one. Ten minutes of work or more in each pay for a job's start."""
@@ -97,15 +103,23 @@ class SystemSection(Section):
     config: dict[str, Any] = {}
     training: TrainingConfig = TrainingConfig.model_validate({})
 
+    @field_validator("title")
+    @classmethod
+    def _one_line(cls, title: str) -> str:
+        title = title.strip()
+        if not title.isprintable() or len(title) > LONGEST_TITLE:
+            raise ValueError(f"expected a line of at most {LONGEST_TITLE} characters that print")
+        return title
+
 
 class RunConfig(Section):
     """A whole run."""
 
     run: str = Field(pattern=NAME)
     """Its name, and its folder under ``results``."""
-    cache: str = "cache"
+    cache: Annotated[str, InRules] = "cache"
     """Folder of what runs may share: clip tables, face tracks, features."""
-    results: str = "results"
+    results: Annotated[str, InRules] = "results"
     """Folder of what belongs to one run each."""
     corpus: CorpusSection
     faces: dict[str, Any] = {}
@@ -127,9 +141,10 @@ class RunConfig(Section):
     @classmethod
     def _plain_names(cls, systems: dict[str, SystemSection]) -> dict[str, SystemSection]:
         for name in systems:
-            if name == "baselines" or not re.match(NAME, name):
+            if name in FILES_OF_ALL or not re.fullmatch(NAME, name):
                 raise ValueError(
-                    f"system {name!r}: expected letters, digits, _ and -, not 'baselines'; put the rest into its title"
+                    f"system {name[:120]!r}: expected at most 100 letters, digits, _ and -, "
+                    f"not {' or '.join(map(repr, FILES_OF_ALL))}; put the rest into its title"
                 )
         return systems
 
@@ -223,6 +238,8 @@ def resolve(raw: dict[str, Any]) -> Run:
     }
     for name, system in systems.items():
         _check_procedure(name, system)
+    curve_systems = _curve_systems(systems, given.learning_curve)
+    _check_titles(systems | curve_systems)
     return Run(
         run=given.run,
         cache=given.cache,
@@ -231,7 +248,7 @@ def resolve(raw: dict[str, Any]) -> Run:
         faces=faces,
         features=features,
         splits=given.splits,
-        systems=systems | _curve_systems(systems, given.learning_curve),
+        systems=systems | curve_systems,
         tests=given.tests,
         learning_curve=given.learning_curve,
         strict=given.strict,
@@ -350,6 +367,24 @@ def _check_procedure(name: str, system: System) -> None:
         )
 
 
+def _check_titles(systems: dict[str, System]) -> None:
+    """Raise `ConfigError` where tables could not tell a system from another, or from a predictor that sees nothing."""
+    blind = {name for kind in TASKS for pair in TASKS.load(kind).blind.items() for name in pair}
+    firsts: dict[str, str] = {}
+    for name, system in systems.items():
+        for said in {name, system.title} & blind:
+            raise ConfigError(
+                f"config: systems.{name}: expected a name and a title that no baseline has, found {said!r}; "
+                "give it another"
+            )
+        first = firsts.setdefault(system.title, name)
+        if first != name:
+            raise ConfigError(
+                f"config: systems.{name}.title: expected one that no other system has, found {system.title!r}, "
+                f"as of systems.{first}; give it another"
+            )
+
+
 def _curve_systems(systems: dict[str, System], curve: LearningCurve) -> dict[str, System]:
     """The systems of a learning curve on smaller train parts, each with a name of its own."""
     found = {}
@@ -366,7 +401,13 @@ def _curve_systems(systems: dict[str, System], curve: LearningCurve) -> dict[str
                 "training": whole.training.model_copy(update={"train_share": percent / 100}),
                 "curve": name,
             }
-            found[f"{name}-{percent}pct"] = whole.model_copy(update=changes)
+            smaller = f"{name}-{percent}pct"
+            if smaller in systems:
+                raise ConfigError(
+                    f"config: systems.{smaller}: expected another name, as the learning curve of {name!r} "
+                    "has a system so called; rename it"
+                )
+            found[smaller] = whole.model_copy(update=changes)
     return found
 
 

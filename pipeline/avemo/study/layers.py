@@ -14,6 +14,7 @@ A config is one run's (`avemo.study.config.RunConfig`), or::
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -21,14 +22,19 @@ from avemo.base.contracts import ConfigError
 from avemo.base.registry import nearest
 from avemo.study.config import NAME, RunConfig
 
+FOLDERS_OF_ALL = ("tables", "figures", "logs")
+"""What a paper's folder holds beside those of its runs."""
+
 
 def expand(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The unchecked runs of a config, by name, each laid over what they share."""
     if "paper" not in raw and "runs" not in raw:
         return {str(raw.get("run", "")): raw}
     paper, runs = raw.get("paper"), raw.get("runs")
-    if not isinstance(paper, str) or not re.match(NAME, paper):
-        raise ConfigError(f"config: paper: expected a name of letters, digits, _ and -, found {paper!r}")
+    if not isinstance(paper, str) or not re.fullmatch(NAME, paper):
+        raise ConfigError(
+            f"config: paper: expected a name of at most 100 letters, digits, _ and -, found {str(paper)[:120]!r}"
+        )
     if not isinstance(runs, dict) or not runs:
         raise ConfigError(f"config: runs: expected a mapping of at least one run, found {runs!r}")
     if "run" in raw:
@@ -38,16 +44,24 @@ def expand(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
     base = {
         key: value for key, value in raw.items() if key not in ("paper", "tables", "paths", "runs", "results")
     }
-    results = f"{raw.get('results', RunConfig.model_fields['results'].default)}/{paper}"
+    given, paths = raw.get("results", RunConfig.model_fields["results"].default), raw.get("paths") or {}
+    if not isinstance(given, str):
+        raise ConfigError(f"config: results: expected a folder, found {given!r}")
+    if not (isinstance(paths, dict) and all(isinstance(path, str) for path in paths.values())):
+        raise ConfigError(f"config: paths: expected a text for each name, found {paths!r}")
     expanded = {}
     for name, own in runs.items():
+        if name in FOLDERS_OF_ALL:
+            raise ConfigError(
+                f"config: runs.{name}: expected a name that no folder of the paper has; rename the run"
+            )
         if not isinstance(own, dict):
             raise ConfigError(f"config: runs.{name}: expected the run's keys, found {own!r}")
         for key in ("run", "cache", "results"):
             if key in own:
                 raise ConfigError(f"config: runs.{name}.{key}: it holds for all runs; put it beside `runs`")
-        run = placed(overlaid(base, own), raw.get("paths") or {}, f"runs.{name}")
-        expanded[str(name)] = run | {"run": str(name), "results": results}
+        run = placed(overlaid(base, own), paths, f"runs.{name}")
+        expanded[str(name)] = run | {"run": str(name), "results": f"{given}/{paper}"}
     return expanded
 
 
@@ -67,11 +81,15 @@ def overlaid(base: Any, own: Any) -> Any:
 def placed(value: Any, paths: dict[str, str], where: str) -> Any:
     """``value`` with each ``${name}`` in its texts replaced; raises `ConfigError` for an unknown name.
 
+    What the environment has a value for stays, as paths have it filled in.
+
     >>> placed({"root": "${mosei}/Raw"}, {"mosei": "data/MOSEI"}, "corpus")
     {'root': 'data/MOSEI/Raw'}
     """
 
     def text(match: re.Match[str]) -> str:
+        if match[1] not in paths and match[1] in os.environ:
+            return match[0]
         if match[1] not in paths:
             raise ConfigError(
                 f"config: {where}: no {match[1]!r} among paths{nearest(match[1], paths) or '.'} "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import model_validator
 
 from avemo.base.contracts import Section
+from avemo.base.paths import InRules, expanded
 from avemo.study.config import parse
 from avemo.weights.find import quick_identity
 
@@ -15,14 +16,14 @@ from avemo.weights.find import quick_identity
 class Tuning(Section):
     """One network: the table of its examples, the folder to write, and the fields of its schedule."""
 
-    table: str
-    out: str
+    table: Annotated[str, InRules]
+    out: Annotated[str, InRules]
     config: dict[str, Any]
 
     @property
     def weights(self) -> str:
         """What it starts from, wherever that lies."""
-        return quick_identity(self.config["weights"])
+        return quick_identity(expanded(self.config["weights"]))
 
     @property
     def resume(self) -> str:
