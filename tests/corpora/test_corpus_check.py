@@ -129,3 +129,17 @@ def test_names_that_may_be_one_or_none_are_pointed_out(tmp_path):
     assert "class: 'Happy' (1) and 'happy' (1) are alike" in said
     assert "class: 'Happy' (1) and 'hapy' (1) are alike but for one letter" in said
     assert "speaker: 'nan' (1) reads like an empty cell" in said
+
+
+def test_one_file_under_several_ids_and_paths_is_named(tmp_path):
+    for n in range(3):
+        write_wav(tmp_path / f"{n}.wav", noise(0.5, seed=n))
+    (tmp_path / "copy.wav").write_bytes((tmp_path / "0.wav").read_bytes())
+    rows = ["a1,0.wav,anna,x", "b1,copy.wav,ben,y", "c1,1.wav,cem,x", "c2,1.wav,cem,y", "d1,2.wav,dia,x"]
+    (tmp_path / "clips.csv").write_text("\n".join(["clip_id,path,speaker,label", *rows]))
+    notes = json.loads(call("check", "table", "--root", tmp_path / "clips.csv", "--json").stdout)["notes"]
+    said = [note for note in notes if "the same media" in note]
+    assert said == [
+        "2 clips have the same media, speakers 'anna', 'ben': a1, b1; drawn splits keep them on one side",
+        "2 clips have the same media, speaker 'cem': c1, c2; drawn splits keep them on one side",
+    ]

@@ -5,6 +5,8 @@ import pytest
 from avemo.base.contracts import AvemoError, Clip
 from avemo.corpora.base import Label
 from avemo.dataset.labels import load_labels, make_labels, save_labels
+from avemo.dataset.protocol import splits_of
+from avemo.dataset.splits import SplitConfig
 
 
 def test_labels_come_back_with_their_classes_in_order(tmp_path):
@@ -67,3 +69,28 @@ def test_another_table_is_refused(tmp_path):
     (tmp_path / "labels.parquet").write_text("x")
     with pytest.raises(AvemoError, match="expected a label table"):
         load_labels(tmp_path / "labels.parquet")
+
+
+def test_drawn_splits_keep_clips_that_share_media_on_one_side(tmp_path):
+    names = [f"{group}{n}" for group in "abcdefgh" for n in range(2)]
+    clips = [Clip(name, name[0], name[0]) for name in names]
+    given = [Label(name, ("sad", "happy")[n % 2]) for n, name in enumerate(names)]
+    kept_with = {name: "a" if name[0] == "h" else name[0] for name in names}
+    save_labels(make_labels(clips, given, "classes", ("sad", "happy"), kept_with), tmp_path / "l.parquet")
+    known = load_labels(tmp_path / "l.parquet")
+    assert known.groups["h0"] == "h"
+    for balance in ("none", "best_of_50"):
+        made = splits_of(known, SplitConfig(n=20, balance=balance))
+        for split in made:
+            sides = {side for side, ids in split.sides().items() if {"a0", "h0"} & set(ids)}
+            assert len(sides) == 1
+    few = make_labels(clips[:8], given[:8], "classes", ("sad", "happy"), dict.fromkeys(names, "a"))
+    with pytest.raises(AvemoError, match="found 4 of which 3 share media with another"):
+        splits_of(few, SplitConfig())
+
+
+def test_without_shared_media_the_label_table_is_as_it_was():
+    given = [Label(clip.clip_id, "sad") for clip in CLIPS]
+    same = {clip.clip_id: clip.group for clip in CLIPS}
+    made = make_labels(CLIPS, given, "classes", ("sad", "glad"), same)
+    assert list(made.table) == ["clip_id", "speaker", "group", "label", "reason"]

@@ -269,3 +269,17 @@ def test_a_training_resumed_after_its_last_epoch_read_nothing_more(honest):
 def test_a_cut_line_of_the_journal_is_told_and_no_leak(honest):
     (told,) = [f for f in audit(replace(honest, cut=["mult.jsonl, line 3 is cut"])) if f.warnings]
     assert (told.name, told.passed, told.warnings) == ("test", True, ["mult.jsonl, line 3 is cut"])
+
+
+def test_one_file_under_two_ids_on_two_sides_is_found(honest):
+    found = {
+        finding.name: finding for finding in audit(replace(honest, same_media=[["a1", "a2"], ["a1", "c1"]]))
+    }
+    assert found["media"].offences == [
+        "split00: the same media are a1 on train, c1 on test",
+        "split01: the same media are a1 on test, c1 on dev",
+    ]
+    assert found["media"].examined == "4 clips share media with another"
+    assert audit(replace(honest, same_media=[["a1", "a2"]]))[1].passed
+    unknown = {finding.name: finding for finding in audit(replace(honest, same_media=None))}["media"]
+    assert unknown.examined == "not looked at, for want of the clip table"

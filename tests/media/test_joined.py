@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import av
@@ -107,10 +108,54 @@ def test_sound_joined_end_to_end_keeps_every_sample(tmp_path, suffix, codec):
     parts = [
         write_sound(tmp_path / f"{hz}{suffix}", tone(hz, 1.6, rate_hz), rate_hz, codec) for hz in (300, 1200)
     ]
-    sound = read_audio(clip(joined(tmp_path / f"both{suffix}", *parts)), RATE)
+    both = joined(tmp_path / f"both{suffix}", *parts)
+    sound, found = read_audio(clip(both), RATE), probe(clip(both))
     assert len(sound) == 2 * 1.6 * RATE
+    assert found.duration_s == pytest.approx(3.2, abs=0.02)
+    # Ogg stamps pages, so that the clock starts anew only after the second part's first one.
+    at_s = "2.61" if suffix == ".ogg" else r"1.6[0-2]"
+    assert re.fullmatch(rf"the file's clock starts anew, joined at {at_s} s", found.notes)
     assert pitch_hz(sound[2000:23_000]) == pytest.approx(300, abs=5)
     assert pitch_hz(sound[27_000:49_000]) == pytest.approx(1200, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        *(
+            (".wav", "pcm_s16le"),
+            (".au", "pcm_s16be"),
+            (".aiff", "pcm_s16be"),
+            (".mp3", "libmp3lame"),
+            (".mp2", "mp2"),
+        ),
+        *(
+            (".aac", "aac"),
+            (".ac3", "ac3"),
+            (".tta", "tta"),
+            (".wv", "wavpack"),
+            (".mka", "pcm_s16le"),
+            (".avi", "mp2"),
+        ),
+        *(
+            (".flac", "flac"),
+            (".opus", "libopus"),
+            (".webm", "libopus"),
+            (".ts", "mp2"),
+            (".flv", "libmp3lame"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_index_and_extraction_agree_on_the_length_of_sound_joined_end_to_end(tmp_path, suffix, codec, parts):
+    """Whether a container goes on after its first part or not: to less than a frame of MP3 for each part."""
+    rate_hz = 48_000 if codec in ("libopus", "ac3", "mp2") else 44_100
+    one = write_sound(tmp_path / f"one{suffix}", tone(300, 1.37, rate_hz), rate_hz, codec)
+    both = clip(joined(tmp_path / f"many{suffix}", *[one] * parts))
+    heard_s = len(read_audio(both, RATE)) / RATE
+    assert probe(both).duration_s == pytest.approx(heard_s, abs=0.03 * parts)
+    # libav reads one part of some containers, and two of a Matroska file.
+    assert any(heard_s == pytest.approx(1.37 * n, abs=0.1 * parts) for n in range(1, parts + 1))
 
 
 def test_pictures_stamped_in_the_order_of_decoding_are_shown_in_theirs(tmp_path):

@@ -14,6 +14,7 @@ KINDS: list[tuple[str, str, list[str]]] = [
             "media/test_joined.py::test_parts_joined_end_to_end_follow_each_other",
             "media/test_joined.py::test_three_parts_and_a_clock_that_jumps_ahead",
             "media/test_joined.py::test_sound_joined_end_to_end_keeps_every_sample",
+            "media/test_joined.py::test_index_and_extraction_agree_on_the_length_of_sound_joined_end_to_end",
         ],
     ),
     (
@@ -204,6 +205,42 @@ KINDS: list[tuple[str, str, list[str]]] = [
             "base/test_result_tables.py::test_no_cell_of_a_text_begins_as_a_formula",
             "workflow/test_bad_config.py::test_names_that_read_like_nothing_or_like_numbers_run_to_the_report",
         ],
+    ),
+    (
+        "one file under two ids or two speakers, also under two paths or as parts that overlap",
+        "named by check, index and labels; drawn splits keep its clips on one side; the audit finds them on two",
+        [
+            "corpora/test_corpus_check.py::test_one_file_under_several_ids_and_paths_is_named",
+            "index/test_same_media.py::test_equal_bytes_of_sound_or_of_pictures_join_also_through_others",
+            "index/test_same_media.py::test_parts_of_one_file_are_the_same_where_they_overlap_by_half_of_one",
+            "dataset/test_labels.py::test_drawn_splits_keep_clips_that_share_media_on_one_side",
+            "evaluation/test_audit.py::test_one_file_under_two_ids_on_two_sides_is_found",
+        ],
+    ),
+    (
+        "caches behind linked folders or files, links in a circle or to nowhere, folders without a shard",
+        "listed, checked and cleared as any other, what links led to stays; a folder without a shard is an error",
+        [
+            "cache/test_links.py::test_what_lies_behind_a_link_is_listed_and_checked",
+            "cache/test_links.py::test_garbage_behind_a_link_goes_and_what_others_may_use_stays",
+            "cache/test_links.py::test_links_in_a_circle_end",
+            "cache/test_links.py::test_a_folder_without_a_shard_says_so",
+        ],
+    ),
+    (
+        "shards and manifests that were made up: texts for mappings, shards elsewhere, pipes and folders as files",
+        "refused by name within a second",
+        [
+            "cache/test_hostile.py::test_a_shard_whose_info_is_no_mapping_is_refused",
+            "cache/test_hostile.py::test_a_manifest_names_no_shard_elsewhere",
+            "cache/test_hostile.py::test_a_manifest_whose_info_is_no_mapping_is_refused",
+            "cache/test_hostile.py::test_a_pipe_or_folder_in_place_of_a_file_keeps_nobody_waiting",
+        ],
+    ),
+    (
+        "ids too long for the name of a file",
+        "exported under a digest of theirs, and imported again",
+        ["cache/test_hostile.py::test_ids_that_no_file_can_be_called_by_are_exported_and_come_back"],
     ),
 ]
 

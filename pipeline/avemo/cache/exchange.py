@@ -3,7 +3,7 @@
 ``numpy``::
 
     avemo.json           info, dtype, and one entry a clip: id, key, status, detail
-    x/<clip>.npy         (frames, dim)
+    x/<clip>.npy         (frames, dim); of ids over 250 bytes `file_of` says the name
     times_s/<clip>.npy   (frames,) float64
 
 ``parquet``: one file a shard, one row a clip, which Hugging Face's
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from avemo.base.atomic import aside_folder
-from avemo.base.contracts import AvemoError, Status
+from avemo.base.contracts import AvemoError, Status, digest
 from avemo.base.keys import checked_id, shard_of
 from avemo.base.passing import is_passing
 from avemo.cache.items import DTYPES, Item
@@ -31,6 +31,8 @@ from avemo.cache.store import ShardStore
 
 LIST = "avemo.json"
 METADATA = b"avemo"
+LONG, LONGEST = "long-", 250
+"""How the files of ids begin that have more bytes than a file's name may have."""
 
 
 def export(manifest: Path, folder: Path, form: str) -> int:
@@ -87,17 +89,24 @@ def _export_numpy(features: FeatureSet, folder: Path) -> None:
             {"clip_id": item.clip_id, "key": item.key, "status": str(item.status), "detail": item.detail}
         )
         if item.x is not None and item.times_s is not None:
-            np.save(folder / "x" / f"{item.clip_id}.npy", item.x, allow_pickle=False)
-            np.save(folder / "times_s" / f"{item.clip_id}.npy", item.times_s, allow_pickle=False)
+            np.save(folder / "x" / file_of(item.clip_id), item.x, allow_pickle=False)
+            np.save(folder / "times_s" / file_of(item.clip_id), item.times_s, allow_pickle=False)
     described = {"info": features.info, "dtype": features.dtype, "clips": clips}
     (folder / LIST).write_text(json.dumps(described, indent=1))
+
+
+def file_of(clip_id: str) -> str:
+    """A clip's file in ``x`` and in ``times_s``: its id, or a digest of one that is too long for a file's name."""
+    if len(clip_id.encode()) > LONGEST or clip_id.startswith(LONG):
+        return f"{LONG}{digest(clip_id)}.npy"
+    return f"{clip_id}.npy"
 
 
 def _numpy_items(folder: Path, clips: list[dict[str, str]]) -> Iterator[Item]:
     for clip in clips:
         name, status = checked_id(clip["clip_id"]), Status(clip["status"])
         arrays = [
-            np.load(folder / kind / f"{name}.npy", allow_pickle=False) if status is Status.ok else None
+            np.load(folder / kind / file_of(name), allow_pickle=False) if status is Status.ok else None
             for kind in ("x", "times_s")
         ]
         yield Item(name, clip["key"], status, clip["detail"], *arrays)

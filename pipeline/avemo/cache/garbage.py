@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avemo.base.contracts import AvemoError
+from avemo.cache.folders import files_under, require_folder
 from avemo.cache.lock import Lock
 from avemo.cache.shard import Shard
 
@@ -31,10 +32,14 @@ def find_garbage(cache: Path, used: Mapping[str, set[str]]) -> list[Garbage]:
 
     Raises `AvemoError` if there is no such folder.
     """
-    if not cache.is_dir():
-        raise AvemoError(f"{cache}: expected a cache folder, found none; give its path")
+    require_folder(cache)
+    corpora = sorted(path for path in cache.iterdir() if (path / STORES).is_dir())
+    if not corpora:
+        raise AvemoError(
+            f"{cache}: expected a cache, which holds folders of corpora, found none; give its path"
+        )
     found = []
-    for corpus in sorted(path for path in cache.iterdir() if (path / STORES).is_dir()):
+    for corpus in corpora:
         for component in sorted(_components(corpus) - used.get(corpus.name, set())):
             folders = tuple(
                 path for path in (corpus / component, corpus / STORES / component) if path.is_dir()
@@ -69,18 +74,27 @@ def _unpublished(corpus: Path, component: str) -> Iterator[Path]:
                     yield path
 
 
-def delete(garbage: Garbage) -> None:
-    """Remove it. Raises `AvemoError` naming the owner if a job writes to it."""
+def delete(garbage: Garbage) -> list[Path]:
+    """Remove it; what links led to stays, as others may use it, and is returned.
+
+    Raises `AvemoError` naming the owner if a job writes to it.
+    """
     stores = [path.parent if path.is_file() else path for path in garbage.paths]
     stores += [inner for path in garbage.paths if path.is_dir() for inner in path.iterdir() if inner.is_dir()]
     for store in dict.fromkeys(stores):
         if store.parent.parent.name == STORES:
             Lock(store).release()
+    kept = []
     for path in garbage.paths:
-        if path.is_dir():
+        if path.is_symlink():
+            kept.append(path.resolve())
+            path.unlink()
+        elif path.is_dir():
+            kept += [inner.resolve() for inner in path.rglob("*") if inner.is_symlink()]
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+    return kept
 
 
 def _components(corpus: Path) -> set[str]:
@@ -91,6 +105,6 @@ def _components(corpus: Path) -> set[str]:
 
 def _bytes(paths: tuple[Path, ...]) -> int:
     """Room on disk; a file with two names counts once."""
-    every = [inner for path in paths for inner in ([path] if path.is_file() else path.rglob("*"))]
+    every = [inner for path in paths for inner in ([path] if path.is_file() else files_under(path, ""))]
     files = [path.stat() for path in every if path.is_file()]
     return sum({stat.st_ino: stat.st_size for stat in files}.values())

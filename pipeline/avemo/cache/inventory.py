@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from avemo.base.contracts import AvemoError, Status
+from avemo.base.contracts import Status
+from avemo.cache.folders import files_under, require_folder
 from avemo.cache.shard import Shard
 from avemo.cache.shard_layout import Entry, fingerprint
 
@@ -38,8 +39,7 @@ def describe(folder: Path) -> list[Row]:
 
     Raises `AvemoError` if there is no such folder or a shard cannot be opened.
     """
-    if not folder.is_dir():
-        raise AvemoError(f"{folder}: expected a cache folder, found none; give its path")
+    require_folder(folder)
     components: dict[Path, list[Path]] = {}
     for path in _published(folder):
         components.setdefault(path.parent, []).append(path)
@@ -48,7 +48,7 @@ def describe(folder: Path) -> list[Row]:
 
 def _published(folder: Path) -> Iterator[Path]:
     """Shards outside hidden folders, which are stores."""
-    for path in sorted(folder.rglob("*.h5")):
+    for path in sorted(files_under(folder, ".h5")):
         if not is_hidden(path, folder):
             yield path
 
@@ -83,5 +83,5 @@ def _row(folder: Path, component: Path, paths: list[Path]) -> Row:
 
 def _kept_bytes(component: Path, published: set[int]) -> int:
     store = component.parent / ".store" / component.name
-    stats = [path.stat() for path in store.rglob("*.h5")]
+    stats = [path.stat() for path in files_under(store, ".h5")]
     return sum(stat.st_size for stat in stats if stat.st_ino not in published)

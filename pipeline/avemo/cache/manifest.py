@@ -21,9 +21,10 @@ from avemo.base.atomic import aside
 from avemo.base.contracts import AvemoError, FeatureSequence, Status
 from avemo.base.keys import shard_of
 from avemo.base.passing import is_passing, patiently
+from avemo.cache.folders import require_file
 from avemo.cache.items import Item, Moments
 from avemo.cache.shard import EVERY, Shard
-from avemo.cache.shard_layout import Entry, fingerprint, unread
+from avemo.cache.shard_layout import Entry, checked_info, fingerprint, unread
 
 LAYOUT = "avemo-manifest/2"
 
@@ -242,10 +243,15 @@ def _columns(path: Path, manifest: Manifest, part: str) -> slice:
 def read_manifest(path: Path) -> Manifest:
     """The file, checked; raises `AvemoError` for anything that `write_manifest` does not write."""
     try:
+        require_file(path)
         manifest = Manifest.model_validate(json.loads(patiently(path.read_text)))
+        checked_info(manifest.info)
+        for shard in manifest.shards:
+            if Path(shard).is_absolute() or ".." in Path(shard).parts or not shard.isprintable():
+                raise ValueError(f"a shard outside its folder, {shard!r}")
         if len(manifest.fingerprints) != len(manifest.shards):
             raise ValueError(f"{len(manifest.fingerprints)} fingerprints of {len(manifest.shards)} shards")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError, AvemoError) as error:
         if is_passing(error):
             raise unread(path, error) from error
         raise AvemoError(

@@ -15,8 +15,9 @@ import numpy as np
 from avemo.base.contracts import AvemoError, ClipFailure, FeatureSequence, MachineError, Status
 from avemo.base.frames import FrameBuffer
 from avemo.base.passing import patiently
+from avemo.cache.folders import require_file
 from avemo.cache.items import Item, Moments, checksum
-from avemo.cache.shard_layout import Entry, checked_datasets, checked_index, explained, text_of
+from avemo.cache.shard_layout import Entry, checked_datasets, checked_index, checked_info, explained, text_of
 
 EVERY = slice(None)
 """All columns."""
@@ -32,11 +33,12 @@ class Shard:
     def __init__(self, path: Path):
         self.path = Path(path)
         with explained(self.path):
+            require_file(self.path)
             self._file = patiently(lambda: h5py.File(self.path, "r", locking=False))
         try:
             with explained(self.path):
                 self._datasets = checked_datasets(self._file, self.path)
-                self.info: dict[str, Any] = json.loads(text_of(self._file, "info"))
+                self.info: dict[str, Any] = checked_info(json.loads(text_of(self._file, "info")))
                 self.index: dict[str, Entry] = checked_index(self._datasets)
         except AvemoError:
             self.close()

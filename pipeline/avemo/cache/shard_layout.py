@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -77,6 +78,7 @@ def explained(path: Path) -> Iterator[None]:
     except (NewerShard, MachineError):
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, AvemoError) as error:
+        # Also a RecursionError, of JSON without end.
         if is_passing(error):
             raise unread(path, error) from error
         raise AvemoError(
@@ -98,6 +100,16 @@ def text_of(file: h5py.File, name: str) -> str:
     if file.attrs.get_id(name).dtype.kind != "S":
         raise AvemoError(f"attribute {name} not a text of fixed length")
     return file.attrs[name].decode()
+
+
+def checked_info(info: object) -> dict[str, Any]:
+    """What made a shard, as a mapping whose own mappings are such; raises `AvemoError` for anything else."""
+    if not isinstance(info, dict):
+        raise AvemoError(f"info that is no mapping: {str(info)[:60]}")
+    for name, kind in (("provenance", dict), ("config", dict), ("component", str), ("corpus", str)):
+        if not isinstance(info.get(name, kind()), kind):
+            raise AvemoError(f"info whose {name} is {str(info[name])[:60]!r}")
+    return info
 
 
 def checked_datasets(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from avemo.base.contracts import AvemoError, MachineError
 from avemo.base.keys import shard_of
+from avemo.cache.folders import files_under, require_folder
 from avemo.cache.inventory import is_hidden
 from avemo.cache.shard import Shard
 from avemo.cache.shard_layout import NewerShard
@@ -31,16 +32,17 @@ def verify_folder(folder: Path, expected: Callable[[Path], Iterable[str]] = lamb
 
     ``expected`` tells the clips of a shard that cannot be read. A shard with
     several names (published and in its store) is read once. Raises
-    `AvemoError` if there is no such folder.
+    `AvemoError` if there is no such folder, or no shard in it.
     """
-    if not folder.is_dir():
-        raise AvemoError(f"{folder}: expected a cache folder, found none; give its path")
+    require_folder(folder)
     aside = [
-        Problem(path, (), "unreadable, set aside until the next run") for path in folder.rglob("*.corrupt")
+        Problem(path, (), "unreadable, set aside until the next run")
+        for path in files_under(folder, ".corrupt")
     ]
-    problems = [
-        problem for path in _distinct(folder) for problem in _verify(path, is_hidden(path, folder), expected)
-    ]
+    shards = list(_distinct(folder))
+    if not (shards or aside):
+        raise AvemoError(f"{folder}: expected feature shards (*.h5), found none; give a cache's path")
+    problems = [problem for path in shards for problem in _verify(path, is_hidden(path, folder), expected)]
     return sorted(aside + problems, key=lambda problem: (problem.file, problem.clips))
 
 
@@ -58,7 +60,7 @@ def withdraw(problems: list[Problem], folder: Path) -> list[Path]:
 def _distinct(folder: Path) -> Iterator[Path]:
     """One path a file, published names before those in hidden folders."""
     seen: set[tuple[int, int]] = set()
-    for path in sorted(folder.rglob("*.h5"), key=lambda path: (is_hidden(path, folder), path)):
+    for path in sorted(files_under(folder, ".h5"), key=lambda path: (is_hidden(path, folder), path)):
         try:
             stat = path.stat()
         except FileNotFoundError:

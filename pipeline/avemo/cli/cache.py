@@ -134,8 +134,7 @@ def gc(
         for corpus, component in read_study(path).components:
             used.setdefault(corpus, set()).add(component)
     found = find_garbage(folder, used) + (find_unpublished(folder, used) if unpublished else [])
-    for garbage in found if yes else []:
-        delete(garbage)
+    left = [path for garbage in found if yes for path in delete(garbage)]
     if as_json:
         typer.echo(json.dumps([asdict(garbage) for garbage in found], default=str, indent=1))
         return
@@ -143,6 +142,8 @@ def gc(
         typer.echo(
             f"{'deleted' if yes else garbage.what} {garbage.corpus}/{garbage.component}: {garbage.bytes} bytes"
         )
+    for path in left:
+        typer.echo(f"{path}: a link led there; it stays, delete it by hand if no other cache uses it")
     advice = "" if yes or not found else "; --delete removes them"
     typer.echo(f"{folder}: {len(found) or 'no'} unused, {sum(g.bytes for g in found)} bytes{advice}")
 
@@ -182,7 +183,10 @@ def _print_table(rows: list[dict[str, object]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*(rows[0] if rows else ["nothing stored"]))
+    if not rows:
+        typer.echo("no feature shard (*.h5) lies there")
+        return
+    table = Table(*rows[0])
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     Console().print(table)

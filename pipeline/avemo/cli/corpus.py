@@ -33,6 +33,7 @@ def index(
     from avemo.base.made_of import made_of, write_made
     from avemo.index.clip_table import index_clips, read_table, write_table
     from avemo.index.media_hashes import HashCache, fingerprint, is_media
+    from avemo.index.same_media import same_media, told
     from avemo.index.source import require_same_source, source_of
     from avemo.study import specs
     from avemo.study.config import corpus_of
@@ -66,7 +67,7 @@ def index(
     for row in rows:
         if row.problem:
             typer.echo(str(row.problem))
-    for note in [*lost, *clip_notes(rows), *corpus.notes()]:
+    for note in [*lost, *clip_notes(rows), *corpus.notes(), *told(same_media(rows))]:
         typer.echo(f"note: {note}")
 
 
@@ -88,16 +89,21 @@ def labels(
     from avemo.base.made_of import checked, write_made
     from avemo.dataset.labels import make_labels, save_labels
     from avemo.index.clip_table import read_table
+    from avemo.index.same_media import joined_groups, same_media, told
     from avemo.study.config import corpus_of
     from avemo.study.file_contents import contents
     from avemo.study.specs import LabelsSpec
 
     corpus = corpus_of(as_spec(LabelsSpec, cfg))
     read = {"index": checked(index), "label_files": contents(corpus.label_files())}
-    clips = [row.clip for row in read_table(index)]
-    made = make_labels(clips, corpus.labels(clips), corpus.task, corpus.classes)
+    rows = read_table(index)
+    clips, sets = [row.clip for row in rows], same_media(rows)
+    kept_with = joined_groups(rows, sets)
+    made = make_labels(clips, corpus.labels(clips), corpus.task, corpus.classes, kept_with)
     write_made(out, lambda path: save_labels(made, path), as_mapping(cfg), read)
     typer.echo(made.counts().to_string(index=False))
+    for note in told(sets):
+        typer.echo(f"note: {note}")
     for clip_id, reason in made.table.loc[made.table.reason != "", ["clip_id", "reason"]].itertuples(
         index=False
     ):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 from collections import Counter as Tally
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12
 """Problems printed; --json has them all."""
+HEAD_BYTES = 2**16
 
 
 def check(
@@ -83,11 +87,13 @@ class _NoHashes:
 def _survey(corpus: Any, decode_s: float, splits: SplitConfig | None = None) -> dict[str, Any]:
     """What there is, and what is wrong with it, as far as tables, packets and ``decode_s`` seconds of media tell."""
     from avemo.index.clip_table import index_clips
+    from avemo.index.same_media import joined_groups, same_media, told
 
     rows = index_clips(corpus.clips(), _NoHashes(), Counter("checked clips"))
     decoded = _decode(rows, decode_s)
     clips = [row.clip for row in rows]
     given = corpus.labels(clips)
+    sets = same_media(_with_like_hashes(rows))
     formats = Tally(f"{row.fps or 0:.4g} fps, {row.audio_rate_hz or 0} Hz" for row in rows if not row.problem)
     return {
         "corpus": corpus.name,
@@ -107,7 +113,8 @@ def _survey(corpus: Any, decode_s: float, splits: SplitConfig | None = None) -> 
             *corpus.notes(),
             *clip_notes(rows, decoded),
             *_name_notes(rows, given),
-            *(_absences(corpus, clips, given, splits) if splits else ()),
+            *_shortened(told(sets), "sets of clips of the same media"),
+            *(_absences(corpus, clips, given, splits, joined_groups(rows, sets)) if splits else ()),
         ],
         "problems": [
             *(str(row.problem) for row in rows if row.problem),
@@ -184,18 +191,46 @@ def _name_notes(rows: Sequence[Any], given: Sequence[Any]) -> list[str]:
         for name, count in clips.items()
         if is_missing(name)
     ]
-    more = [f"… and {len(near) - SHOWN} more pairs of near-equal names"] if len(near) > SHOWN else []
-    return near[:SHOWN] + more + empty
+    return _shortened(near, "pairs of near-equal names") + empty
 
 
-def _absences(corpus: Any, clips: Sequence[Any], given: Sequence[Any], splits: SplitConfig) -> list[str]:
+def _shortened(said: Iterable[str], what: str) -> list[str]:
+    """The first `SHOWN` sentences, and how many more there are."""
+    found = list(said)
+    return found[:SHOWN] + ([f"… and {len(found) - SHOWN} more {what}"] if len(found) > SHOWN else [])
+
+
+def _with_like_hashes(rows: Sequence[Any]) -> list[Any]:
+    """Rows with what tells their files apart in place of hashes; only files of one size that begin alike are read whole."""
+    from avemo.base.file_hashes import sha256_of
+
+    def head(path: str) -> str:
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read(HEAD_BYTES)).hexdigest()
+
+    alike = {path for row in rows if not row.problem for path in (row.audio_path, row.video_path) if path}
+    found = dict.fromkeys(alike, "")
+    questions: tuple[Callable[[str], Any], ...] = (os.path.getsize, head, sha256_of)
+    for ask in questions:
+        found |= {path: f"{found[path]} {ask(path)}" for path in alike}
+        uses = Tally(found[path] for path in alike)
+        alike = {path for path in alike if uses[found[path]] > 1}
+    return [
+        replace(row, audio_sha256=found.get(row.audio_path), video_sha256=found.get(row.video_path))
+        for row in rows
+    ]
+
+
+def _absences(
+    corpus: Any, clips: Sequence[Any], given: Sequence[Any], splits: SplitConfig, kept_with: Mapping[str, str]
+) -> list[str]:
     """Classes that sides of a run's splits would lack; one sentence where it could not be split."""
     from avemo.base.contracts import AvemoError
     from avemo.dataset.absences import absences
     from avemo.dataset.labels import make_labels
     from avemo.dataset.protocol import splits_of
 
-    known = make_labels(clips, given, corpus.task, corpus.classes)
+    known = make_labels(clips, given, corpus.task, corpus.classes, kept_with)
     try:
         return [str(absence) for absence in absences(splits_of(known, splits), known)]
     except AvemoError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from avemo.dataset import TASKS
 from avemo.dataset.tasks import Task
 
 COLUMNS = ["clip_id", "speaker", "group", "label", "reason"]
+OPTIONAL = ("intensity", "kept_with")
 
 
 @dataclass(frozen=True)
 class Labels:
     """``table`` with `COLUMNS`, and the ``task`` with its outputs' names in order.
 
-    Corpora that have levels of intensity add a column ``intensity``.
+    Corpora that have levels of intensity add a column ``intensity``; where groups share media, ``kept_with`` names for
+    each clip the group that all that shares media with its own is in.
     ``label`` is a class' name, missing where the rule gives none. Where labels are numbers, each
     output has a column ``value_<name>``; ``label`` is then the class with the largest share, or
     empty text for attributes and bits.
@@ -70,6 +72,12 @@ class Labels:
         """What no split may separate, for every clip."""
         return dict(zip(self.table.clip_id, self.table.group, strict=True))
 
+    @property
+    def kept_together(self) -> dict[str, str]:
+        """What no drawn split may separate, for every clip: its group, with those that share media joined."""
+        column = self.table["kept_with" if "kept_with" in self.table else "group"]
+        return dict(zip(self.table.clip_id, column, strict=True))
+
     def counts(self) -> pd.DataFrame:
         """``label, clips``, unlabelled ones included; for attributes and bits, ``clips, mean, sd, min, max`` of each."""
         if self.task.kind == "classes":
@@ -85,10 +93,16 @@ def value_columns(task: Task) -> list[str]:
     return [f"value_{name}" for name in task.names]
 
 
-def make_labels(clips: Sequence[Clip], given: Sequence[Label], kind: str, names: Sequence[str]) -> Labels:
+def make_labels(
+    clips: Sequence[Clip],
+    given: Sequence[Label],
+    kind: str,
+    names: Sequence[str],
+    kept_with: Mapping[str, str] | None = None,
+) -> Labels:
     """Clips and the labels a corpus gave them, in the same order; ``kind`` is a name in `TASKS`.
 
-    Raises `AvemoError` for a label that is none of the task.
+    ``kept_with`` is each clip's group once those that share media are joined. Raises `AvemoError` for a label that is none of the task.
     """
     task: Task = TASKS.load(kind)(names)
     targets = [None if one.label is None else task.target(one.label, one.clip_id) for one in given]
@@ -103,6 +117,8 @@ def make_labels(clips: Sequence[Clip], given: Sequence[Label], kind: str, names:
     )
     if any(label.intensity for label in given):
         table["intensity"] = [label.intensity for label in given]
+    if kept_with and any(kept_with[clip.clip_id] != clip.group for clip in clips):
+        table["kept_with"] = [kept_with[clip.clip_id] for clip in clips]
     if any(isinstance(target, tuple) for target in targets):
         empty = (float("nan"),) * len(task.names)
         shares = [_shares(task, target) if target is not None else empty for target in targets]
@@ -128,7 +144,7 @@ def load_labels(path: Path) -> Labels:
             f"{path}: expected columns {COLUMNS}, found {list(table.columns)}; delete it and run again"
         )
     task: Task = TASKS.load(table.attrs["task"])(table.attrs["names"])
-    if [name for name in table.columns[len(COLUMNS) :] if name != "intensity"] not in (
+    if [name for name in table.columns[len(COLUMNS) :] if name not in OPTIONAL] not in (
         [],
         value_columns(task),
     ):

@@ -37,7 +37,8 @@ class Records:
     test clips, in order of time) by system. ``absences`` are the classes that no clip of a side shows;
     ``cut`` says of lines of the readings' journals that they are not whole, and
     ``unmade`` of files that they were not made of what lies beside them. ``features`` are the fingerprints of
-    what lies in the cache now, and ``statistics`` makes those of some clips again; None where the cache is gone.
+    what lies in the cache now, ``same_media`` sets of clips that share media, and ``statistics`` makes those of
+    some clips again; None where the cache is gone.
     """
 
     groups: Mapping[str, str]
@@ -48,6 +49,7 @@ class Records:
     predictions: Mapping[str, pd.DataFrame]
     readings: Mapping[str, Sequence[Mapping[str, Any]]]
     features: Mapping[str, str] = field(default_factory=dict)
+    same_media: Sequence[Sequence[str]] | None = None
     absences: Sequence[Absence] = ()
     unmade: Sequence[str] = ()
     cut: Sequence[str] = ()
@@ -138,6 +140,19 @@ def groups_are_disjoint(records: Records) -> Iterator[str]:
         for clip, times in Counter(clip for clips in split.sides().values() for clip in clips).items():
             if times > 1:
                 yield f"{split.name}: clip {clip} is there {times} times"
+
+
+def media_are_disjoint(records: Records) -> Iterator[str]:
+    """No file, by its bytes, is on two sides of a split, whatever its clips are called."""
+    for split in records.splits:
+        side_of = {clip: side for side, clips in split.sides().items() for clip in clips}
+        apart = [
+            one for one in records.same_media or () if len({side_of[c] for c in one if c in side_of}) > 1
+        ]
+        for clips in apart[:1]:
+            on = ", ".join(f"{clip} on {side_of[clip]}" for clip in clips if clip in side_of)
+            more = f", and {len(apart) - 1} more sets of clips" if len(apart) > 1 else ""
+            yield f"{split.name}: the same media are {on}{more}"
 
 
 def statistics_are_of_train(records: Records) -> Iterator[str]:
@@ -257,6 +272,15 @@ CHECKS: dict[str, tuple[str, Callable[[Records], str], Check]] = {
         "No group is on two sides of a split",
         lambda r: f"{len(r.splits)} splits, {len(set(r.groups.values()))} groups",
         groups_are_disjoint,
+    ),
+    "media": (
+        "No file is on two sides under two ids",
+        lambda r: (
+            "not looked at, for want of the clip table"
+            if r.same_media is None
+            else f"{sum(map(len, r.same_media))} clips share media with another"
+        ),
+        media_are_disjoint,
     ),
     "statistics": (
         "Statistics come from train clips only",

@@ -18,6 +18,8 @@ from avemo.dataset.loading import ClipData
 from avemo.dataset.splits import load_splits
 from avemo.evaluation.audit import Finding, Records, audit
 from avemo.evaluation.readings import read_journal
+from avemo.index.clip_table import read_table
+from avemo.index.same_media import same_media
 from avemo.study.layout import CONFIG, PAPER, Layout
 from avemo.study.makings import RunMakings
 from avemo.study.run import Run
@@ -80,7 +82,15 @@ def _records(
         cut=[sentence for journal in journals.values() for sentence in journal.cut],
         features=features,
         statistics=statistics,
+        same_media=_same_media(layout.index),
     )
+
+
+def _same_media(index: Path) -> list[list[str]] | None:
+    """Sets of clips that share media, by the clip table; None where that is gone."""
+    if not index.is_file():
+        return None
+    return [[row.clip_id for row in found] for found in same_media(read_table(index))]
 
 
 def _there(path: Path) -> Path:

@@ -54,13 +54,15 @@ class Clocks:
         self.parts: list[Part] = []
         self.streams: dict[int, Clock] = {}
         self.untimed: dict[int, int] = {}
+        self.untimed_s: dict[int, float] = {}
 
-    def see(self, packet: Any) -> None:
-        """Take in the file's next packet."""
+    def see(self, packet: Any, untimed_s: float = 0.0) -> None:
+        """Take in the file's next packet; ``untimed_s`` is the length of sound in one without a timestamp."""
         index, tick = packet.stream.index, packet.time_base
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is None:
             self.untimed[index] = self.untimed.get(index, 0) + 1
+            self._append(index, untimed_s)
             return
         shown_s = float(stamp * tick)
         clock = self._at(index, None if packet.dts is None else float(packet.dts * tick), shown_s)
@@ -73,6 +75,17 @@ class Clocks:
         if index in self.leading:
             part = self.parts[clock.part]
             part.start_s, part.end_s = min(part.start_s, shown_s), max(part.end_s, end_s)
+
+    def _append(self, index: int, seconds: float) -> None:
+        """Put content without a timestamp behind what came before it."""
+        clock = self.streams.get(index)
+        if clock is None or clock.part not in clock.ends_s:
+            self.untimed_s[index] = self.untimed_s.get(index, 0.0) + seconds
+            return
+        clock.ends_s[clock.part] += seconds
+        if index in self.leading:
+            part = self.parts[clock.part]
+            part.end_s = max(part.end_s, clock.ends_s[clock.part])
 
     def _at(self, index: int, decoded_s: float | None, shown_s: float) -> Clock:
         """A stream's clock, in the part that its packet of these times belongs to."""

@@ -109,11 +109,13 @@ class _Frames:
     def _packets(self) -> Iterator[Any]:
         import av
 
-        jumps, ticks = dict(self.track.jumps), 0
+        jumps, ticks, timed = dict(self.track.jumps), 0, 0
         try:
-            for number, packet in enumerate(self.container.demux(self.container.streams[self.track.index])):
-                if number in jumps:
-                    ticks = round(jumps[number] / packet.time_base)
+            for packet in self.container.demux(self.container.streams[self.track.index]):
+                if packet.size and (packet.pts is not None or packet.dts is not None):
+                    # The survey counts those that a clock has seen.
+                    ticks = round(jumps[timed] / packet.time_base) if timed in jumps else ticks
+                    timed += 1
                 if self.track.is_decode_times and packet.pts is None:
                     packet.pts = packet.dts
                 if ticks:

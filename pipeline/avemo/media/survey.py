@@ -139,7 +139,7 @@ def _once(path: Path, clip_id: str) -> Survey:
             if isinstance(packet, str):
                 stops = packet
             else:
-                clocks.see(packet)
+                clocks.see(packet, _untimed_s(packet))
         return _summed_up(container, path, clocks, stops)
 
 
@@ -152,6 +152,18 @@ def _packets(container: Any, path: Path, clip_id: str) -> Iterator[Any]:
     except av.FFmpegError as error:
         raise_storage(path, clip_id, error)
         yield f"({error})"
+
+
+def _untimed_s(packet: Any) -> float:
+    """Length of the sound in a packet without a timestamp, by decoding it: where parts were joined, parsers lose theirs."""
+    import av
+
+    if packet.pts is not None or packet.dts is not None or packet.stream.type != "audio":
+        return 0.0
+    try:
+        return float(sum(frame.samples / frame.sample_rate for frame in packet.decode()))
+    except av.FFmpegError:
+        return 0.0
 
 
 def _summed_up(container: Any, path: Path, clocks: Clocks, stops: str) -> Survey:
@@ -194,7 +206,10 @@ def _track(
     if stream is None:
         return None
     clock, untimed = clocks.streams.get(stream.index), clocks.untimed.get(stream.index, 0)
-    packets, end_s = (clock.packets if clock else 0) + untimed, ends_s.get(stream.index, 0.0)
+    packets, end_s = (
+        (clock.packets if clock else 0) + untimed,
+        ends_s.get(stream.index, clocks.untimed_s.get(stream.index, 0.0)),
+    )
     fps = float(stream.average_rate) if kind == "video" and stream.average_rate else None
     if untimed and fps:
         end_s = max(end_s, packets / fps)
