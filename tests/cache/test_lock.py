@@ -161,3 +161,28 @@ def test_contenders_on_many_machines_never_hold_it_together(tmp_path: Path, repo
         assert process.returncode in (0, -signal.SIGKILL)
         turns += printed.count("turn")
     assert turns > 20
+
+
+def test_a_lease_that_may_not_be_read_is_another_peoples_and_dies_of_age(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "lock-000004").write_text("")
+    read_text, unlink = Path.read_text, Path.unlink
+
+    def closed(path: Path, *args: object, **kwargs: object) -> str:
+        if path.name == "lock-000004":
+            raise PermissionError(13, "Permission denied")
+        return read_text(path)
+
+    def sticky(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "lock-000004":
+            raise PermissionError(1, "Operation not permitted")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "read_text", closed)
+    monkeypatch.setattr(Path, "unlink", sticky)
+    with pytest.raises(AvemoError, match="found a process whose lease may not be read, last seen 0 s ago"):
+        Lock(tmp_path)
+    os.utime(tmp_path / "lock-000004", (1, 1))
+    lock = Lock(tmp_path)
+    lock.check()
+    lock.release()
+    Lock(tmp_path).release()

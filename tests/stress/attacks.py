@@ -8,6 +8,7 @@ import os
 import random
 import resource
 import signal
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -205,6 +206,60 @@ def clips_not_named(folder: Path, generator: random.Random) -> str:
         return f"{len(store.missing(wanted)) or 'nothing'} to compute again"
 
 
+PEOPLE, TEAM = (41001, 41002), 41000
+NEEDS_ROOT = "not tried, as only root can be several people"
+
+
+def two_people(folder: Path, generator: random.Random) -> str:
+    """One after the other in a folder of their group, with the umask that lets it write."""
+    if os.geteuid() != 0:
+        return NEEDS_ROOT
+    os.chown(folder, PEOPLE[0], TEAM)
+    # Those above belong to whoever runs this.
+    for above in [folder, *folder.parents][:4]:
+        os.chmod(above, 0o2775 if above == folder else 0o755)
+    wanted: dict[str, str] = {}
+    for number in range(4):
+        wanted[f"c{number}"] = "k"
+        person = PEOPLE[number % 2] if number < 2 else generator.choice(PEOPLE)
+        if _as_person(person, lambda: _fill_and_read(folder, wanted)):
+            return f"PERSON {number + 1} FAILED"
+    modes = {path.stat().st_mode & 0o060 for path in folder.rglob("*") if path.is_file()}
+    groups = {path.stat().st_gid for path in folder.rglob("*")}
+    return "all could" if (modes, groups) == ({0o060}, {TEAM}) else "MODES OR GROUPS DIFFER"
+
+
+def _fill_and_read(folder: Path, wanted: dict[str, str]) -> None:
+    with ShardStore(folder / "store", INFO) as store:
+        by_name = {item.clip_id: item for item in items()}
+        store.append([by_name[name] for name in store.missing(wanted)])
+        store.publish(wanted, folder / "0000.h5")
+    write_manifest(folder / "manifest.json", [folder / "0000.h5"], "made up", INFO)
+    note_reading(folder / "mult.jsonl", {"split": "split00", "model": "m", "inputs": {}})
+    save_model(folder / "model.safetensors", torch.nn.Linear(2, 2).state_dict(), {})
+    load_model(folder / "model.safetensors", torch.nn.Linear(2, 2))
+    with FeatureSet(folder / "manifest.json") as features:
+        for name in wanted:
+            features.read(name)
+
+
+def _as_person(person: int, act: Callable[[], None]) -> int:
+    """What ``act`` ends with in a process of that person's, in the group: 0 where it could."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([TEAM])
+            os.setgid(person)
+            os.setuid(person)
+            os.umask(0o002)
+            act()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    return os.waitpid(child, 0)[1]
+
+
 def _same_or_refused(path: Path, read: Callable[[], str], generator: random.Random) -> str:
     before = read()
     flip(path, generator)
@@ -219,14 +274,15 @@ ERRORS = (
 )
 WHOLE = ("refused by name", "read as it was")
 ATTACKS = [
-    Attack("a bit flips in a published shard", 400, bit_of_a_shard, WHOLE),
-    Attack("a bit flips in a checkpoint", 400, bit_of_a_checkpoint, WHOLE),
-    Attack("a bit flips in a model", 400, bit_of_a_model, WHOLE),
+    Attack("a bit flips in a published shard", 200, bit_of_a_shard, WHOLE),
+    Attack("a bit flips in a checkpoint", 200, bit_of_a_checkpoint, WHOLE),
+    Attack("a bit flips in a model", 200, bit_of_a_model, WHOLE),
     Attack("one error of storage or machine", 200, storage_away_once, ("went on, nothing lost",)),
     Attack("storage away, memory or files used up", 200, storage_away, ("stopped, nothing lost",)),
     Attack(
         "clips not named, gone or replaced for a time", 200, clips_not_named, ("nothing to compute again",)
     ),
+    Attack("several people in one cache", 20, two_people, ("all could", NEEDS_ROOT)),
     Attack("a journal of readings cut anywhere", 200, journal_cut, ("read on, the cut line told",)),
     Attack("a full disk under the journal", 100, disk_full, ("refused, no half line",)),
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SUFFIX = ".tmp"
@@ -21,12 +22,15 @@ def aside(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{SUFFIX}")
     try:
         yield temporary
+        _open_to_others(temporary)
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
     finally:
         # Also after success: renaming one hard link onto another of the same file leaves both names.
-        temporary.unlink(missing_ok=True)
+        # Where nothing can be written, nothing is left, and why is said already.
+        with suppress(OSError):
+            temporary.unlink()
 
 
 @contextmanager
@@ -72,6 +76,20 @@ def append_line(path: Path, text: str) -> None:
 def leftovers(path: Path) -> list[Path]:
     """What writers of ``path`` that died have left beside it."""
     return [found for found in path.parent.glob(f".*{SUFFIX}") if found.name.startswith(f".{path.name}.")]
+
+
+def _open_to_others(path: Path) -> None:
+    """Give a file the mode that the umask leaves to new ones; some libraries write theirs for the owner alone."""
+    found = path.stat()
+    mode = stat.S_IMODE(found.st_mode) | (0o666 & ~_umask())
+    if mode != stat.S_IMODE(found.st_mode) and found.st_uid == os.geteuid():
+        os.chmod(path, mode)
+
+
+def _umask() -> int:
+    """This process' umask, as the kernel tells it: asking the other way sets it, for all threads."""
+    said = Path("/proc/self/status").read_text()
+    return int(said.partition("Umask:")[2].split()[0], 8)
 
 
 def _sync(path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 
 from avemo.base.atomic import aside
+from avemo.base.passing import where_open
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class FileHashes:
     def save_if_changed(self) -> None:
         """`save` what had to be read again, so that it is read once; a memory of others is left alone."""
         if self.changed:
-            with suppress(PermissionError):
+            with where_open():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
                 self.save()
 
 

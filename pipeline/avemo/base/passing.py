@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 AWAY = {
@@ -13,6 +14,9 @@ AWAY = {
     *(errno.EACCES, errno.EPERM),
 }
 EXHAUSTED = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+"""Errors of writing where one may only read."""
+FULL = {errno.ENOSPC, errno.EDQUOT}
 PASSING = AWAY | EXHAUSTED
 PAUSES_S = (0.2, 1.0)
 """Before each further try."""
@@ -34,6 +38,16 @@ def number_of(error: BaseException) -> int | None:
     number = getattr(error, "errno", None)
     told = re.search(r"errno = (\d+)", str(error)) if number is None else None
     return int(told[1]) if told else number
+
+
+@contextmanager
+def where_open() -> Iterator[None]:
+    """Let the block write what only spares work; where one may only read, it is left out."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in CLOSED:
+            raise
 
 
 def patiently(ask: Callable[[], Answer], passes: Callable[[BaseException], bool] = is_passing) -> Answer:

@@ -12,15 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from avemo.base.contracts import AvemoError, ClipFailure, FeatureSequence, MachineError, Status
-from avemo.base.passing import EXHAUSTED, PASSING, is_passing, number_of, patiently
+from avemo.base.passing import EXHAUSTED, FULL, PASSING, is_passing, number_of, patiently
 from avemo.cache.items import Item, storable
 from avemo.cache.store import ShardStore, Wanted
 
 FLUSH_BYTES = 128 * 2**20
 """Frames held at most before they are kept."""
-
-
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def _is_the_machines(error: BaseException) -> bool:
 
     What a clip's own file is to blame for, decoding has told from storage that is away.
     """
-    numbers = FULL | (EXHAUSTED if isinstance(error, ClipFailure) else PASSING)
+    numbers = FULL | {errno.EROFS} | (EXHAUSTED if isinstance(error, ClipFailure) else PASSING)
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, MemoryError | MachineError) or number_of(cause) in numbers:

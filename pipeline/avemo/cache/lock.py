@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from avemo.base.atomic import SUFFIX
 from avemo.base.contracts import AvemoError
@@ -104,14 +105,16 @@ class Lock:
             if _highest(self.folder) == mine:
                 for lease in _leases(self.folder):
                     if lease != mine:
-                        lease.unlink(missing_ok=True)
+                        # In a sticky folder those of other people stay; they count no more.
+                        with suppress(PermissionError):
+                            lease.unlink(missing_ok=True)
                 return mine
             mine.unlink(missing_ok=True)
 
     def _living_owner(self, lease: Path) -> Owner | str | None:
         """Who holds the lease; None if given back, dead, or gone since."""
         try:
-            signed = json.loads(lease.read_text() or "null")
+            signed = _signed(lease)
             age_s, given_back = _age_s(lease), lease.stat().st_mtime == 0
         except FileNotFoundError:
             return None
@@ -122,6 +125,8 @@ class Lock:
             return owner if _born(owner.pid) == owner.born else None
         if age_s >= self._stale_s:
             return None
+        if signed is None:
+            return f"a process whose lease may not be read, last seen {age_s:.0f} s ago"
         return f"{owner}, last seen {age_s:.0f} s ago" if owner else "a process that has only just started"
 
     def _touch(self, beat_s: float) -> None:
@@ -143,6 +148,14 @@ def _highest(folder: Path) -> Path | None:
 
 def _generation(lease: Path | None) -> int:
     return int(lease.name[5:]) if lease else 0
+
+
+def _signed(lease: Path) -> dict[str, Any] | None:
+    """What an owner wrote, nothing yet from one that has only just started; None where it may not be read."""
+    try:
+        return dict(json.loads(lease.read_text() or "{}"))
+    except PermissionError:
+        return None
 
 
 def _age_s(lease: Path) -> float:

@@ -224,7 +224,8 @@ def _link(packed: Path, output: Path) -> None:
     with aside(output) as temporary:
         try:
             os.link(packed, temporary)
+            # An output older than its job's inputs would count as stale.
+            os.utime(temporary)
         except OSError:
+            temporary.unlink(missing_ok=True)
             shutil.copyfile(packed, temporary)
-        # An output older than its job's inputs would count as stale.
-        os.utime(temporary)

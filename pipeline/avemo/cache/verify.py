@@ -53,7 +53,13 @@ def withdraw(problems: list[Problem], folder: Path) -> list[Path]:
     """
     published = {p.file for p in problems if p.replaceable and not is_hidden(p.file, folder)}
     for path in published:
-        path.unlink()
+        try:
+            path.unlink()
+        except OSError as error:
+            raise AvemoError(
+                f"{path}: damaged, and cannot be withdrawn: {error.strerror}; run this where the cache can be written, "
+                "or with --keep to be told of all damage"
+            ) from error
     return sorted(published)
 
 

@@ -11,11 +11,14 @@ import os
 import sys
 from pathlib import Path
 
+REMEDY = "see to its permissions, its storage or its room, then run again"
+
 
 def main() -> None:
     """Entry point of ``avemo``: an error for people is one message, not a traceback."""
     keep_caches_here()
     from avemo.base.contracts import AvemoError
+    from avemo.base.passing import CLOSED, FULL, PASSING
     from avemo.cli.app import app
 
     try:
@@ -23,6 +26,15 @@ def main() -> None:
     except AvemoError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in PASSING | CLOSED | FULL:
+            raise
+        place = error.filename or "a file"
+        print(
+            f"error: {place}: expected to read and write it, found: {error.strerror}; {REMEDY}",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 def keep_caches_here() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from avemo.base.atomic import aside
 from avemo.base.contracts import AvemoError
 from avemo.base.file_hashes import FileHashes, sha256_of
+from avemo.base.passing import CLOSED
 
 LEDGER = "sha256.json"
 PARTS = (".json", ".safetensors")
@@ -91,7 +92,9 @@ def record(folder: Path, name: str, sha256: str) -> None:
             temporary.write_text(
                 json.dumps(recorded(folder) | {name: sha256}, indent=1, sort_keys=True) + "\n"
             )
-    except PermissionError as error:
+    except OSError as error:
+        if error.errno not in CLOSED:
+            raise
         raise AvemoError(
             f"{ledger}: expected a folder to record the hash of {name} in, found it closed to writing; "
             f"run `avemo weights verify {name}` once where it can be written"
@@ -107,6 +110,5 @@ def remembered_sha256(path: Path, memory: Path) -> str | None:
         return None
     hashes = FileHashes(memory)
     found = _sha256_path(path.absolute(), hashes.sha256)
-    memory.parent.mkdir(parents=True, exist_ok=True)
     hashes.save_if_changed()
     return found
