@@ -1,5 +1,6 @@
 """Anybody's CSV."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,43 @@ def test_a_column_that_is_nearly_an_optional_one_is_pointed_out(tmp_path):
         "column 'Group' is not read; did you mean 'group'?",
         "column 'end' is not read; did you mean 'end_s'?",
     ]
+
+
+HEAD = "clip_id,path,speaker,group,label,start_s\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            f"a,a.mp4,{'x' * 100_000},g,happy,0",
+            r"line 2: expected at most 5000 characters in column 'speaker', found 100000",
+        ),
+        (
+            f"a,{'x' * 20_000},s,g,happy,0",
+            "line 2: expected at most 5000 characters in column 'path', found 20000",
+        ),
+        (f"a,a.mp4,s,g,happy,{'1' * 6000}", "line 2: expected at most 5000 characters in column 'start_s'"),
+        (
+            f"a,a.mp4,{'x' * 201},g,happy,0",
+            "line 2: expected a speaker of at most 200 characters in one line",
+        ),
+        (f"a,a.mp4,s,{'x' * 201},happy,0", "line 2: expected a group of at most 200 characters"),
+        (f"a,a.mp4,s,g,{'x' * 201},0", "line 2: expected a label of at most 200 characters"),
+        ('a,a.mp4,"s\nt",g,happy,0', "line 3: expected a speaker .*found 3, 's.nt'"),
+        ("a,a.mp4,s,g,\x1b[2Jhappy,0", "line 2: expected a label"),
+        ("a,a.mp4,s,g\u2028h,happy,0", "expected a group"),
+    ],
+)
+def test_a_cell_that_no_line_can_show_is_refused_by_line_and_column_at_once(tmp_path, row, message):
+    begin = time.monotonic()
+    with pytest.raises(AvemoError, match=message) as refused:
+        corpus(tmp_path, HEAD + row + "\n").clips()
+    assert time.monotonic() - begin < 1
+    assert len(str(refused.value)) < 500 + len(str(tmp_path))
+
+
+def test_names_of_any_script_are_names(tmp_path):
+    names = ["محمد\u200cرضا", "表情", "Zoë O'Neil-Šmíd", "👩\u200d🔬"]
+    rows = "".join(f"{n},a.mp4,{name},g,happy,0\n" for n, name in enumerate(names))
+    assert [clip.speaker for clip in corpus(tmp_path, HEAD + rows).clips()] == names

@@ -100,6 +100,8 @@ KINDS: list[tuple[str, str, list[str]]] = [
             "media/test_sound.py::test_float_samples_on_the_scale_of_integers_are_refused_by_name",
             "media/test_sound.py::test_channels_that_cancel_each_other_are_noted",
             "evaluation/test_clip_quality.py::test_what_decoding_and_tracking_noted_is_a_concern",
+            "evaluation/test_prediction.py::test_channels_in_antiphase_are_said",
+            "evaluation/test_prediction.py::test_the_quality_tables_concerns_are_said",
         ],
     ),
     (
@@ -241,6 +243,11 @@ KINDS: list[tuple[str, str, list[str]]] = [
         "ids too long for the name of a file",
         "exported under a digest of theirs, and imported again",
         ["cache/test_hostile.py::test_ids_that_no_file_can_be_called_by_are_exported_and_come_back"],
+    ),
+    (
+        "cells of 200 kB, names of 200 characters, with line ends or terminal codes",
+        "an error that names line and column",
+        ["corpora/test_table.py::test_a_cell_that_no_line_can_show_is_refused_by_line_and_column_at_once"],
     ),
 ]
 

@@ -20,6 +20,7 @@ from avemo.base.text_files import stream_lines
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
+LONGEST_CELL, LONGEST_NAME = 5000, 200
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 """Characters that show nothing, and that no blank-stripper takes for blanks."""
 
@@ -61,6 +62,7 @@ def stream_csv(
             if len(cells) != len(found):
                 cells = _fitting(path, number, cells, len(found), separator)
             row = dict(zip(found, map(str.strip, cells), strict=False))
+            _check_lengths(path, number, row)
             if commas:
                 _use_points(row, row if numbers is None else numbers)
             if any(row.values()):
@@ -111,7 +113,7 @@ def _check_columns(
     what: str,
     remedy: str,
 ) -> None:
-    shown = ", ".join(found) or "nothing"
+    shown = ", ".join(found)[:500] or "nothing"
     apart = "" if separator == "," or len(found) < 2 else f", apart by {SEPARATORS.get(separator, separator)}"
     missing = [column for column in wanted if column not in found]
     if missing:
@@ -135,6 +137,15 @@ def _fitting(path: Path, number: int, cells: list[str], count: int, separator: s
     return cells
 
 
+def _check_lengths(path: Path, number: int, row: dict[str, str]) -> None:
+    for name, cell in row.items():
+        if len(cell) > LONGEST_CELL:
+            raise AvemoError(
+                f"{path}, line {number}: expected at most {LONGEST_CELL} characters in column {name[:60]!r}, "
+                f"found {len(cell)}; is a quote missing?"
+            )
+
+
 def _use_points(row: dict[str, str], numbers: Iterable[str]) -> None:
     for name in numbers:
         if DECIMAL_COMMA.fullmatch(row.get(name, "")):
@@ -144,6 +155,11 @@ def _use_points(row: dict[str, str], numbers: Iterable[str]) -> None:
 def name_of(cell: str) -> str:
     """A cell as the name of a person or a class: composed characters (NFC), without what shows nothing."""
     return unicodedata.normalize("NFC", cell).strip(INVISIBLE).strip()
+
+
+def is_name(name: str) -> bool:
+    """Whether tables and pages can show a name in a line."""
+    return len(name) <= LONGEST_NAME and not any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name)
 
 
 def number(where: str, row: dict[str, str], column: str, low: float, high: float) -> float:

@@ -26,7 +26,7 @@ from pydantic import model_validator
 from avemo.base.contracts import AvemoError, Clip, ComponentConfig
 from avemo.base.registry import nearest
 from avemo.corpora.base import Corpus, Label
-from avemo.corpora.csv_file import Line, name_of, remedy_of, stream_csv
+from avemo.corpora.csv_file import LONGEST_NAME, Line, is_name, name_of, remedy_of, stream_csv
 from avemo.corpora.near_names import close, is_missing
 
 REQUIRED = ("clip_id", "path", "speaker")
@@ -84,7 +84,15 @@ class TableCorpus(Corpus):
         remedy = "correct corpus.config.csv"
         numbers = (*SECONDS, *self.label_rule.columns)
         once = (*OPTIONAL, self.label_rule.column, *self.label_rule.columns)
-        return stream_csv(self.path, REQUIRED, "a CSV clip table", remedy, numbers, once)
+        names = ("speaker", "group", *(() if self.label_rule.columns else (self.label_rule.column,)))
+        for line in stream_csv(self.path, REQUIRED, "a CSV clip table", remedy, numbers, once):
+            for column in names:
+                if not is_name(name := name_of(line.cells.get(column, ""))):
+                    raise AvemoError(
+                        f"{self.path}, line {line.number}: expected a {column} of at most {LONGEST_NAME} characters "
+                        f"in one line, found {len(name)}, {name[:60]!r}; correct the cell"
+                    )
+            yield line
 
     def rows(self) -> Iterator[dict[str, str]]:
         """The cells of `lines`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from avemo.base.contracts import AvemoError, Clip, ClipFailure, FeatureSequence
 from avemo.dataset import TASKS
 from avemo.dataset.loading import ClipData
 from avemo.dataset.tasks import Task
+from avemo.evaluation.clip_quality import concerns, face_quality, sound_quality
 from avemo.evaluation.scoring import load_system
 from avemo.faces.jpeg import JpegCrops
 from avemo.faces.track import FaceTracker
 from avemo.features import EXTRACTORS
 from avemo.features.extraction import extract_audio, extract_kept, extract_visual, keep_crops, track_clip
 from avemo.media.probe import probe
+from avemo.media.sound import read_sound
 from avemo.study.run import Feature, Run
 from avemo.training.checkpoint import model_meta
 
@@ -66,12 +69,15 @@ def predict_clip(clip: Clip, run: Run, model_path: Path) -> Prediction:
     notes = _odd(clip)
     failures: list[str] = []
     sound = _attempt(_audio_features, clip, run, notes, failures) if "audio" in run.features else None
-    faces = _attempt(_visual_features, clip, run, notes, failures) if "visual" in run.features else None
+    track = _attempt(_track, clip, run, notes, failures) if "visual" in run.features else None
+    visual = partial(_visual_features, track)
+    faces = _attempt(visual, clip, run, notes, failures) if track is not None else None
     if sound is None and faces is None:
         raise AvemoError("\n".join(dict.fromkeys(failures)))
     dims = model_meta(model_path)["dims"]
     found = {"audio": sound, "visual": faces}
     sources = {name: OneClip(clip.clip_id, found[name], dims[f"{name}_dim"]) for name in run.features}
+    notes += _concerns(clip, sound is not None, track)
     data = ClipData(sources.get("audio"), sources.get("visual"), {clip.clip_id: 0})
     model, meta = load_system(model_path, data)
     model.eval()
@@ -91,6 +97,22 @@ def _odd(clip: Clip) -> list[str]:
         return list(filter(None, [probe(clip).notes]))
     except ClipFailure:
         return []
+
+
+def _concerns(clip: Clip, heard: bool, track: FeatureSequence | None) -> list[str]:
+    """What the quality table of a run would say of what was extracted."""
+    try:
+        info = probe(clip)
+    except ClipFailure:
+        return []
+    found: dict[str, Any] = {"failed": "", "audio_rate_hz": info.audio_rate_hz, "fps": info.fps}
+    if heard and info.audio_rate_hz:
+        found |= sound_quality(read_sound(clip, info.audio_rate_hz).samples, info.audio_rate_hz)
+    if track is not None:
+        found |= face_quality(track)
+    if heard and track is not None:
+        found["mismatch_s"] = found["audio_s"] - found["video_s"]
+    return concerns(found)
 
 
 def _attempt(
@@ -117,11 +139,14 @@ def _audio_features(clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
     return features
 
 
-def _visual_features(clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
-    tracker = FaceTracker(FaceTracker.Config(**run.faces.config))
-    extractor = _extractor(run.features["visual"], notes)
-    track = track_clip(tracker, clip)
+def _track(clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
+    track = track_clip(FaceTracker(FaceTracker.Config(**run.faces.config)), clip)
     notes += track.notes
+    return track
+
+
+def _visual_features(track: FeatureSequence, clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
+    extractor = _extractor(run.features["visual"], notes)
     if run.crops is None:
         return extract_visual(extractor, clip, track)
     keeper = JpegCrops(JpegCrops.Config(**run.crops.config))

@@ -45,7 +45,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 """Names are folders and parts of file names. For `fullmatch` where Python looks, as ``$`` lets a line's end pass."""
 FILES_OF_ALL = ("baselines", "tests")
 """What lies beside the scores of systems, and so cannot be one."""
-LONGEST_TITLE = 200
+LONGEST_TITLE, SHOWN = 200, 300
 
 
 class CorpusSection(Section):
@@ -179,6 +179,11 @@ def parse(model: type[Checked], values: Any, where: str) -> Checked:
         raise ConfigError("\n".join(_explain(model, where, problem) for problem in error.errors())) from None
 
 
+def shortened(text: str) -> str:
+    """What an error shows of a text that a config or an option holds."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text)} characters)"
+
+
 def _explain(model: type[BaseModel], where: str, problem: Any) -> str:
     location = ".".join(str(part) for part in (*([where] if where else []), *problem["loc"]))
     if problem["type"] == "extra_forbidden":
@@ -186,7 +191,7 @@ def _explain(model: type[BaseModel], where: str, problem: Any) -> str:
         return f"config: unknown key {location!r}{nearest(str(problem['loc'][-1]), known) or '.'} Known: {', '.join(known)}"
     if problem["type"] == "missing":
         return f"config: {location}: expected a value, found none; add the key"
-    return f"config: {location}: {problem['msg']}; found {problem['input']!r}"
+    return f"config: {location}: {problem['msg']}; found {shortened(repr(problem['input']))}"
 
 
 def _fields_at(model: Any, location: tuple[Any, ...]) -> list[str]:
