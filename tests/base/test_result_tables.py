@@ -51,6 +51,13 @@ def test_no_cell_of_a_text_begins_as_a_formula(tmp_path):
         assert line[3] == "-0.5"
 
 
+def test_no_column_is_called_as_a_formula(tmp_path):
+    table = pd.DataFrame([[1, 2.5, "x"]], columns=["=1+1", "'a", "-class"])
+    text = to_result_csv(table)
+    assert text.splitlines()[0] == "'=1+1,''a,'-class"
+    assert list(read_results(_file(tmp_path, text)).columns) == list(table.columns)
+
+
 def test_cells_without_a_number_or_a_text_stay_without(tmp_path):
     table = pd.DataFrame({"clip_id": ["a", None], "value": [float("nan"), -1.0]})
     back = read_results(_file(tmp_path, to_result_csv(table)))

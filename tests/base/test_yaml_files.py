@@ -75,6 +75,10 @@ def test_an_encoding_that_cannot_be_told_is_named_with_its_line(tmp_path):
         read_yaml(path)
 
 
+def test_json_indented_by_tabs_is_read():
+    assert parse_yaml('{\n\t"run": "a",\n\t"n": [1,\t2]\n}', WHERE) == {"run": "a", "n": [1, 2]}
+
+
 def test_what_is_no_text_file_is_said(tmp_path):
     (tmp_path / "book.yaml").write_bytes(b"PK\x03\x04")
     (tmp_path / "nul.yaml").write_bytes(b"run: a\nb: \0")

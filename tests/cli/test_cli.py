@@ -8,7 +8,7 @@ import click
 import pytest
 import typer
 
-from avemo.cli import keep_caches_here
+from avemo.cli import keep_caches_here, main
 from avemo.cli.app import app
 
 
@@ -71,3 +71,42 @@ def test_where_the_home_takes_no_files_the_caches_of_libraries_lie_in_the_workin
     keep_caches_here()
     assert os.environ["XDG_CACHE_HOME"] == str(tmp_path / ".avemo" / "home")
     assert os.environ["MPLCONFIGDIR"] == str(tmp_path / ".avemo" / "home" / "matplotlib")
+
+
+LONG = "x" * 300
+PATHS = [
+    ("run", "--config", LONG),
+    ("plan", "--config", LONG),
+    ("status", "--config", LONG),
+    ("config", "show", "--config", LONG),
+    ("corpus", "check", "table", "--root", LONG),
+    ("corpus", "check", "crema_d", "--root", LONG),
+    ("corpus", "check", "table", "--labels", LONG),
+    ("corpus", "labels", "--cfg", "{}", "--index", LONG, "--out", LONG),
+    ("cache", "ls", LONG),
+    ("cache", "verify", LONG),
+    ("cache", "gc", "--config", "config/config.yaml", LONG),
+    ("cache", "export", LONG, "--out", LONG),
+    ("cache", "import", LONG, "--corpus", LONG, "--shards", "1"),
+    ("audit", "--run", LONG),
+    ("predict", LONG, "--run", LONG),
+    ("report", "--run", LONG, "--out", LONG),
+    ("tables", "--run", LONG),
+    ("splits", "--cfg", "{}", "--labels", LONG, "--out", LONG),
+]
+
+
+@pytest.mark.parametrize("arguments", PATHS, ids=lambda arguments: " ".join(arguments[:2]))
+@pytest.mark.parametrize("path", ["x" * 300, "loop", "file/inside", "folder", "pipe"])
+def test_a_path_that_none_can_be_is_a_message(tmp_path, monkeypatch, capsys, arguments, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(sys, "argv", ["avemo", *(path if one == LONG else one for one in arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr()
+    found_nothing = end.value.code == 0 and "no feature shard" in said.out
+    assert found_nothing or end.value.code == 3 or "error: " in said.err

@@ -14,7 +14,7 @@ from avemo.papers.definitions import papers, read_paper
 from avemo.study.config import read_config, resolve
 from avemo.study.layers import expand, overlaid
 from avemo.study.specs import settings
-from avemo.study.study import Kept, resolve_cached, resolve_study
+from avemo.study.study import Kept, read_record, read_run, resolve_cached, resolve_study
 
 
 @pytest.fixture
@@ -246,3 +246,18 @@ def test_the_papers_protocols(repository, paper_name, splits, tail):
     # A weight is searched for on some splits' dev sides.
     assert {run.splits.n for name, run in study.runs.items() if name != "lambda_search"} == {splits}
     assert {run.tests.tail for run in study.runs.values()} == {tail}
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[", '{"run": 1}', "[" * 100_000])
+def test_a_record_that_no_run_wrote_is_named(tmp_path, text):
+    for name, read in (
+        ("config.json", read_run),
+        ("paper.json", lambda folder: read_record(folder / "paper.json")),
+    ):
+        with pytest.raises(AvemoError, match=f"{name}: expected the config that a run leaves"):
+            read(tmp_path)
+        (tmp_path / name).write_text(text)
+        with pytest.raises(AvemoError, match=f"{name}: expected the config that a run leaves") as error:
+            read(tmp_path)
+        assert len(str(error.value)) < 800
+        (tmp_path / name).unlink()

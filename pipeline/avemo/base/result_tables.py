@@ -17,6 +17,7 @@ QUOTE = "'"
 def read_results(path: Path) -> pd.DataFrame:
     """A table that `to_result_csv` wrote, or one of numbers and names."""
     table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXTS, str))
+    table.columns = table.columns.map(_unquoted)
     for name in table.columns.intersection(list(TEXTS)):
         table[name] = table[name].map(_unquoted, na_action="ignore")
     return table
@@ -30,6 +31,7 @@ def to_result_csv(table: pd.DataFrame) -> str:
         if not pd.api.types.is_numeric_dtype(column):
             # By position, as two columns may have one name.
             table.isetitem(at, column.map(_quoted))
+    table.columns = table.columns.map(_quoted)
     return table.to_csv(index=False, lineterminator="\n")
 
 

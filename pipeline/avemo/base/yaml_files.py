@@ -45,6 +45,9 @@ def parse_yaml(text: str, where: Path) -> Any:
     """The same of a text that lies at ``where``."""
     if len(text) > MOST_CHARACTERS:
         raise ConfigError(_too_long(where))
+    if text.lstrip()[:1] in ("{", "["):
+        # JSON may be indented by tabs, which YAML may not; its texts hold none.
+        text = text.replace("\t", " ")
     try:
         _check_extent(text, where)
         node = yaml.compose(text, Loader=_Loader)

@@ -7,11 +7,16 @@ recorded clip failures.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
 
 REMEDY = "see to its permissions, its storage or its room, then run again"
+
+
+UNFIT = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}
+"""Names that no file or folder can have, or that are the other's."""
 
 
 def main() -> None:
@@ -27,11 +32,11 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in PASSING | CLOSED | FULL:
+        if error.errno not in PASSING | CLOSED | FULL | UNFIT:
             raise
-        place = error.filename or "a file"
+        place, remedy = error.filename or "a file", "correct the path" if error.errno in UNFIT else REMEDY
         print(
-            f"error: {place}: expected to read and write it, found: {error.strerror}; {REMEDY}",
+            f"error: {str(place)[:300]}: expected to read and write it, found: {error.strerror}; {remedy}",
             file=sys.stderr,
         )
         sys.exit(1)

@@ -11,7 +11,7 @@ import typer
 from avemo.cli.options import Threads, use_threads
 
 if TYPE_CHECKING:
-    from avemo.study.run import Run
+    pass
 
 
 def register(app: typer.Typer) -> None:
@@ -38,9 +38,10 @@ def predict(
     from avemo.evaluation.prediction import predict_clip
     from avemo.media.probe import kinds, with_streams
     from avemo.study.layout import MODEL, training_folder
+    from avemo.study.study import read_run
 
     torch.set_num_threads(threads)
-    config = _run_config(run)
+    config = read_run(run)
     systems = list(config.systems)
     name = system or systems[0]
     if name not in systems:
@@ -60,17 +61,3 @@ def predict(
             typer.echo(f"  {name:12} {shares if answer.kind == 'probabilities' else format(value, '6.3f')}")
         for note in notes:
             typer.echo(f"note: {note}")
-
-
-def _run_config(run: Path) -> Run:
-    """The resolved config that the run wrote."""
-    from avemo.base.contracts import AvemoError
-    from avemo.study.layout import CONFIG
-    from avemo.study.run import Run
-
-    path = run / CONFIG
-    if not path.is_file():
-        raise AvemoError(
-            f"{run}: expected a run's results folder with config.json, found none; run the workflow first"
-        )
-    return Run.model_validate_json(path.read_bytes())

@@ -20,10 +20,10 @@ from avemo.evaluation.audit import Finding, Records, audit
 from avemo.evaluation.readings import read_journal
 from avemo.index.clip_table import read_table
 from avemo.index.same_media import same_media
-from avemo.study.layout import CONFIG, PAPER, Layout
+from avemo.study.layout import PAPER, Layout
 from avemo.study.makings import RunMakings
 from avemo.study.run import Run
-from avemo.study.study import read_record
+from avemo.study.study import read_record, read_run
 from avemo.training.checkpoint import model_meta
 from avemo.weights.hashes import sha256_path
 
@@ -32,7 +32,7 @@ def run_configs(folder: Path) -> dict[str, Run]:
     """The configs of a run's folder, or of all runs of a paper's, by name."""
     if (folder / PAPER).is_file():
         return read_record(folder / PAPER).runs
-    config = Run.model_validate_json(_there(folder / CONFIG).read_bytes())
+    config = read_run(folder)
     return {config.run: config}
 
 

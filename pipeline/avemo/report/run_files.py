@@ -19,9 +19,10 @@ from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.splits import load_splits
 from avemo.report.breakdown import scores_by
 from avemo.report.writers import LACKING
-from avemo.study.layout import CONFIG, Layout
+from avemo.study.layout import Layout
 from avemo.study.makings import RunMakings
 from avemo.study.run import Run
+from avemo.study.study import read_run
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class RunFiles:
 
     @cached_property
     def config(self) -> Run:
-        return Run.model_validate_json((self.folder / CONFIG).read_bytes())
+        return read_run(self.folder)
 
     def require_whole(self) -> None:
         """Raise `AvemoError` where a result was made of something else than lies beside it."""

@@ -9,6 +9,8 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +24,9 @@ from avemo.base.contracts import AvemoError, ConfigError, Section, digest
 from avemo.base.registry import nearest
 from avemo.index.media_hashes import HashCache
 from avemo.papers.definitions import read_paper
-from avemo.study.config import corpus_of, foreign_sources, read_config, resolve
+from avemo.study.config import corpus_of, foreign_sources, read_config, resolve, shortened
 from avemo.study.layers import expand
-from avemo.study.layout import Layout
+from avemo.study.layout import CONFIG, Layout
 from avemo.study.run import Run
 from avemo.study.specs import ExtractSpec, IndexSpec, TrackSpec, component_spec
 from avemo.weights.find import quick_identity
@@ -173,8 +175,30 @@ def read_study(path: Path) -> Study:
 
 
 def read_record(path: Path) -> Study:
-    """The study that `Study.record` was written of."""
-    return TypeAdapter(Study).validate_json(path.read_bytes())
+    """The study that `Study.record` was written of; raises `AvemoError` where it is not there, or another file is."""
+    with _explained(path):
+        return TypeAdapter(Study).validate_json(path.read_bytes())
+
+
+def read_run(folder: Path) -> Run:
+    """The resolved config that a run wrote to its folder; raises `AvemoError` where there is none."""
+    path = folder / CONFIG
+    with _explained(path):
+        return Run.model_validate_json(path.read_bytes())
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("a folder, pipe or device")
+        yield
+    except (OSError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else shortened(str(error))
+        raise AvemoError(
+            f"{str(path)[:300]}: expected the config that a run leaves in its results folder, found {told}; "
+            "give that folder, or run the workflow first"
+        ) from error
 
 
 def resolve_study(raw: dict[str, Any]) -> Study:
