@@ -1,4 +1,4 @@
-"""The examples of the page on encoders run as they stand."""
+"""The examples of the pages on encoders and on imported features run as they stand."""
 
 import subprocess
 import sys
@@ -7,10 +7,10 @@ import pytest
 
 from pages import DOCS, blocks
 
-PAGE = DOCS / "how-to" / "encoders.md"
+PAGES = [DOCS / "how-to" / name for name in ("encoders.md", "import_features.md")]
 
 
-@pytest.mark.parametrize("block", blocks(PAGE, "python"), ids=str)
+@pytest.mark.parametrize("block", [block for page in PAGES for block in blocks(page, "python")], ids=str)
 def test_an_example_runs_as_it_stands(block, tmp_path):
     done = subprocess.run([sys.executable, "-c", block.text], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -5,7 +5,10 @@ localrules:
 
 use rule faces as audio_features with:
     wildcard_constraints:
-        component=one_of(STUDY.component_ids("audio", gpu=False)),
+        component=one_of(
+            STUDY.component_ids("audio", gpu=False)
+            | STUDY.component_ids("visual", imported=True)
+        ),
     resources:
         gpu_mb=gpu_megabytes,
         mem_mb=megabytes,
@@ -43,7 +46,7 @@ use rule faces as visual_features with:
 
 use rule visual_features as face_pictures with:
     wildcard_constraints:
-        component=one_of(STUDY.component_ids("visual", gpu=False)),
+        component=one_of(STUDY.component_ids("visual", gpu=False, imported=False)),
     resources:
         gpu_mb=gpu_megabytes,
         mem_mb=megabytes,

@@ -48,6 +48,7 @@ class Status(StrEnum):
     no_audio = "no_audio"
     no_video = "no_video"
     no_face = "no_face"
+    not_imported = "not_imported"
     duplicate_id = "duplicate_id"
     invalid_features = "invalid_features"
 
@@ -67,6 +68,7 @@ REMEDIES: dict[Status, str] = {
     Status.no_audio: "give audio_path, or use the clip as video only",
     Status.no_video: "give a file with a video stream, or use the clip as audio only",
     Status.no_face: "look at the clip; lower faces.config.thresholds if a face is there",
+    Status.not_imported: "add the clip to the file that is imported, under this id, or leave it out",
     Status.duplicate_id: "give each row of the clip table an id of its own",
     Status.invalid_features: "look at the clip; if it is sound, the extractor is at fault",
 }

@@ -159,11 +159,12 @@ def extract(
     use_gpu(gpu_mb, fast.get("device", "auto"))
     extractor = extractor_class(extractor_class.Config(**spec.config, **places, **fast))
     rows = rows_of(index, shard, shards)
-    work = (
-        _visual_work(as_mapping(cfg), rows, extractor, faces, spec)
-        if extractor.modality == "visual"
-        else _audio_work(as_mapping(cfg), rows, extractor)
-    )
+    works = {
+        "faces": lambda: _visual_work(as_mapping(cfg), rows, extractor, faces, spec),
+        "sound": lambda: _audio_work(as_mapping(cfg), rows, extractor),
+        "table": lambda: _imported_work(as_mapping(cfg), rows, extractor),
+    }
+    work = works[extractor.reads]()
     info = _info(spec, shards) | {"provenance": extractor.provenance()}
     info |= {"parts": list(extractor.parts)} if extractor.parts else {}
     note_keys(store, extractor.modality, extractor.key_part(), spec.crops or spec.faces)
@@ -197,6 +198,15 @@ def _audio_work(cfg: Any, rows: dict[str, Row], extractor: Any) -> Work:
 
     wanted = {name: item_key(row.media_key("audio"), extractor.key_part()) for name, row in rows.items()}
     return Work(cfg, rows, wanted, lambda row: extract_audio(extractor, row.clip))
+
+
+def _imported_work(cfg: Any, rows: dict[str, Row], extractor: Any) -> Work:
+    from avemo.base.keys import item_key
+
+    wanted = {
+        name: item_key(row.media_key(extractor.modality), extractor.key_part()) for name, row in rows.items()
+    }
+    return Work(cfg, rows, wanted, lambda row: extractor.read(row.clip_id))
 
 
 def _visual_work(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from avemo.base.contracts import AvemoError, Clip, ClipFailure, FeatureSequence
+from avemo.base.contracts import AvemoError, Clip, ClipFailure, FeatureSequence, Status
 from avemo.dataset import TASKS
 from avemo.dataset.loading import ClipData
 from avemo.dataset.tasks import Task
@@ -22,7 +22,7 @@ from avemo.features import EXTRACTORS
 from avemo.features.extraction import extract_audio, extract_kept, extract_visual, keep_crops, track_clip
 from avemo.media.probe import probe
 from avemo.media.sound import read_sound
-from avemo.study.run import Feature, Run
+from avemo.study.run import Feature, Modality, Run
 from avemo.training.checkpoint import model_meta
 
 
@@ -125,6 +125,13 @@ def _attempt(
         return None
 
 
+def _require_ours(run: Run, modality: Modality, clip: Clip) -> None:
+    """Raise `ClipFailure` where another program made the run's features: a new clip has none."""
+    if run.features[modality].imported:
+        text = f"the run's {modality} features were made by another program"
+        raise ClipFailure(Status.not_imported, clip.clip_id, text)
+
+
 def _extractor(feature: Feature, notes: list[str]) -> Any:
     found = EXTRACTORS.load(feature.extractor)
     extractor = found(found.Config(**feature.config, **feature.places))
@@ -134,12 +141,14 @@ def _extractor(feature: Feature, notes: list[str]) -> Any:
 
 
 def _audio_features(clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
+    _require_ours(run, "audio", clip)
     features = extract_audio(_extractor(run.features["audio"], notes), clip)
     notes += features.notes
     return features
 
 
 def _track(clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
+    _require_ours(run, "visual", clip)
     track = track_clip(FaceTracker(FaceTracker.Config(**run.faces.config)), clip)
     notes += track.notes
     return track

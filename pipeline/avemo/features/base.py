@@ -24,6 +24,8 @@ class Extractor(Component, ABC):
     name: ClassVar[str]
     """Its folders in the cache begin with it."""
     modality: ClassVar[str]
+    reads: ClassVar[str]
+    """``sound``, ``faces``, or ``table``: other programs' files, by clip id."""
     dim: int
     """Features of a frame; of the class where no config changes it."""
     parts: tuple[str, ...] = ()
@@ -54,7 +56,7 @@ class Extractor(Component, ABC):
 class AudioExtractor(Extractor):
     """Reads mono sound at ``rate_hz``."""
 
-    modality = "audio"
+    modality, reads = "audio", "sound"
     libraries: ClassVar[tuple[str, ...]] = ("av",)
     rate_hz: ClassVar[int] = 16_000
 
@@ -74,7 +76,7 @@ class AudioExtractor(Extractor):
 class VisualExtractor(Extractor):
     """Reads face crops, made as its ``crop`` policy asks."""
 
-    modality = "visual"
+    modality, reads = "visual", "faces"
     libraries: ClassVar[tuple[str, ...]] = ("av", "opencv-python-headless")
     work = Work(seconds=4.0, memory_mb=4000)
 

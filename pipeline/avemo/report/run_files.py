@@ -169,7 +169,8 @@ class RunFiles:
     @cached_property
     def weights(self) -> dict[str, str]:
         """Where the config says that weights lie, or their names, by modality; nothing where a feature has none."""
-        return {m: ", ".join(f.places.values()) for m, f in self.config.features.items() if f.places}
+        features = self.config.features.items()
+        return {m: ", ".join(f.places.values()) for m, f in features if f.places and not f.imported}
 
     @cached_property
     def notes(self) -> list[dict[str, str]]:
@@ -205,6 +206,12 @@ def run_notes(config: Run) -> list[dict[str, str]]:
         if provenance.get("random_weights"):
             text = f"{feature.extractor}: {provenance.get('weights')}; no training has shaped these features"
             notes.append({"kind": "random weights", "text": text})
+        if provenance.get("imported"):
+            text = (
+                f"{feature.extractor}: {provenance['imported']} (sha-256 {provenance['file'][:12]}); "
+                "another program made these features, and no key says from which media"
+            )
+            notes.append({"kind": "imported features", "text": text})
     return [*notes, *_absence_notes(config)]
 
 

@@ -223,9 +223,10 @@ def resolve(raw: dict[str, Any]) -> Run:
     if audio:
         features["audio"] = _feature(audio)
     if visual:
-        if given.crops.cache == "jpeg":
+        if given.crops.cache == "jpeg" and visual.kind.reads == "faces":
             crops = _crops(visual, given.crops.quality, faces.id)
-        features["visual"] = _feature(visual, crops.id if crops else faces.id)
+        upstream = [] if visual.kind.reads == "table" else [crops.id if crops else faces.id]
+        features["visual"] = _feature(visual, *upstream)
     fields = {
         name: _fields(MODELS.load(one.model).Config, one.config, f"systems.{name}.config")
         for name, one in given.systems.items()
@@ -346,6 +347,7 @@ def _feature(of: Extractor, *upstream: str) -> Feature:
         extractor=of.given.extractor,
         config=of.fields.config,
         compression=of.given.compression,
+        imported=of.kind.reads == "table",
         speed=of.fields.speed,
         places=places,
         version=of.kind.release(),

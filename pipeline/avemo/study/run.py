@@ -68,6 +68,8 @@ class Feature(Section):
     extractor: str
     config: dict[str, Any]
     compression: Literal["none", "lzf", "gzip"]
+    imported: bool = left_out(False)
+    """Whether another program made it, and neither media nor faces are read."""
     speed: dict[str, Any] = {}
     places: Places = left_out({})
     version: int | str
@@ -116,8 +118,8 @@ class Run(Section):
     @property
     def components(self) -> dict[str, Component | Feature]:
         """Components by stage; faces are tracked, and crops kept, for visual features alone."""
-        faces = self.faces if "visual" in self.features else None
         audio, visual = self.features.get("audio"), self.features.get("visual")
+        faces = self.faces if visual and not visual.imported else None
         given = zip(STAGES, (faces, self.crops, audio, visual), strict=True)
         return {stage: component for stage, component in given if component}
 

@@ -116,7 +116,8 @@ def component_spec(run: Run, stage: str) -> TrackSpec | ExtractSpec:
 
 def extract_spec(run: Run, modality: Modality) -> ExtractSpec:
     """What the features of a modality depend on; of weights what they are, not where."""
-    feature, visual = run.features[modality], modality == "visual"
+    feature = run.features[modality]
+    visual = modality == "visual" and not feature.imported
     return ExtractSpec(
         corpus=run.corpus.id,
         id=feature.id,

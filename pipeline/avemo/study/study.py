@@ -125,12 +125,14 @@ class Study:
         system = run.systems.get(part.removeprefix("systems/"))
         return run.speed.work[f"systems/{system.curve}" if system and system.curve else part]
 
-    def component_ids(self, *stages: str, gpu: bool | None = None) -> set[str]:
-        """Those of these stages, in any corpus; only networks, or only the others."""
+    def component_ids(self, *stages: str, gpu: bool | None = None, imported: bool | None = None) -> set[str]:
+        """Those of these stages, in any corpus; only networks, or only the others; only what was imported, or not."""
         return {
             component
             for (_, component), (stage, run) in self.components.items()
-            if stage in stages and gpu in (None, bool(self.work(run, stage).gpu_mb))
+            if stage in stages
+            and gpu in (None, bool(self.work(run, stage).gpu_mb))
+            and imported in (None, getattr(run.components[stage], "imported", False))
         }
 
     def manifests(self, run: str, *stages: str) -> list[Path]:

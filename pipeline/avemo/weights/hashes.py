@@ -16,6 +16,8 @@ from avemo.base.passing import CLOSED
 LEDGER = "sha256.json"
 PARTS = (".json", ".safetensors")
 """Files of a weights folder (as transformers saves one) that decide its numbers."""
+ARRAYS = (".npy", ".npz", ".csv")
+"""Files of a folder of imported features."""
 
 
 def weights_folder() -> Path:
@@ -24,11 +26,13 @@ def weights_folder() -> Path:
 
 
 def parts_of(path: Path) -> list[Path]:
-    """The files behind ``path``: itself, or a folder's configuration and tensors. Empty if there is nothing."""
+    """The files behind ``path``: itself, or a folder's configuration and tensors; of a folder without any, its arrays
+    and tables. Empty if there is nothing."""
     if path.is_file():
         return [path]
-    found = path.iterdir() if path.is_dir() else ()
-    return sorted(part for part in found if part.is_file() and part.suffix in PARTS)
+    found = sorted(part for part in (path.iterdir() if path.is_dir() else ()) if part.is_file())
+    parts = [part for part in found if part.suffix in PARTS]
+    return parts or [part for part in found if part.suffix in ARRAYS]
 
 
 def sha256_path(path: Path | str) -> str:
