@@ -24,9 +24,10 @@ def study(repository, tmp_path, monkeypatch) -> Study:
     monkeypatch.chdir(tmp_path)
     demo = read_config(repository / "config" / "config.yaml")
     del demo["run"]
+    ladder = demo["systems"]["av_ladder"]
     for number in (1, 2):
-        demo["systems"][f"ablation_{number}"] = demo["systems"]["av_ladder"]
-    search = {f"lambda_2_{weight}": demo["systems"]["av_ladder"] for weight in ("100", "500", "020")}
+        demo["systems"][f"ablation_{number}"] = ladder | {"title": f"Ablation {number}"}
+    search = {f"lambda_2_{weight}": ladder | {"title": weight} for weight in ("100", "500", "020")}
     runs = {"crema_d": {}, "lambda_search": {"systems": dict.fromkeys(demo["systems"]) | search}}
     study = resolve_study(demo | {"paper": "ladder", "tables": "av_ladder", "runs": runs})
     study.folder.mkdir(parents=True)
@@ -39,7 +40,7 @@ def touch(path: Path) -> None:
     path.touch()
 
 
-def label_and_split(study: Study, run: str = "crema_d") -> None:
+def label_and_split(study: Study, run: str = "crema_d", classes: tuple[str, ...] = ("anger",)) -> None:
     from avemo.base.contracts import Clip
     from avemo.corpora.base import Label
 
@@ -48,7 +49,7 @@ def label_and_split(study: Study, run: str = "crema_d") -> None:
     layout.labels.parent.mkdir(parents=True)
     clips = [Clip(name, name, name) for name in "abcd"]
     save_labels(
-        make_labels(clips, [Label(name, "anger") for name in "abcd"], "classes", ["anger"]), layout.labels
+        make_labels(clips, [Label(name, "anger") for name in "abcd"], "classes", classes), layout.labels
     )
     save_splits(layout.splits, SPLITS, pd.DataFrame())
 
@@ -140,6 +141,15 @@ def test_what_is_scored_is_shown_beside_what_is_open(study):
     tests = pd.read_csv(study.folder / "tables" / "table1_tests.csv")
     assert set(tests.against) == {"Baseline 2 (MulT)"}
     assert (study.folder / "figures" / "figure3.svg").stat().st_size > 1000
+
+
+def test_macro_scores_of_splits_that_lack_a_class_are_marked(study):
+    """No clip shows fear, which the task has."""
+    label_and_split(study, classes=("anger", "fear"))
+    score(study, "av_ladder", 0.80)
+    found = tables(study)["table1"].set_index(["row", "group", "column"]).lacking
+    assert found["Our method", "CREMA-D macro", "F1"] == "‡"
+    assert pd.isna(found["Our method", "CREMA-D micro", "F1"])
 
 
 def test_a_search_shows_scores_of_the_development_set_alone(study):
