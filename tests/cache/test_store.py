@@ -149,8 +149,10 @@ def test_items_of_two_dimensions_are_not_packed_together(folder: Path, tmp_path:
 
 
 def test_a_flipped_byte_costs_its_clip_alone(folder: Path, tmp_path: Path) -> None:
-    flip_frame(folder / "part-000002.h5", "clip01")
-    with pytest.warns(UserWarning, match=r"part-000002.h5: .* found others in clip01; .* count as missing"):
+    flip_frame(next(folder.glob("part-000002-*")), "clip01")
+    with pytest.warns(
+        UserWarning, match=r"part-000002-\d+.h5: .* found others in clip01; .* count as missing"
+    ):
         store = ShardStore(folder, INFO)
     with store:
         assert store.missing(WANTED) == ["clip01"]
@@ -165,7 +167,7 @@ def test_damage_among_replaced_items_goes_at_the_next_publication(folder: Path, 
     changed = WANTED | {"clip01": "k2-clip01"}
     with ShardStore(folder, INFO) as store:
         store.append([item_of("clip01", key="k2")])
-    flip_frame(folder / "part-000002.h5", "clip01")
+    flip_frame(next(folder.glob("part-000002-*")), "clip01")
     with pytest.warns(UserWarning, match="found others in clip01"):
         publish(folder, tmp_path / "0000.h5", changed)
     with ShardStore(folder, INFO) as store:
@@ -256,7 +258,7 @@ def test_a_kill_amid_compaction_loses_nothing(
 
 
 def test_a_store_that_a_newer_avemo_wrote_is_left_alone(folder: Path) -> None:
-    with h5py.File(folder / "part-000001.h5", "r+") as file:
+    with h5py.File(next(folder.glob("part-000001-*")), "r+") as file:
         file.attrs["layout"] = np.bytes_(b"avemo-shard/9")
     before = sorted(folder.glob("*.h5"))
     with pytest.raises(AvemoError, match="a newer avemo has written"):
@@ -265,7 +267,7 @@ def test_a_store_that_a_newer_avemo_wrote_is_left_alone(folder: Path) -> None:
 
 
 def test_a_truncated_part_is_set_aside(folder: Path) -> None:
-    os.truncate(folder / "part-000001.h5", 700)
+    os.truncate(next(folder.glob("part-000001-*")), 700)
     with pytest.warns(UserWarning, match="set aside"), ShardStore(folder, INFO) as store:
         assert store.missing(WANTED) == ids(8)[5:]
 

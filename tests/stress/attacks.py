@@ -23,8 +23,11 @@ import torch
 
 from avemo.base import passing
 from avemo.base.contracts import AvemoError, MachineError, Status
+from avemo.cache import lock
+from avemo.cache import store as store_module
 from avemo.cache.items import Item
 from avemo.cache.manifest import FeatureSet, write_manifest
+from avemo.cache.shard import Shard
 from avemo.cache.shard_writer import write_shard
 from avemo.cache.store import ShardStore
 from avemo.dataset.loading import ClipData
@@ -206,6 +209,44 @@ def clips_not_named(folder: Path, generator: random.Random) -> str:
         return f"{len(store.missing(wanted)) or 'nothing'} to compute again"
 
 
+def owner_stopped(folder: Path, generator: random.Random) -> str:
+    """An owner stops at one of its steps for longer than its lease lives; another machine takes over meanwhile."""
+    with patch.object(lock, "_machine", lambda: "the first"):
+        first = ShardStore(folder / "store", INFO)
+    first.append(items(2))
+    everything = {item.clip_id: item.key for item in items(6)}
+    stop, number = generator.choice([("write_shard", 0), ("write_shard", 1), ("_link", 0)])
+    call, before = getattr(store_module, stop), [number]
+
+    def late(*args: object, **kwargs: object) -> object:
+        before[0] -= 1
+        if before[0] == -1:
+            for lease in (folder / "store").glob("lock-*"):
+                os.utime(lease, (1, 1))
+            with ShardStore(folder / "store", INFO) as second:
+                second.append([item for item in items(6) if item.clip_id in second.missing(everything)])
+                second.publish(everything, folder / "0000.h5")
+        return call(*args, **kwargs)
+
+    try:
+        with patch.object(store_module, stop, late):
+            first.append(items(4)[2:])
+            first.publish({item.clip_id: item.key for item in items(4)}, folder / "0000.h5")
+        return "WENT ON"
+    except AvemoError as error:
+        if "another took over" not in str(error):
+            return f"STOPPED BY {error}"
+    finally:
+        first.close()
+    with ShardStore(folder / "store", INFO) as store:
+        lost = store.missing(everything)
+    with Shard(folder / "0000.h5") as shard:
+        theirs = shard.index.keys() == everything.keys()
+    if lost or not (theirs or stop == "_link"):
+        return "THE NEXT OWNER'S LOST"
+    return "refused, nothing lost" if theirs else "refused after renaming, nothing lost"
+
+
 PEOPLE, TEAM = (41001, 41002), 41000
 NEEDS_ROOT = "not tried, as only root can be several people"
 
@@ -281,6 +322,12 @@ ATTACKS = [
     Attack("storage away, memory or files used up", 200, storage_away, ("stopped, nothing lost",)),
     Attack(
         "clips not named, gone or replaced for a time", 200, clips_not_named, ("nothing to compute again",)
+    ),
+    Attack(
+        "an owner stopped for longer than its lease",
+        100,
+        owner_stopped,
+        ("refused, nothing lost", "refused after renaming, nothing lost"),
     ),
     Attack("several people in one cache", 20, two_people, ("all could", NEEDS_ROOT)),
     Attack("a journal of readings cut anywhere", 200, journal_cut, ("read on, the cut line told",)),

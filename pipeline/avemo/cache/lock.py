@@ -68,6 +68,11 @@ class Lock:
         self._heart = threading.Thread(target=self._touch, args=(beat_s,), daemon=True)
         self._heart.start()
 
+    @property
+    def generation(self) -> int:
+        """The lease's number, which no other owner of the folder ever has."""
+        return _generation(self._path)
+
     def check(self) -> None:
         """Raises `AvemoError` if the lock was lost, e.g. while this machine was asleep."""
         if _highest(self.folder) != self._path:

@@ -3,7 +3,7 @@
 ::
 
     lock-000003            the owner's lease while a `ShardStore` is open
-    part-000007.h5         items appended in one go
+    part-000007-000003.h5  items appended in one go by the owner of that lease
     packed-<digest>.h5     exactly what was once published; published files are hard links to it
     rest-<digest>.h5       replaced items of a file whose other items were copies
     *.corrupt              unreadable files, set aside until the shard is whole again
@@ -21,6 +21,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -105,11 +106,12 @@ class ShardStore:
     def append(self, items: Sequence[Item]) -> None:
         """Keep ``items`` for good, as one new part."""
         if items:
-            self._lock.check()
-            numbers = [int(n) for f in self.folder.iterdir() for n in re.findall(r"^part-(\d+)\.h5", f.name)]
-            path = self.folder / f"part-{max(numbers, default=0) + 1:06d}.h5"
-            write_shard(path, items, self.info, self.dtype)
-            self._register(path)
+            numbers = [int(n) for f in self.folder.iterdir() for n in re.findall(r"^part-(\d+)", f.name)]
+            # The lease's number keeps an owner that was stopped from writing over the next one's.
+            name = f"part-{max(numbers, default=0) + 1:06d}-{self._lock.generation:06d}.h5"
+            with self._alone():
+                write_shard(self.folder / name, items, self.info, self.dtype)
+            self._register(self.folder / name)
 
     def publish(self, wanted: Wanted, output: Path) -> list[Entry]:
         """Make ``output`` a shard of exactly the wanted items, in order of clip id; their entries.
@@ -123,17 +125,30 @@ class ShardStore:
                 f"{output}: expected {len(wanted)} clips, found {len(missing)} not computed yet "
                 f"({', '.join(missing[:3])}, ...); fill the store first"
             )
-        self._lock.check()
         content = [self.info, self.dtype, self.compression, sorted(wanted.items())]
         packed = self.folder / f"packed-{digest(content)}.h5"
-        if packed not in self._files or self._files[packed].keys() != set(wanted.items()):
-            self._pack(wanted, packed)
-        self._register(packed)
-        _link(packed, Path(output))
-        self._compact(packed)
-        for corrupt in self.folder.glob("*.corrupt"):
-            corrupt.unlink()
+        with self._alone():
+            if packed not in self._files or self._files[packed].keys() != set(wanted.items()):
+                self._pack(wanted, packed)
+            self._register(packed)
+        with self._alone():
+            _link(packed, Path(output))
+        with self._alone():
+            self._compact(packed)
+            for corrupt in self.folder.glob("*.corrupt"):
+                corrupt.unlink()
         return [held.entry for held in self._files[packed].values()]
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Raise `AvemoError` where another owner took over before the block or while it ran, which then is why it failed."""
+        self._lock.check()
+        try:
+            yield
+        except (OSError, AvemoError):
+            self._lock.check()
+            raise
+        self._lock.check()
 
     def _load(self) -> None:
         """Read every file's index and check every byte: damaged items do not count, unreadable files leave."""
