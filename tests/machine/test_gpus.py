@@ -13,7 +13,7 @@ import time
 import pytest
 import yaml
 
-from avemo.base.contracts import AvemoError
+from avemo.base.contracts import AvemoError, MachineError
 from avemo.machine.gpus import DEVICES, leased, shared_devices, use_gpu
 from avemo.progress.dryrun import dry_run
 
@@ -187,3 +187,57 @@ def test_each_rule_that_holds_a_gpu_declares_how_much_and_its_command_asks_for_i
         asked = re.search(r"--gpu-mb (\d+)", job.command)
         assert bool(job.resources.get("gpu")) == bool(asked and int(asked[1]))
         assert not asked or int(asked[1]) == job.resources["gpu_mb"]
+
+
+def link(pool, target):
+    pool.symlink_to(target)
+
+
+def folder_of_another(pool, target):
+    pool.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    os.chown(pool, 41001, 41001)
+
+
+def open_folder(pool, target):
+    pool.mkdir()
+    pool.chmod(0o777)
+
+
+def file_in_its_place(pool, target):
+    pool.write_text("")
+
+
+@pytest.mark.parametrize("attack", [link, folder_of_another, open_folder, file_in_its_place])
+@pytest.mark.parametrize("inner", ["", "0"])
+def test_a_pool_that_is_not_this_users_alone_is_refused_and_nothing_is_cut_or_deleted(
+    tmp_path, attack, inner
+):
+    target = tmp_path / "precious"
+    (target / "0").mkdir(parents=True)
+    for path in (target / "lock", target / "thesis", target / "0" / "data"):
+        path.write_text("precious")
+    pool = tmp_path / "pool"
+    if inner:
+        pool.mkdir(0o700)
+    attack(pool / inner, target)
+    expected = r"(pool|0): expected a folder of user \d+ alone for the leases of GPUs, found"
+    with pytest.raises(MachineError, match=expected), leased(10, {"0": 100}, pool, poll_s=0.02):
+        pass
+    assert [path.read_text() for path in sorted(target.rglob("*")) if path.is_file()] == ["precious"] * 3
+
+
+@pytest.mark.parametrize("name", ["lock", "0/1-1"])
+def test_no_link_in_a_pool_is_followed(tmp_path, name):
+    (tmp_path / "precious").write_text("5")
+    place = tmp_path / "pool" / name
+    place.parent.mkdir(0o700, parents=True)
+    (tmp_path / "pool").chmod(0o700)
+    place.symlink_to(tmp_path / "precious")
+    with (
+        pytest.raises(OSError, match="symbolic links"),
+        leased(10, {"0": 100}, tmp_path / "pool", poll_s=0.02),
+    ):
+        pass
+    assert (tmp_path / "precious").read_text() == "5"

@@ -32,6 +32,7 @@ from avemo.cache.shard_writer import write_shard
 from avemo.cache.store import ShardStore
 from avemo.dataset.loading import ClipData
 from avemo.evaluation.readings import note_reading, read_journal
+from avemo.machine.gpus import leased
 from avemo.training.checkpoint import CHECKPOINT, load_checkpoint, load_model, save_checkpoint, save_model
 from stress.tally import Tally
 
@@ -301,6 +302,29 @@ def _as_person(person: int, act: Callable[[], None]) -> int:
     return os.waitpid(child, 0)[1]
 
 
+def gpu_pool(folder: Path, generator: random.Random) -> str:
+    """Somebody was first at the name of the folder of GPU leases, or of a device in it."""
+    precious, pool = folder / "precious", folder / "pool"
+    (precious / "0").mkdir(parents=True)
+    kept = [precious / name for name in ("lock", "thesis", "0/data")]
+    for path in kept:
+        path.write_text("precious")
+    place = generator.choice([pool, pool / "0", pool / "lock"])
+    place.parent.mkdir(0o700, exist_ok=True)
+    if generator.random() < 0.7:
+        place.symlink_to(precious / place.name if place.name == "lock" else precious)
+    else:
+        place.mkdir()
+        place.chmod(0o777)
+    try:
+        with leased(10, {"0": 100}, pool):
+            return "USED"
+    except (MachineError, OSError) as error:
+        told = str(place) in str(error)
+    whole = all(path.read_text() == "precious" for path in kept)
+    return "refused by name, nothing touched" if whole and told else "TOUCHED"
+
+
 def _same_or_refused(path: Path, read: Callable[[], str], generator: random.Random) -> str:
     before = read()
     flip(path, generator)
@@ -329,6 +353,7 @@ ATTACKS = [
         owner_stopped,
         ("refused, nothing lost", "refused after renaming, nothing lost"),
     ),
+    Attack("a foreign folder of GPU leases", 100, gpu_pool, ("refused by name, nothing touched",)),
     Attack("several people in one cache", 20, two_people, ("all could", NEEDS_ROOT)),
     Attack("a journal of readings cut anywhere", 200, journal_cut, ("read on, the cut line told",)),
     Attack("a full disk under the journal", 100, disk_full, ("refused, no half line",)),

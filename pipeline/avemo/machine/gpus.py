@@ -3,7 +3,7 @@
 A job's lease is a file ``<pool>/<device>/<name>`` that holds its megabytes;
 the job keeps it locked (``flock``) while it lives, so the kernel gives a dead
 job's share back. Leases are counted and made under one lock of the pool. The
-pool lies in this machine's own temporary folder: nothing here is shared
+pool lies in this machine's own temporary folder, and is the user's alone: nothing here is shared
 between machines, whose scheduler hands out devices itself.
 
 Snakemake's resources are sums over the whole machine: they bound how many jobs run at once, but
@@ -16,16 +16,17 @@ import atexit
 import fcntl
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from avemo.base.contracts import ConfigError
+from avemo.base.contracts import ConfigError, MachineError
 
 DEVICES = "AVEMO_GPUS"
 """Environment: ``0:80000,1:40000``, devices and their megabytes to share, where not those that nvidia-smi lists."""
@@ -96,19 +97,47 @@ def default_pool() -> Path:
 
 def _try(megabytes: int, devices: Mapping[str, int], pool: Path) -> tuple[str, IO[str]] | None:
     """A locked lease on a device with so much room; None while there is none."""
-    pool.mkdir(parents=True, exist_ok=True)
-    with (pool / "lock").open("w") as turn:
+    _own(pool)
+    with _opened(pool / "lock", "a") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
+        for name in devices:
+            _own(pool / name)
         room = {device: size - _held(pool / device) for device, size in devices.items()}
         device = max(room, key=lambda name: room[name])
         if room[device] < megabytes:
             return None
-        (pool / device).mkdir(exist_ok=True)
-        lease = (pool / device / f"{os.getpid()}-{time.monotonic_ns()}").open("w")
+        lease = _opened(pool / device / f"{os.getpid()}-{time.monotonic_ns()}", "x")
         fcntl.flock(lease, fcntl.LOCK_EX)
         lease.write(str(megabytes))
         lease.flush()
         return device, lease
+
+
+def _own(folder: Path) -> None:
+    """Make a folder that nobody else may write to; raises `MachineError` for one that is not this user's alone.
+
+    Its name can be foreseen by whoever writes to the temporary folder.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(0o700, parents=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        what = "a link" if stat.S_ISLNK(found.st_mode) else "something else"
+    elif found.st_uid != os.geteuid():
+        what = f"one of user {found.st_uid}"
+    elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        what = f"one that others may write to ({stat.filemode(found.st_mode)})"
+    else:
+        return
+    raise MachineError(
+        f"{folder}: expected a folder of user {os.geteuid()} alone for the leases of GPUs, found {what}; "
+        "have it removed, or set TMPDIR to a folder of your own"
+    )
+
+
+def _opened(path: Path, mode: str) -> IO[str]:
+    """A file of the pool; no link is followed."""
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600))
 
 
 def _held(device: Path) -> int:
@@ -116,7 +145,7 @@ def _held(device: Path) -> int:
     total = 0
     for path in device.glob("*"):
         try:
-            with path.open() as lease:
+            with _opened(path, "r") as lease:
                 fcntl.flock(lease, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 path.unlink(missing_ok=True)
         except BlockingIOError:
