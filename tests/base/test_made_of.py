@@ -99,3 +99,12 @@ def test_a_file_that_cannot_be_read_now_did_not_change(table: Path, tmp_path: Pa
     record_path(copy).write_bytes(record_path(table).read_bytes())
     with pytest.raises(MachineError, match="storage away"):
         Making(copy, {"lr": 0.1}, {"labels": "l1", "splits": "s1"}, away).changes()
+
+
+def test_a_record_that_may_not_be_read_is_named(table):
+    record_path(table).unlink()
+    record_path(table).mkdir()
+    with pytest.raises(
+        MachineError, match=r"table.made.json: expected the record of what made table.csv, found it closed"
+    ):
+        made_of(table)

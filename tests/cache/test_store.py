@@ -50,6 +50,16 @@ def test_what_was_appended_is_held_after_reopening(folder: Path) -> None:
     assert (failure.clip, failure.status, failure.detail) == ("clip03", Status.no_face, "no face in 7 frames")
 
 
+def test_what_is_forgotten_is_missing_and_stays_published(folder: Path, tmp_path: Path) -> None:
+    published = publish(folder, tmp_path / "0000.h5")
+    with ShardStore(folder, INFO) as store:
+        store.forget()
+        assert store.missing(WANTED) == ids(8)
+    with ShardStore(folder, INFO) as store:
+        assert store.missing(WANTED) == ids(8)
+    assert (tmp_path / "0000.h5").read_bytes() == published
+
+
 def test_publishing_packs_exactly_the_wanted_items_in_order(folder: Path, tmp_path: Path) -> None:
     wanted = wanted_of(["clip06", "clip03", "clip01"])
     publish(folder, tmp_path / "0000.h5", wanted)

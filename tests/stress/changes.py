@@ -110,6 +110,49 @@ def _other_file(run: Run) -> None:
     run.edit("features/logmel.py", "import", "FIRST = 1\nimport")
 
 
+FEATURE = (
+    "media/sound.py",
+    "mono = kept.mean(axis=0, dtype=np.float32)",
+    "mono = 0.5 * kept.mean(axis=0, dtype=np.float32)",
+)
+TRAINING = ("training/steps.py", "loss.backward()", "(-loss).backward()")
+
+
+def _edited(module: str, old: str, new: str) -> Callable[[Run], None]:
+    return lambda run: run.edit(module, old, new)
+
+
+def _back(module: str, old: str, new: str) -> Callable[[Run], None]:
+    """The edit undone, and the original config."""
+    return _alone(lambda run: run.edit(module, new, old))
+
+
+def _forget(run: Run) -> None:
+    """What `make clean` deletes."""
+    for memory in (".snakemake", ".avemo"):
+        shutil.rmtree(run.arena.folder / memory, ignore_errors=True)
+
+
+def _rerun(run: Run) -> None:
+    run.arena.config = run.original | {"code_changes": "rerun"}
+
+
+def _then(*changes: Callable[[Run], None]) -> Callable[[Run], None]:
+    def apply(run: Run) -> None:
+        for change in changes:
+            change(run)
+
+    return apply
+
+
+def _swap(run: Run) -> None:
+    """Another medium of the same size under the same time."""
+    path = run.arena.folder / "clip00007.wav"
+    stat, content = path.stat(), path.read_bytes()
+    path.write_bytes(content[:-2] + bytes([content[-2] ^ 1, content[-1]]))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
 def _version(run: Run) -> None:
     run.edit("features/opensmile_lld.py", "    version = 1\n", "    version = 1_000\n")
 
@@ -148,6 +191,29 @@ PLANNED = [
     Case("every clip and the table touched without change", _touch, NOTHING, NOTHING, "all"),
     Case("a comment edited in the extractor's file", _comment, NOTHING, NOTHING, "all"),
     Case("the file of another extractor edited", _other_file, NOTHING, NOTHING, "all"),
+    Case("the same edits, code_changes: rerun", _rerun, NOTHING, {"run_config": 1, "report": 1}, "all"),
+    Case("training turned uphill in the code", _alone(_edited(*TRAINING)), NOTHING, NOTHING, "all"),
+    Case(
+        "the same, code_changes: rerun",
+        _rerun,
+        NOTHING,
+        {"train": 2, "evaluate": 1, "run_config": 1, **LATER},
+        "all",
+    ),
+    Case(
+        "the code changed back, all memory of Snakemake deleted",
+        _then(_back(*TRAINING), _forget),
+        NOTHING,
+        NOTHING,
+        "all",
+    ),
+    Case(
+        "all memory of Snakemake deleted, another number of epochs",
+        _then(_forget, _alone(_set("training", epochs=2))),
+        NOTHING,
+        {"train": 2, "evaluate": 1, "run_config": 1, **LATER},
+        "all",
+    ),
     Case(
         "label rule changed",
         _alone(_set("corpus", labels={"classes": ["b", "a"]})),
@@ -174,6 +240,10 @@ RUN = [
     Case("one clip added", _alone(_add), {"compare_lld": 1}),
     Case("one clip removed", _remove, NOTHING),
     Case("one clip's media replaced under the same name", _replace, {"compare_lld": 1}),
+    Case("one clip's media replaced under equal size and time", _swap, {"compare_lld": 1}),
+    Case("sound decoded half as loud in the code", _edited(*FEATURE), NOTHING),
+    Case("the same, code_changes: rerun", _rerun, {"compare_lld": CLIPS}),
+    Case("the code changed back, code_changes: warn", _back(*FEATURE), NOTHING),
     Case("a clip renamed", _rename_clip, {"compare_lld": 1}),
     Case("a file renamed", _rename_file, NOTHING),
     Case(

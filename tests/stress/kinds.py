@@ -249,6 +249,43 @@ KINDS: list[tuple[str, str, list[str]]] = [
         "an error that names line and column",
         ["corpora/test_table.py::test_a_cell_that_no_line_can_show_is_refused_by_line_and_column_at_once"],
     ),
+    (
+        "media replaced under equal size and time; swapped between index and extraction, or while they are decoded",
+        "noticed by ctime, then by hash; the job stops, and nothing lies under the key of the file that was seen",
+        [
+            "index/test_media_hashes.py::test_a_file_put_in_anothers_place_with_its_size_and_time_is_noticed",
+            "index/test_seen_media.py::test_a_file_swapped_while_it_is_decoded_leaves_nothing_under_its_key",
+            "workflow/test_stale.py::test_media_swapped_between_index_and_extraction_lie_under_no_key",
+        ],
+    ),
+    (
+        "weights replaced since a model was trained, or since the workflow was started",
+        "`predict`, or the job, stops and names both hashes",
+        [
+            "evaluation/test_trained_with.py::test_weights_that_are_others_than_trained_with_are_refused_by_name",
+            "features/test_job_weights.py::test_a_job_that_finds_other_weights_than_the_workflow_stops",
+        ],
+    ),
+    (
+        "another corpus under an id that a cache has already; results whose labels, splits or models are others than "
+        "lie beside them",
+        "an error that names both",
+        [
+            "workflow/test_stale.py::test_a_second_checkout_with_another_table_does_not_take_the_firsts_media",
+            "workflow/test_stale.py::test_commands_refuse_what_was_not_made_of_what_is_read_with_it",
+        ],
+    ),
+    (
+        "code that was edited since a result was made",
+        "told by file in plan and report, made again, or ignored, as `code_changes` says; comments, formatting and "
+        "other components' files count as nothing",
+        [
+            "base/test_code.py::test_an_edit_of_what_makes_numbers_is_told_by_the_stages_that_run_through_it",
+            "base/test_code.py::test_what_makes_no_numbers_of_a_stage_changes_nothing_of_it",
+            "workflow/test_stale.py::test_what_other_code_has_made_is_told_and_made_again_where_that_is_wanted",
+            "workflow/test_stale.py::test_a_clip_added_by_other_code_leaves_its_shard_told",
+        ],
+    ),
 ]
 
 

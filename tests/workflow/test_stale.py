@@ -146,6 +146,93 @@ def test_commands_refuse_what_was_not_made_of_what_is_read_with_it(made):
     assert 'found results/r/data/labels.parquet: labels.classes: ["b", "a"] → null' in told
 
 
+def test_a_folder_without_records_is_told_and_none_of_its_clips_is_computed_again(made):
+    """As an older avemo has left it."""
+    for record in made.folder.rglob("*.made.json"):
+        record.unlink()
+    told = made.avemo("plan", "--configfile", "config.yaml")
+    assert "no record says what made it" in told
+    assert "other code" not in told
+    assert "labels.parquet: no record says" in made.avemo("audit", "--run", "results/r", succeeds=False)
+    made.avemo("report", "--run", "results/r", "--out", "results/r/report.html")
+    made.snakemake(CONFIG, "features")
+    logs = [path.read_text() for path in made.folder.glob("cache/table/logs/logmel-*/????.log")]
+    assert [log.split(" computed")[0].split()[-1] for log in logs] == ["0", "0"]
+    assert made.planned(CONFIG, "features") == {}
+
+
+def pretend(record: Path) -> None:
+    """Let a record tell that other code had made its file, without its being newer for that."""
+    stat, told = record.stat(), json.loads(record.read_text())
+    assert "avemo/media/sound.py" in told["code"]
+    told["code"]["avemo/media/sound.py"] = "0" * 16
+    record.write_text(json.dumps(told))
+    os.utime(record, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_what_other_code_has_made_is_told_and_made_again_where_that_is_wanted(made):
+    for record in (
+        *made.folder.glob("cache/table/logmel-*/000?.made.json"),
+        *made.folder.glob("cache/table/.store/*/*/madeby.json"),
+    ):
+        pretend(record)
+    assert made.planned(CONFIG) == {}
+    told = made.avemo("plan", "--configfile", "config.yaml")
+    assert "Made by other code" in told
+    assert "): avemo/media/sound.py" in told
+    made.avemo("report", "--run", "results/r", "--out", "results/r/report.html")
+    page = (made.folder / "results/r/report.html").read_text()
+    assert "made by other code" in page
+    assert "avemo/media/sound.py" in page
+    (made.folder / "quiet.yaml").write_text(yaml.safe_dump(CONFIG | {"code_changes": "ignore"}))
+    assert "other code" not in made.avemo("plan", "--configfile", "quiet.yaml")
+    again = CONFIG | {"code_changes": "rerun"}
+    planned = made.planned(again)
+    assert {"audio_features": 2, "manifest": 1, "train": 2, "evaluate": 1}.items() <= planned.items()
+    assert not {"index", "labels", "splits"} & set(planned)
+    made.snakemake(again, "features")
+    logs = [path.read_text() for path in made.folder.glob("cache/table/logs/logmel-*/????.log")]
+    assert sum(int(log.split(" computed")[0].split()[-1]) for log in logs) == 8
+    assert made.planned(again, "features") == {}
+    # What was trained on the old numbers is found without what Snakemake remembers, though their keys are the same.
+    shutil.rmtree(made.folder / ".snakemake")
+    assert made.planned(again)["train"] == 2
+
+
+def test_a_clip_added_by_other_code_leaves_its_shard_told(made):
+    for record in made.folder.glob("cache/table/.store/*/*/madeby.json"):
+        pretend(record)
+    with (made.folder / "clips.csv").open("a") as table:
+        table.write("c8,c0.wav,s8,a\n")
+    made.snakemake(CONFIG, "features")
+    told = made.avemo("plan", "--configfile", "config.yaml")
+    assert "): avemo/media/sound.py" in told
+
+
+def test_media_swapped_between_index_and_extraction_lie_under_no_key(made):
+    made.snakemake(CONFIG, "cache/table/index.parquet")
+    spec = made.avemo("config", "show", "--config", "config.yaml", "--part", "audio")
+    (made.folder / "audio.json").write_text(spec)
+    path = made.folder / "c3.wav"
+    stat, content = path.stat(), path.read_bytes()
+    (made.folder / "other.wav").write_bytes(content[:-2] + bytes([content[-2] ^ 1, content[-1]]))
+    os.utime(made.folder / "other.wav", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    (made.folder / "other.wav").rename(path)
+    arguments = [
+        "--cfg",
+        "audio.json",
+        "--index",
+        "cache/table/index.parquet",
+        "--shards",
+        "1",
+        "--shard",
+        "0",
+    ]
+    told = made.avemo("extract", *arguments, "--store", "store", "--out", "0000.h5", succeeds=False)
+    assert "c3: expected c3.wav as the clip table has seen it" in told
+    assert not (made.folder / "0000.h5").exists()
+
+
 def install(made: Workflow, library: str, version: str) -> Path:
     """Let a distribution have another version, by a folder that is looked at first."""
     folder = made.folder / "elsewhere"

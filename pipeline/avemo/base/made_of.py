@@ -4,7 +4,8 @@
 
     {"of": the file's sha-256, "cfg": {...}, "read": {"index": sha-256 of the clip table, ...}, "bytes": 1234, "inode": 5}
 
-Of shards and manifests, whose bytes hold more than counts, ``of`` is the fingerprint of their items.
+Of shards and manifests, whose bytes hold more than counts, ``of`` is the fingerprint of their items. ``code`` is
+`avemo.base.code`'s.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from avemo.base.atomic import aside
-from avemo.base.contracts import AvemoError, MachineError, Section
+from avemo.base.code import UNKNOWN, Code, differing
+from avemo.base.contracts import AvemoError, MachineError, Section, digest
 from avemo.base.file_hashes import sha256_of
 
 SUFFIX = ".made.json"
 ABSENT = "none"
+NO_RECORD = "no record says what made it"
 
 
 class MadeOf(Section):
@@ -38,6 +41,7 @@ class MadeOf(Section):
     read: dict[str, str] = {}
     bytes: int = -1
     inode: int = -1
+    code: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -51,21 +55,33 @@ class Making:
     cfg: Any = None
     read: Mapping[str, Path | str] = field(default_factory=dict)
     identify: Callable[[Path], str] = sha256_of
+    code: Callable[[], Code] = dict
+    """Asked only where it counts: sources are to be read."""
+    cached: Mapping[str, Path] = field(default_factory=dict)
+    """Manifests that it is made of, by name: their shards' code counts too (`read_of`)."""
 
-    def changes(self, known: Callable[[Path], str | None] | None = None) -> list[str]:
+    def changes(self, known: Callable[[Path], str | None] | None = None, *, code: bool = False) -> list[str]:
         """In what it was made otherwise, a phrase each; none where there is no such file.
 
         ``known`` says what a file holds that was read, None where that is not known; by default its own record does.
+        Other ``code`` counts where that is asked for.
         """
         found = made_of(self.path)
         if not self.path.is_file():
             return ["it is gone"] if found else []
         if found is None:
-            return ["no record says what made it"]
+            return [NO_RECORD]
         if not self._is_as_written(found):
             return ["its bytes changed"]
         other = [name for name, what in self.held(known).items() if found.read.get(name) != what]
+        other += [f"code of {file}" for file in (self.older_code() if code else ())]
         return differences(found.cfg, self.cfg) + [f"{name} changed" for name in other]
+
+    def older_code(self) -> list[str]:
+        """Files whose code has changed since this was made; none where nothing says by which it was."""
+        found = made_of(self.path)
+        now = self.code() if found and found.code and self.path.is_file() else {}
+        return differing(found.code, now) if found and now else []
 
     def _is_as_written(self, found: MadeOf) -> bool:
         """Reads the file only where another may be in its place: a copy, say, which is then taken note of."""
@@ -82,16 +98,20 @@ class Making:
         if same:
             with suppress(OSError):
                 written = record_path(self.path).stat()
-                note(self.path, found.cfg, found.read, found.of)
+                note(self.path, found.cfg, found.read, found.of, found.code)
                 # To a workflow a record is a file like others: nothing was made anew.
                 os.utime(record_path(self.path), ns=(written.st_atime_ns, written.st_mtime_ns))
         return same
 
     def held(self, known: Callable[[Path], str | None] | None = None) -> dict[str, str]:
         """What is to be read holds now, as far as it is known."""
-        known = known or recorded
-        found = {name: what if isinstance(what, str) else known(what) for name, what in self.read.items()}
-        return {name: what for name, what in found.items() if what is not None}
+        ask = known or recorded
+        given = self.read if known is None else {**self.read, **self.cached}
+        found = {name: what if isinstance(what, str) else ask(what) for name, what in given.items()}
+        read = {name: what for name, what in found.items() if what is not None}
+        for name, path in self.cached.items() if known is None else ():
+            read |= read_of(name, path, recorded(path))
+        return read
 
 
 def record_path(path: Path) -> Path:
@@ -100,11 +120,16 @@ def record_path(path: Path) -> Path:
 
 
 def made_of(path: Path) -> MadeOf | None:
-    """What made a file; None if nothing says so."""
+    """What made a file; None if nothing says so. Raises `MachineError` for a record that may not be read."""
     try:
         return MadeOf.model_validate_json(record_path(path).read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
+    except OSError as error:
+        raise MachineError(
+            f"{record_path(path)}: expected the record of what made {path.name}, found it closed to reading "
+            f"({error.strerror}); let its owner open it, or delete it to have the file made again"
+        ) from error
 
 
 def recorded(path: Path) -> str | None:
@@ -113,22 +138,38 @@ def recorded(path: Path) -> str | None:
     return found.of if found else None
 
 
-def note(path: Path, cfg: Any, read: Mapping[str, str], of: str = "") -> None:
+def read_of(name: str, manifest: Path, fingerprint: str | None) -> dict[str, str]:
+    """What a file's record says of a manifest that was read: its items, and by which code they were made, as far as known."""
+    found = made_of(manifest)
+    read = {name: fingerprint, f"code of {name}": digest(found.code) if found else None}
+    return {name: what for name, what in read.items() if what is not None}
+
+
+def note(path: Path, cfg: Any, read: Mapping[str, str], of: str = "", code: Code = UNKNOWN) -> None:
     """Say what made a file that has just been written."""
     stat = path.stat()
-    made = MadeOf(of=of or sha256_of(path), cfg=cfg, read=dict(read), bytes=stat.st_size, inode=stat.st_ino)
+    made = MadeOf(
+        of=of or sha256_of(path),
+        cfg=cfg,
+        read=dict(read),
+        bytes=stat.st_size,
+        inode=stat.st_ino,
+        code=dict(code),
+    )
     with aside(record_path(path)) as temporary:
         temporary.write_text(made.model_dump_json())
 
 
-def write_made(path: Path, write: Callable[[Path], Any], cfg: Any, read: Mapping[str, str]) -> None:
+def write_made(
+    path: Path, write: Callable[[Path], Any], cfg: Any, read: Mapping[str, str], code: Code = UNKNOWN
+) -> None:
     """Let ``write`` make a file aside, rename it into place, and say what made it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A record never stands beside a file that it does not describe.
     record_path(path).unlink(missing_ok=True)
     with aside(path) as temporary:
         write(temporary)
-    note(path, cfg, read)
+    note(path, cfg, read, code=code)
 
 
 def checked(path: Path) -> str:

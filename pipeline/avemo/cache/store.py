@@ -103,6 +103,13 @@ class ShardStore:
         failed = [entry for entry in entries if entry.status is not Status.ok]
         return {e.clip_id: ClipFailure(e.status, e.clip_id, e.detail) for e in failed}
 
+    def forget(self) -> None:
+        """Drop all items: other code has made them. What was published stays until it is published anew."""
+        self._lock.check()
+        for path in self._files:
+            path.unlink()
+        self._files.clear()
+
     def append(self, items: Sequence[Item]) -> None:
         """Keep ``items`` for good, as one new part."""
         if items:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from enum import StrEnum
+from functools import reduce
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,8 @@ def manifest(
 
     Example: avemo cache manifest --component compare_lld --out manifest.json 0000.h5 0001.h5
     """
-    from avemo.base.made_of import note
+    from avemo.base.code import mixed
+    from avemo.base.made_of import made_of, note
     from avemo.cache.manifest import write_manifest
     from avemo.cache.shard import Shard
 
@@ -46,7 +48,9 @@ def manifest(
         info = first.info
     manifest = write_manifest(out, shards, component, info)
     read = {path.stem: found for path, found in zip(shards, manifest["fingerprints"], strict=True)}
-    note(out, {"shards": len(shards)}, read, of=manifest["fingerprint"])
+    codes = [made.code for made in map(made_of, shards) if made]
+    code = reduce(mixed, codes) if codes else {}
+    note(out, {"shards": len(shards)}, read, of=manifest["fingerprint"], code=code)
     typer.echo(json.dumps(manifest, indent=1))
 
 

@@ -38,6 +38,7 @@ def index(
     from avemo.study import specs
     from avemo.study.config import corpus_of
     from avemo.study.losses import losses
+    from avemo.study.stage_code import corpus_code
     from avemo.study.triggers import keep_sums
 
     spec = as_spec(specs.IndexSpec, cfg)
@@ -60,7 +61,9 @@ def index(
     read = {"files": fingerprint(corpus, known), **source_of(corpus, out)}
     known.keep_synthetic(corpus.synthetic)
     known.save()
-    write_made(out, lambda path: write_table(path, rows), as_mapping(cfg), read)
+    write_made(
+        out, lambda path: write_table(path, rows), as_mapping(cfg), read, corpus_code("index", spec.name)
+    )
     if spec.id in given.shards:
         keep_sums(out, given.shards[spec.id])
     typer.echo(f"{len(rows)} clips: {_statuses(rows)}")
@@ -93,14 +96,17 @@ def labels(
     from avemo.study.config import corpus_of
     from avemo.study.file_contents import contents
     from avemo.study.specs import LabelsSpec
+    from avemo.study.stage_code import corpus_code
 
-    corpus = corpus_of(as_spec(LabelsSpec, cfg))
+    spec = as_spec(LabelsSpec, cfg)
+    corpus = corpus_of(spec)
     read = {"index": checked(index), "label_files": contents(corpus.label_files())}
     rows = read_table(index)
     clips, sets = [row.clip for row in rows], same_media(rows)
     kept_with = joined_groups(rows, sets)
     made = make_labels(clips, corpus.labels(clips), corpus.task, corpus.classes, kept_with)
-    write_made(out, lambda path: save_labels(made, path), as_mapping(cfg), read)
+    code = corpus_code("labels", spec.name)
+    write_made(out, lambda path: save_labels(made, path), as_mapping(cfg), read, code)
     typer.echo(made.counts().to_string(index=False))
     for note in told(sets):
         typer.echo(f"note: {note}")

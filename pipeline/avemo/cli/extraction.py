@@ -26,6 +26,7 @@ from avemo.cli.shard_work import Work, fill_shard, note_keys, rows_of
 if TYPE_CHECKING:
     from avemo.base.contracts import FeatureSequence
     from avemo.index.clip_table import Row
+    from avemo.index.seen_media import SeenMedia
     from avemo.study.specs import ExtractSpec, TrackSpec
 
 faces_app = typer.Typer(help="Face tracks and crops.", no_args_is_help=True)
@@ -68,19 +69,24 @@ def track(
     from avemo.cache.store import ShardStore
     from avemo.faces.track import FaceTracker
     from avemo.features.extraction import track_clip
+    from avemo.index.seen_media import SeenMedia
     from avemo.machine.gpus import use_gpu
     from avemo.study import specs
+    from avemo.study.makings import component_code
 
     spec = as_spec(specs.TrackSpec, cfg)
     _require_libraries(spec, FaceTracker)
-    fast = as_spec(specs.Settings, settings, "--settings").speed.get(spec.id, {})
+    given = as_spec(specs.Settings, settings, "--settings")
+    fast = given.speed.get(spec.id, {})
     use_gpu(gpu_mb, fast.get("device", "auto"))
     tracker = FaceTracker(FaceTracker.Config(**spec.config, **fast))
     rows = rows_of(index, shard, shards)
     wanted = {name: item_key(row.media_key("visual"), tracker.key_part()) for name, row in rows.items()}
-    work = Work(as_mapping(cfg), rows, wanted, lambda row: track_clip(tracker, row.clip))
+    code = component_code(spec, "faces")
+    compute = SeenMedia(index).guarded("visual", lambda row: track_clip(tracker, row.clip))
+    work = Work(as_mapping(cfg), rows, wanted, compute, code)
     note_keys(store, "visual", tracker.key_part())
-    fill_shard(partial(ShardStore, store, _info(spec, shards)), work, out, strict, wait)
+    fill_shard(partial(ShardStore, store, _info(spec, shards)), work, out, strict, wait, given.rerun_for_code)
 
 
 @faces_app.command()
@@ -92,6 +98,7 @@ def crops(
     store: Store,
     out: Out,
     faces: Annotated[Path, typer.Option(help="The shard's face tracks.")],
+    settings: Settings = "{}",
     threads: Threads = 1,
     wait: Wait = 0,
     strict: Strict = False,
@@ -105,9 +112,12 @@ def crops(
     from avemo.cache.store import ShardStore
     from avemo.faces.jpeg import JpegCrops
     from avemo.features.extraction import keep_crops
-    from avemo.study.specs import CropsSpec
+    from avemo.index.seen_media import SeenMedia
+    from avemo.study import specs
+    from avemo.study.makings import component_code
 
-    spec = as_spec(CropsSpec, cfg)
+    spec = as_spec(specs.CropsSpec, cfg)
+    given = as_spec(specs.Settings, settings, "--settings")
     _require_libraries(spec, JpegCrops)
     keeper = JpegCrops(JpegCrops.Config(**spec.config))
     rows = rows_of(index, shard, shards)
@@ -118,10 +128,12 @@ def crops(
         keeper.key_part(),
         faces,
         before,
-        lambda row, track: keep_crops(keeper, row.clip, track),
+        SeenMedia(index).guarded("visual", lambda row, track: keep_crops(keeper, row.clip, track)),
+        component_code(spec, "crops"),
     )
     note_keys(store, "visual", keeper.key_part(), spec.faces)
-    fill_shard(partial(ShardStore, store, _info(spec, shards), "uint8"), work, out, strict, wait)
+    held = partial(ShardStore, store, _info(spec, shards), "uint8")
+    fill_shard(held, work, out, strict, wait, given.rerun_for_code)
 
 
 def extract(
@@ -148,6 +160,7 @@ def extract(
     use_threads(threads)
     from avemo.cache.store import ShardStore
     from avemo.features import EXTRACTORS
+    from avemo.index.seen_media import SeenMedia
     from avemo.machine.gpus import use_gpu
     from avemo.study import specs
 
@@ -158,18 +171,19 @@ def extract(
     fast, places = given.speed.get(spec.id, {}), spec.places | given.weights.get(spec.id, {})
     use_gpu(gpu_mb, fast.get("device", "auto"))
     extractor = extractor_class(extractor_class.Config(**spec.config, **places, **fast))
-    rows = rows_of(index, shard, shards)
+    _require_weights(spec, extractor.provenance().get("weights"))
+    rows, seen = rows_of(index, shard, shards), SeenMedia(index)
     works = {
-        "faces": lambda: _visual_work(as_mapping(cfg), rows, extractor, faces, spec),
-        "sound": lambda: _audio_work(as_mapping(cfg), rows, extractor),
-        "table": lambda: _imported_work(as_mapping(cfg), rows, extractor),
+        "faces": lambda: _visual_work(as_mapping(cfg), rows, seen, extractor, faces, spec),
+        "sound": lambda: _audio_work(as_mapping(cfg), rows, seen, extractor, spec),
+        "table": lambda: _imported_work(as_mapping(cfg), rows, extractor, spec),
     }
     work = works[extractor.reads]()
     info = _info(spec, shards) | {"provenance": extractor.provenance()}
     info |= {"parts": list(extractor.parts)} if extractor.parts else {}
     note_keys(store, extractor.modality, extractor.key_part(), spec.crops or spec.faces)
     held = partial(ShardStore, store, info, extractor.dtype, spec.compression)
-    fill_shard(held, work, out, strict, wait)
+    fill_shard(held, work, out, strict, wait, given.rerun_for_code)
 
 
 def _info(spec: TrackSpec | ExtractSpec, shards: int) -> dict[str, Any]:
@@ -192,40 +206,58 @@ def _require_libraries(spec: TrackSpec | ExtractSpec, component: Any) -> None:
         )
 
 
-def _audio_work(cfg: Any, rows: dict[str, Row], extractor: Any) -> Work:
+def _require_weights(spec: ExtractSpec, found: str | None) -> None:
+    """Raise `MachineError` where other weights lie there than when the component's folder was named."""
+    from avemo.base.contracts import MachineError
+
+    if found and spec.weights and found not in spec.weights:
+        raise MachineError(
+            f"{spec.id}: expected weights {', '.join(spec.weights)}, as when the workflow was started, found {found}; "
+            "put the file back, or run the workflow again, which computes with the new one"
+        )
+
+
+def _audio_work(cfg: Any, rows: dict[str, Row], seen: SeenMedia, extractor: Any, spec: ExtractSpec) -> Work:
     from avemo.base.keys import item_key
     from avemo.features.extraction import extract_audio
+    from avemo.study.makings import component_code
 
     wanted = {name: item_key(row.media_key("audio"), extractor.key_part()) for name, row in rows.items()}
-    return Work(cfg, rows, wanted, lambda row: extract_audio(extractor, row.clip))
+    code = component_code(spec, "audio")
+    compute = seen.guarded("audio", lambda row: extract_audio(extractor, row.clip))
+    return Work(cfg, rows, wanted, compute, code)
 
 
-def _imported_work(cfg: Any, rows: dict[str, Row], extractor: Any) -> Work:
+def _imported_work(cfg: Any, rows: dict[str, Row], extractor: Any, spec: ExtractSpec) -> Work:
     from avemo.base.keys import item_key
+    from avemo.study.makings import component_code
 
     wanted = {
         name: item_key(row.media_key(extractor.modality), extractor.key_part()) for name, row in rows.items()
     }
-    return Work(cfg, rows, wanted, lambda row: extractor.read(row.clip_id))
+    code = component_code(spec, extractor.modality)
+    return Work(cfg, rows, wanted, lambda row: extractor.read(row.clip_id), code)
 
 
 def _visual_work(
-    cfg: Any, rows: dict[str, Row], extractor: Any, faces: Path | None, spec: ExtractSpec
+    cfg: Any, rows: dict[str, Row], seen: SeenMedia, extractor: Any, faces: Path | None, spec: ExtractSpec
 ) -> Work:
     """From crops if the spec names them, else from face tracks and the media."""
     from avemo.base.contracts import AvemoError
     from avemo.features.extraction import extract_kept, extract_visual
+    from avemo.study.makings import component_code
 
     if faces is None:
         raise AvemoError(f"{extractor.name}: visual features need face tracks, or kept crops; give --faces")
 
-    def compute(row: Row, before: FeatureSequence) -> FeatureSequence:
-        if spec.crops:
-            return extract_kept(extractor, row.clip_id, before)
-        return extract_visual(extractor, row.clip, before)
+    def of_kept(row: Row, kept: FeatureSequence) -> FeatureSequence:
+        return extract_kept(extractor, row.clip_id, kept)
 
+    decoded = seen.guarded("visual", lambda row, track: extract_visual(extractor, row.clip, track))
+    compute = of_kept if spec.crops else decoded
     before = ("face crops", spec.crops) if spec.crops else ("face tracking", spec.faces)
-    return _face_work(cfg, rows, extractor.key_part(), faces, before, compute)
+    code = component_code(spec, "visual")
+    return _face_work(cfg, rows, extractor.key_part(), faces, before, compute, code)
 
 
 def _face_work(
@@ -235,6 +267,7 @@ def _face_work(
     path: Path,
     before: tuple[str, str],
     compute: Callable[[Row, FeatureSequence], FeatureSequence],
+    code: dict[str, str],
 ) -> Work:
     """An item also depends on its clip's in ``path``, and fails where that failed; ``before`` are the stage and
     component of that shard."""
@@ -261,7 +294,7 @@ def _face_work(
             raise ClipFailure(Status(item.status), row.clip_id, f"{stage} failed: {item.detail}")
         return compute(row, FeatureSequence(item.x, item.times_s))
 
-    return Work(cfg, rows, wanted, compute_from, {"before": found})
+    return Work(cfg, rows, wanted, compute_from, code, {"before": found})
 
 
 @faces_app.command()
@@ -280,7 +313,7 @@ def sheet(
     import cv2
 
     from avemo.base.contracts import AvemoError, ClipFailure
-    from avemo.base.made_of import checked, write_made
+    from avemo.base.made_of import checked, read_of, write_made
     from avemo.base.result_tables import read_results
     from avemo.cache.manifest import FeatureSet
     from avemo.faces.crop import CropPolicy
@@ -306,5 +339,5 @@ def sheet(
     encoded, png = cv2.imencode(".png", cv2.cvtColor(contact_sheet(cells), cv2.COLOR_RGB2BGR))
     if not encoded:
         raise AvemoError(f"{out}: the contact sheet could not be encoded as PNG")
-    read = {"index": checked(index), "faces": fingerprint, "quality": checked(quality)}
+    read = {"index": checked(index), "quality": checked(quality)} | read_of("faces", faces, fingerprint)
     write_made(out, lambda path: path.write_bytes(png.tobytes()), None, read)

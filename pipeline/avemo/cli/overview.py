@@ -42,7 +42,7 @@ def plan(
     Example: avemo plan --configfile config/config.yaml
     """
     from avemo.progress.dryrun import dry_run
-    from avemo.progress.plan import is_open, make_plan
+    from avemo.progress.plan import is_open, make_plan, older_code
     from avemo.study.config import as_read
     from avemo.study.losses import losses_of
     from avemo.study.study import read_study
@@ -54,11 +54,12 @@ def plan(
     jobs = dry_run(
         [*(targets or []), *where, *(["--profile", str(profile)] if profile else ["--cores", "1"])]
     )
-    stages = make_plan(study, jobs)
+    stages, older = make_plan(study, jobs), older_code(study)
     if as_json:
-        typer.echo(json.dumps({"open": is_open(jobs), "stages": [asdict(s) for s in stages]}, indent=1))
+        found = {"open": is_open(jobs), "stages": [asdict(s) for s in stages], "older_code": older}
+        typer.echo(json.dumps(found, indent=1))
         return
-    told = "\n".join(_plan_lines(stages, is_open(jobs)))
+    told = "\n".join([*_plan_lines(stages, is_open(jobs)), *_code_lines(older)])
     typer.echo(told)
     if svg:
         draw(svg, "avemo plan", told)
@@ -126,6 +127,13 @@ def _plan_lines(stages: Sequence[Stage], is_open: bool) -> Iterator[str]:
     )
     if is_open:
         yield "A clip table is to be made first; what it changes is not in this plan."
+
+
+def _code_lines(older: Sequence[str]) -> Iterator[str]:
+    """What was made by other code than there is now, and what can be done about it."""
+    if older:
+        yield "Made by other code than is installed now; code_changes: rerun makes it again, ignore says nothing:"
+        yield from (f"    {one}" for one in older)
 
 
 def draw(path: Path, title: str, *shown: RenderableType) -> None:

@@ -28,11 +28,12 @@ def quality(
 
     Example: avemo cache quality --index index.parquet --faces manifest.json --out quality.csv
     """
-    from avemo.base.made_of import checked, write_made
+    from avemo.base.made_of import checked, read_of, write_made
     from avemo.base.result_tables import to_result_csv
     from avemo.cache.manifest import FeatureSet
     from avemo.evaluation.clip_quality import quality_table
     from avemo.index.clip_table import read_table
+    from avemo.study.stage_code import stage_code
 
     read, rows = {"index": checked(index)}, read_table(index)
     counter = Counter("quality")
@@ -42,9 +43,11 @@ def quality(
             for name, path in (("faces", faces), ("audio", audio), ("visual", visual))
             if path is not None
         }
-        read |= {name: features.fingerprint for name, features in stages.items()}
+        for name, path in (("faces", faces), ("audio", audio), ("visual", visual)):
+            read |= read_of(name, path, stages[name].fingerprint) if path else {}
         table = quality_table(rows, stages, lambda done: counter(done, len(rows)))
-    write_made(out, partial(write_text, text=to_result_csv(table)), None, read)
+    code = stage_code("quality")
+    write_made(out, partial(write_text, text=to_result_csv(table)), None, read, code)
     for row in table[table.concern != ""].head(5).itertuples():
         typer.echo(f"{row.clip_id}: {row.concern}")
     typer.echo(f"{out}: {len(table)} clips, {int((table.concern != '').sum())} with a concern")

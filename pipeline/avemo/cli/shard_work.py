@@ -23,13 +23,15 @@ POLL_S = 5.0
 class Work:
     """A shard's ``rows`` of the clip table, the keys of the items that they want, and how to compute one.
 
-    ``cfg`` is the component's spec as it was given, ``read`` what items come from beside media, by name.
+    ``cfg`` is the component's spec as it was given, ``code`` what items are made by, ``read`` what they come from
+    beside media, by name.
     """
 
     cfg: Any
     rows: dict[str, Row]
     wanted: dict[str, str]
     compute: Callable[[Row], FeatureSequence]
+    code: dict[str, str]
     read: dict[str, str] = field(default_factory=dict)
 
 
@@ -47,8 +49,12 @@ def note_keys(store: Path, modality: str, key_part: str, upstream: str = "") -> 
     write_record(store, Keys(modality, key_part, upstream))
 
 
-def fill_shard(store: Callable[[], ShardStore], work: Work, out: Path, strict: bool, wait_s: float) -> None:
+def fill_shard(
+    store: Callable[[], ShardStore], work: Work, out: Path, strict: bool, wait_s: float, rerun: bool
+) -> None:
     """Compute what is missing, publish the shard, say what made it and what was done.
+
+    ``rerun``: what other code has made is computed again.
 
     Waits ``wait_s`` seconds for another owner of the store. Raises `AvemoError`
     where a clip has failed and the run is ``strict``, and where a file is gone
@@ -59,7 +65,7 @@ def fill_shard(store: Callable[[], ShardStore], work: Work, out: Path, strict: b
     from avemo.cache.fill import fill
     from avemo.cache.shard_layout import fingerprint
     from avemo.index.clip_table import digest_of
-    from avemo.progress.shard_records import Counts, write_record
+    from avemo.progress.shard_records import Counts, take_up, write_record
 
     def compute_clip(clip_id: str) -> FeatureSequence:
         """One clip's item; raises `ClipFailure` for what is the clip's fault, `MachineError` for a file away."""
@@ -77,6 +83,9 @@ def fill_shard(store: Callable[[], ShardStore], work: Work, out: Path, strict: b
             raise
 
     with _waited_for(store, wait_s) as held:
+        lacking, wanted = len(held.missing(work.wanted)), len(work.wanted)
+        there = {"there": wanted - lacking, "lacking": lacking}
+        code = take_up(held.folder, work.code, **there, rerun=rerun, forget=held.forget)
         counter = Counter(held.info["component"])
         begin = time.monotonic()
         summary = fill(held, work.wanted, compute_clip, progress=counter)
@@ -88,9 +97,9 @@ def fill_shard(store: Callable[[], ShardStore], work: Work, out: Path, strict: b
         out.parent.mkdir(parents=True, exist_ok=True)
         entries = held.publish(work.wanted, out)
         read = {"clips": digest_of(work.rows.values()), **work.read}
-        note(out, work.cfg, read, of=fingerprint(entries))
+        note(out, work.cfg, read, of=fingerprint(entries), code=code)
         done = summary.computed, summary.reused, len(summary.failed)
-        write_record(held.folder, Counts(len(work.wanted), *done, seconds))
+        write_record(held.folder, Counts(wanted, *done, seconds))
     print(f"{summary.computed} computed, {summary.reused} reused, {len(summary.failed)} failed")
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,13 +54,15 @@ def splits(cfg: Cfg, labels: LabelFile, out: Out) -> None:
     from avemo.dataset.protocol import splits_of
     from avemo.dataset.splits import SplitConfig, balance, save_splits
     from avemo.study.file_contents import contents
+    from avemo.study.stage_code import stage_code
 
     config = as_spec(SplitConfig, cfg)
     read = {"labels": checked(labels), "published": contents(config.files)}
     known = load_labels(labels)
     made = splits_of(known, config)
     report = balance(made, known.given, known.groups)
-    write_made(out, lambda path: save_splits(path, made, report), as_mapping(cfg), read)
+    code = stage_code("splits")
+    write_made(out, lambda path: save_splits(path, made, report), as_mapping(cfg), read, code)
     typer.echo(report.to_string(index=False))
     for absence in absences(made, known):
         typer.echo(f"warning: {absence}")
@@ -96,6 +99,7 @@ def train(
     from avemo.dataset.splits import load_split
     from avemo.machine.gpus import use_gpu
     from avemo.study import specs
+    from avemo.study.stage_code import model_code
     from avemo.training.one_split import Job, train_on
     from avemo.training.profiled import ProfiledData
     from avemo.training.recipe import TrainSpec
@@ -106,17 +110,38 @@ def train(
     use_gpu(gpu_mb, training.device)
     resumes, outs = _by_split(resume, split, "--resume"), _by_split(out, split, "--out")
     curves = _by_split(tensorboard, split, "--tensorboard") if tensorboard else {}
-    with _features(audio, visual, known.targets) as (data, inputs):
+    code = model_code(spec.model, spec.training.procedure)
+    with _features(audio, visual, known.targets) as features:
+        data = features.data
         spec = spec.model_copy(update={"training": training})
-        job = Job(run, system, spec, known, inputs, given.weights.get(of, {}))
+        job = Job(
+            run,
+            system,
+            spec,
+            known,
+            features.fingerprints,
+            given.weights.get(of, {}),
+            features.weights,
+        )
         read = ProfiledData(data, profile) if profile else data
         for name in split:
+            made_by = _begun(resumes[name], code, given.rerun_for_code)
             with watching(f"{system}, {name}", known.task, curves.get(name)) as tell:
                 trained = train_on(job, data, load_split(splits, name), read, resumes[name], tell)
-            _keep(outs[name], trained, as_mapping(cfg), sides | inputs)
+            _keep(outs[name], trained, as_mapping(cfg), sides | features.read, made_by)
     # Not before all are done: a workflow deletes the models of a job that fails, but none of its checkpoints.
     for folder in resumes.values():
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _begun(resume: Path, code: dict[str, str], rerun: bool) -> dict[str, str]:
+    """By which code a model will be made: also by that of its checkpoint, unless that is to be left for a ``rerun``."""
+    from avemo.progress.shard_records import take_up
+    from avemo.training.checkpoint import CHECKPOINT
+
+    checkpoint = resume / CHECKPOINT
+    there = int(checkpoint.is_file())
+    return take_up(resume, code, there=there, lacking=1, rerun=rerun, forget=checkpoint.unlink)
 
 
 def _by_split(pattern: Path, splits: list[str], option: str) -> dict[str, Path]:
@@ -140,7 +165,7 @@ def _sides(labels: Path, splits: Path) -> dict[str, str]:
     return found
 
 
-def _keep(out: Path, trained: Trained, cfg: Any, read: dict[str, str]) -> None:
+def _keep(out: Path, trained: Trained, cfg: Any, read: dict[str, str], code: dict[str, str]) -> None:
     """Write a trained model, and its history and record beside it; the model last, as the job's proof."""
     import pandas as pd
 
@@ -151,7 +176,7 @@ def _keep(out: Path, trained: Trained, cfg: Any, read: dict[str, str]) -> None:
     history, record = pd.DataFrame(trained.result.history), json.dumps(trained.record, indent=1)
     write_aside(out.with_name(HISTORY), lambda path: history.to_csv(path, index=False))
     write_aside(out.with_name(RECORD), partial(write_text, text=record))
-    write_made(out, lambda path: save_model(path, trained.result.best_state, trained.meta), cfg, read)
+    write_made(out, lambda path: save_model(path, trained.result.best_state, trained.meta), cfg, read, code)
 
 
 def evaluate(
@@ -178,12 +203,14 @@ def evaluate(
     from avemo.dataset.labels import load_labels
     from avemo.evaluation.readings import note_reading
     from avemo.evaluation.scoring import score_models
+    from avemo.study.stage_code import score_code
+    from avemo.training.checkpoint import model_meta
     from avemo.training.record import hardware
 
     torch.set_num_threads(threads)
     sides, known = _sides(labels, splits), load_labels(labels)
-    with _features(audio, visual, known.targets) as (data, inputs):
-        read, kept = sides | inputs, {model: checked(model) for model in models}
+    with _features(audio, visual, known.targets) as features:
+        read, kept = sides | features.read, {model: checked(model) for model in models}
         for model in models:
             require_made_of(model, read)
 
@@ -191,12 +218,13 @@ def evaluate(
             for clip_id, reason in left_out.items():
                 typer.echo(f"{split}: {clip_id} not scored: {reason}")
             read[f"model of {split}"] = kept[model]
-            reading = {"split": split, "model": kept[model], "inputs": inputs}
+            reading = {"split": split, "model": kept[model], "inputs": features.fingerprints}
             note_reading(readings, reading | {"hardware": hardware()})
 
-        scored = score_models(system, models, data, known, splits, before)
-    write_made(predictions, lambda path: scored.predictions.to_parquet(path, index=False), None, read)
-    write_made(scores, lambda path: scored.scores.to_csv(path, index=False), None, read)
+        scored = score_models(system, models, features.data, known, splits, before)
+    code = score_code(model_meta(models[0])["model"])
+    write_made(predictions, lambda path: scored.predictions.to_parquet(path, index=False), None, read, code)
+    write_made(scores, lambda path: scored.scores.to_csv(path, index=False), None, read, code)
 
 
 def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:
@@ -208,10 +236,11 @@ def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:
     from avemo.dataset.labels import load_labels
     from avemo.dataset.splits import load_splits
     from avemo.evaluation.baselines import blind_scores
+    from avemo.study.stage_code import stage_code
 
-    read = _sides(labels, splits)
+    read, code = _sides(labels, splits), stage_code("baselines")
     table = blind_scores(load_labels(labels), load_splits(splits))
-    write_made(out, lambda path: table.to_csv(path, index=False), None, read)
+    write_made(out, lambda path: table.to_csv(path, index=False), None, read, code)
 
 
 def tests(
@@ -233,6 +262,7 @@ def tests(
     from avemo.dataset.splits import load_splits
     from avemo.report.comparison import compare
     from avemo.study.run import Tests as TestsSpec
+    from avemo.study.stage_code import stage_code
 
     read = {"splits": checked(splits), "baselines": checked(baselines)}
     read |= {f"scores of {path.stem}": checked(path) for path in scores}
@@ -244,15 +274,28 @@ def tests(
     blind = [frame for _, frame in read_results(baselines).groupby("system", sort=False)]
     families = [compare(systems, ratio, tail), compare([systems[0], *blind], ratio, tail)]
     table = pd.concat(families, ignore_index=True)
-    write_made(out, lambda path: table.to_csv(path, index=False), as_mapping(cfg), read)
+    code = stage_code("tests")
+    write_made(out, lambda path: table.to_csv(path, index=False), as_mapping(cfg), read, code)
     typer.echo(table.to_string(index=False))
 
 
+@dataclass(frozen=True)
+class Features:
+    """The ``data`` of a run's manifests; by modality their ``fingerprints``, and what the networks behind them hold.
+
+    ``read`` is what records say of the manifests.
+    """
+
+    data: ClipData
+    fingerprints: dict[str, str]
+    weights: dict[str, str] = field(default_factory=dict)
+    read: dict[str, str] = field(default_factory=dict)
+
+
 @contextmanager
-def _features(
-    audio: Path | None, visual: Path | None, targets: dict[str, Any]
-) -> Iterator[tuple[ClipData, dict[str, str]]]:
-    """The data of the manifests there are, and their fingerprints."""
+def _features(audio: Path | None, visual: Path | None, targets: dict[str, Any]) -> Iterator[Features]:
+    """Those of the manifests there are."""
+    from avemo.base.made_of import read_of
     from avemo.cache.manifest import FeatureSet
     from avemo.dataset.loading import ClipData
 
@@ -260,4 +303,15 @@ def _features(
     with ExitStack() as stack:
         sets = {name: stack.enter_context(FeatureSet(path)) for name, path in given.items() if path}
         prints = {name: features.fingerprint for name, features in sets.items()}
-        yield ClipData(sets.get("audio"), sets.get("visual"), targets), prints
+        made_by = {
+            name: features.info.get("provenance", {}).get("weights") for name, features in sets.items()
+        }
+        read: dict[str, str] = {}
+        for name, path in given.items():
+            read |= read_of(name, path, prints[name]) if path else {}
+        yield Features(
+            ClipData(sets.get("audio"), sets.get("visual"), targets),
+            prints,
+            {name: weights for name, weights in made_by.items() if weights},
+            read,
+        )

@@ -22,7 +22,7 @@ from avemo.features import EXTRACTORS
 from avemo.features.extraction import extract_audio, extract_kept, extract_visual, keep_crops, track_clip
 from avemo.media.probe import probe
 from avemo.media.sound import read_sound
-from avemo.study.run import Feature, Modality, Run
+from avemo.study.run import Modality, Run
 from avemo.training.checkpoint import model_meta
 
 
@@ -68,9 +68,10 @@ def predict_clip(clip: Clip, run: Run, model_path: Path) -> Prediction:
     """
     notes = _odd(clip)
     failures: list[str] = []
-    sound = _attempt(_audio_features, clip, run, notes, failures) if "audio" in run.features else None
+    heard = partial(_audio_features, model_path)
+    sound = _attempt(heard, clip, run, notes, failures) if "audio" in run.features else None
     track = _attempt(_track, clip, run, notes, failures) if "visual" in run.features else None
-    visual = partial(_visual_features, track)
+    visual = partial(_visual_features, track, model_path)
     faces = _attempt(visual, clip, run, notes, failures) if track is not None else None
     if sound is None and faces is None:
         raise AvemoError("\n".join(dict.fromkeys(failures)))
@@ -132,17 +133,26 @@ def _require_ours(run: Run, modality: Modality, clip: Clip) -> None:
         raise ClipFailure(Status.not_imported, clip.clip_id, text)
 
 
-def _extractor(feature: Feature, notes: list[str]) -> Any:
+def trained_with(model_path: Path, run: Run, modality: Modality, notes: list[str]) -> Any:
+    """The run's extractor; raises `AvemoError` for weights that the model has not been trained with."""
+    feature = run.features[modality]
     found = EXTRACTORS.load(feature.extractor)
     extractor = found(found.Config(**feature.config, **feature.places))
+    weights = extractor.provenance().get("weights")
+    expected = model_meta(model_path).get("weights", {}).get(modality, weights)
+    if expected != weights:
+        raise AvemoError(
+            f"{', '.join(map(str, feature.places.values()))}: expected the weights that {model_path} was trained with "
+            f"({expected[:12]}), found {str(weights)[:12]}; put them back, or run the workflow again"
+        )
     if extractor.provenance().get("random_weights"):
         notes.append(f"{feature.extractor}: random weights")
     return extractor
 
 
-def _audio_features(clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
+def _audio_features(model_path: Path, clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
     _require_ours(run, "audio", clip)
-    features = extract_audio(_extractor(run.features["audio"], notes), clip)
+    features = extract_audio(trained_with(model_path, run, "audio", notes), clip)
     notes += features.notes
     return features
 
@@ -154,8 +164,10 @@ def _track(clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
     return track
 
 
-def _visual_features(track: FeatureSequence, clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
-    extractor = _extractor(run.features["visual"], notes)
+def _visual_features(
+    track: FeatureSequence, model_path: Path, clip: Clip, run: Run, notes: list[str]
+) -> FeatureSequence:
+    extractor = trained_with(model_path, run, "visual", notes)
     if run.crops is None:
         return extract_visual(extractor, clip, track)
     keeper = JpegCrops(JpegCrops.Config(**run.crops.config))

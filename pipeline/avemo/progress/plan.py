@@ -20,6 +20,7 @@ from avemo.progress.dryrun import PlannedJob
 from avemo.progress.reasons import siblings
 from avemo.study.config import corpus_of
 from avemo.study.layout import Layout
+from avemo.study.makings import RunMakings
 from avemo.study.study import Study
 
 MOST_REASONS = 6
@@ -53,6 +54,17 @@ def make_plan(study: Study, jobs: Sequence[PlannedJob]) -> list[Stage]:
         if job.output:
             stages.setdefault((job.rule, _of(job)), []).append(job)
     return [_stage(study, rule, of, group) for (rule, of), group in stages.items()]
+
+
+def older_code(study: Study) -> list[str]:
+    """What was made by other code than there is now, and in which files it differs: where a run wants to be told."""
+    told = [
+        sentence if len(study.runs) == 1 else f"{name}: {sentence}"
+        for name, run in study.runs.items()
+        if run.code_changes == "warn" and not study.reruns_for_code
+        for sentence in RunMakings(run).older_code()
+    ]
+    return list(dict.fromkeys(told))
 
 
 def is_open(jobs: Iterable[PlannedJob]) -> bool:

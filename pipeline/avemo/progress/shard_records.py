@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from avemo.base.atomic import aside
+from avemo.base.code import Code, differing, mixed
 
-Record = TypeVar("Record", "Keys", "Counts")
+Record = TypeVar("Record", "Keys", "Counts", "MadeBy")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,14 @@ class Counts:
     seconds: float
 
 
-def write_record(store: Path, record: Keys | Counts) -> None:
+@dataclass(frozen=True)
+class MadeBy:
+    """Through which code (`avemo.base.code`) what lies there was made; empty where that is not known of all."""
+
+    code: dict[str, str]
+
+
+def write_record(store: Path, record: Keys | Counts | MadeBy) -> None:
     """Put the record into a store's folder, instead of an older one."""
     store.mkdir(parents=True, exist_ok=True)
     with aside(_path(store, type(record))) as temporary:
@@ -53,3 +62,23 @@ def read_record(store: Path, kind: type[Record]) -> Record | None:
 
 def _path(store: Path, kind: type) -> Path:
     return store / f"{kind.__name__.lower()}.json"
+
+
+def take_up(
+    folder: Path, now: Code, *, there: int, lacking: int, rerun: bool, forget: Callable[[], None]
+) -> dict[str, str]:
+    """The code by which all will be made once a job has gone on with a folder; noted there before it does.
+
+    ``there`` things are there and ``lacking`` are to be made. `forget` those that are there where other code made them
+    and a ``rerun`` is wanted.
+    """
+    kept = read_record(folder, MadeBy)
+    then = kept.code if kept else {}
+    if there and rerun and differing(then, now):
+        forget()
+        there = 0
+    elif there and not lacking:
+        return then
+    made = mixed(then, now) if there and then else {} if there else dict(now)
+    write_record(folder, MadeBy(made))
+    return made

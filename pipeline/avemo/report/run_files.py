@@ -212,7 +212,14 @@ def run_notes(config: Run) -> list[dict[str, str]]:
                 "another program made these features, and no key says from which media"
             )
             notes.append({"kind": "imported features", "text": text})
-    return [*notes, *_absence_notes(config)]
+    return [*notes, *_absence_notes(config), *_code_notes(config)]
+
+
+def _code_notes(config: Run) -> Iterator[dict[str, str]]:
+    """What was made by other code than there is now, where the run does not ignore that."""
+    older = [] if config.code_changes == "ignore" else RunMakings(config).older_code()
+    if older:
+        yield {"kind": "made by other code", "text": f"{'; '.join(older)}; see code_changes in the config"}
 
 
 def _absence_notes(config: Run) -> Iterator[dict[str, str]]:

@@ -39,9 +39,9 @@ def touch() -> None:
     CHANGED.write_text(str(time.time_ns()))
 
 
-def is_changed(*makings: Making) -> bool:
-    """Whether one of a rule's outputs was made of something else; `TOLD` then says of what."""
-    changes = {making.path: making.changes() for making in makings}
+def is_changed(*makings: Making, code: bool = False) -> bool:
+    """Whether one of a rule's outputs was made of something else, or by other ``code``; `TOLD` then says of what."""
+    changes = {making.path: making.changes(code=code) for making in makings}
     for path, found in changes.items():
         TOLD[str(path)] = TOLD[str(record_path(path))] = found
     return any(changes.values())
@@ -59,49 +59,52 @@ class Changed:
         """What each run's files ought to be made of."""
         return {name: RunMakings(run) for name, run in self.study.runs.items()}
 
+    def _is_changed(self, *makings: Making) -> bool:
+        return is_changed(*makings, code=self.study.reruns_for_code)
+
     def index(self, corpus: str) -> bool:
-        return is_changed(index_making(self.study.corpora[corpus], files=self.triggers.files(corpus)))
+        return self._is_changed(index_making(self.study.corpora[corpus], files=self.triggers.files(corpus)))
 
     def shard(self, corpus: str, component: str, shard: str) -> bool:
         stage, run = self.study.components[corpus, component]
-        return is_changed(shard_making(run, stage, shard, clips=self.triggers.clips(corpus, shard)))
+        return self._is_changed(shard_making(run, stage, shard, clips=self.triggers.clips(corpus, shard)))
 
     def manifest(self, corpus: str, component: str) -> bool:
-        return is_changed(manifest_making(self.study.corpora[corpus], component))
+        return self._is_changed(manifest_making(self.study.corpora[corpus], component))
 
     def labels(self, run: str) -> bool:
-        return is_changed(self.runs[run].labels(label_files=self.triggers.labels(run)))
+        return self._is_changed(self.runs[run].labels(label_files=self.triggers.labels(run)))
 
     def splits(self, run: str) -> bool:
-        return is_changed(self.runs[run].splits(published=self.triggers.published(run)))
+        return self._is_changed(self.runs[run].splits(published=self.triggers.published(run)))
 
     def models(self, run: str, system: str, splits: list[str]) -> bool:
-        return is_changed(*(self.runs[run].model(system, split) for split in splits))
+        return self._is_changed(*(self.runs[run].model(system, split) for split in splits))
 
     def scores(self, run: str, system: str) -> bool:
         makings = self.runs[run]
-        return is_changed(makings.predictions(system), makings.scores(system))
+        return self._is_changed(makings.predictions(system), makings.scores(system))
 
     def baselines(self, run: str) -> bool:
-        return is_changed(self.runs[run].baselines())
+        return self._is_changed(self.runs[run].baselines())
 
     def tests(self, run: str) -> bool:
-        return is_changed(self.runs[run].tests())
+        return self._is_changed(self.runs[run].tests())
 
     def quality(self, run: str) -> bool:
-        return is_changed(self.runs[run].quality())
+        return self._is_changed(self.runs[run].quality())
 
     def sheet(self, run: str) -> bool:
-        return is_changed(self.runs[run].sheet())
+        return self._is_changed(self.runs[run].sheet())
 
     def config(self, run: str) -> bool:
-        return is_changed(self.runs[run].config())
+        return self._is_changed(self.runs[run].config())
 
     def report(self, run: str) -> bool:
-        return is_changed(self.runs[run].report())
+        return self._is_changed(self.runs[run].report())
 
     def paper_record(self) -> bool:
-        return is_changed(paper_record_making(self.study))
+        return self._is_changed(paper_record_making(self.study))
 
     def paper(self) -> bool:
-        return is_changed(paper_making(self.study))
+        return self._is_changed(paper_making(self.study))

@@ -28,6 +28,7 @@ from avemo.dataset.splits import SplitConfig
 from avemo.features import EXTRACTORS
 from avemo.models import MODELS
 from avemo.study.run import (
+    CodeChanges,
     Component,
     Corpus,
     Feature,
@@ -134,6 +135,9 @@ class RunConfig(Section):
     learning_curve: LearningCurve = LearningCurve()
     strict: bool = False
     """True: a clip that fails stops the run."""
+    code_changes: CodeChanges = "warn"
+    """What becomes of results that other code has made than is installed: ``warn`` says so in plan and report,
+    ``rerun`` makes them again, ``ignore`` says nothing."""
     splits_per_job: int = Field(1, ge=1, json_schema_extra={"speed": True})
     """Splits of one system that one job trains in turn: features are read once, a GPU is asked for once."""
 
@@ -258,6 +262,7 @@ def resolve(raw: dict[str, Any]) -> Run:
         tests=given.tests,
         learning_curve=given.learning_curve,
         strict=given.strict,
+        code_changes=given.code_changes,
         speed=RunSpeed(splits_per_job=given.splits_per_job, work=_work(given, audio, visual)),
         crops=crops,
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from avemo.base.contracts import AvemoError, Section
-from avemo.base.made_of import Making, checked, made_of, recorded
+from avemo.base.contracts import AvemoError, ConfigError, Section
+from avemo.base.made_of import NO_RECORD, Making, checked, made_of, recorded
 from avemo.study.layout import MODEL, PAPER, PAPER_PAGE, Layout
 from avemo.study.run import Run
-from avemo.study.specs import IndexSpec, LabelsSpec, as_cfg, component_spec
+from avemo.study.specs import ExtractSpec, IndexSpec, LabelsSpec, TrackSpec, as_cfg, component_spec
+from avemo.study.stage_code import corpus_code, feature_code, model_code, score_code, stage_code
 from avemo.study.study import Study
 from avemo.training.recipe import TrainSpec
 
@@ -36,55 +38,67 @@ class RunMakings:
     def _sides(self) -> dict[str, Path | str]:
         return {"labels": self.layout.labels, "splits": self.layout.splits}
 
-    def _manifests(self, *stages: str) -> dict[str, Path | str]:
+    def _manifests(self, *stages: str) -> dict[str, Path]:
         found = self.run.components
         return {stage: self.layout.manifest(found[stage].id) for stage in stages if stage in found}
 
     def labels(self, **digests: str) -> Making:
         """``digests``: of the files that labels are read from."""
         cfg = cfg_of(self.run.corpus, LabelsSpec)
-        return Making(self.layout.labels, cfg, {"index": self.layout.index, **digests})
+        read: dict[str, Path | str] = {"index": self.layout.index, **digests}
+        return Making(
+            self.layout.labels, cfg, read, code=partial(corpus_code, "labels", self.run.corpus.name)
+        )
 
     def splits(self, **digests: str) -> Making:
         """``digests``: of published partitions."""
-        return Making(self.layout.splits, cfg_of(self.run.splits), {"labels": self.layout.labels, **digests})
+        read: dict[str, Path | str] = {"labels": self.layout.labels, **digests}
+        return Making(self.layout.splits, cfg_of(self.run.splits), read, code=partial(stage_code, "splits"))
 
     def model(self, system: str, split: str) -> Making:
         """A trained system."""
-        read = self._sides | self._manifests("audio", "visual")
-        return Making(self.layout.model(system, split), cfg_of(self.run.systems[system], TrainSpec), read)
+        spec, cached = self.run.systems[system], self._manifests("audio", "visual")
+        path, code = (
+            self.layout.model(system, split),
+            partial(model_code, spec.model, spec.training.procedure),
+        )
+        return Making(path, cfg_of(spec, TrainSpec), self._sides, code=code, cached=cached)
 
     def scores(self, system: str) -> Making:
         """Of a system's models on the test sides."""
-        return Making(self.layout.scores(system), None, self._evaluated(system))
+        return self._evaluated(self.layout.scores(system), system)
 
     def predictions(self, system: str) -> Making:
         """What the scores were counted from."""
-        return Making(self.layout.predictions(system), None, self._evaluated(system))
+        return self._evaluated(self.layout.predictions(system), system)
 
-    def _evaluated(self, system: str) -> dict[str, Path | str]:
-        models = {f"model of {split}": self.layout.model(system, split) for split in self.run.split_names}
-        return self._sides | self._manifests("audio", "visual") | models
+    def _evaluated(self, path: Path, system: str) -> Making:
+        models: dict[str, Path | str] = {}
+        models |= {f"model of {split}": self.layout.model(system, split) for split in self.run.split_names}
+        code, cached = partial(score_code, self.run.systems[system].model), self._manifests("audio", "visual")
+        return Making(path, None, self._sides | models, code=code, cached=cached)
 
     def baselines(self) -> Making:
         """Scores without features."""
-        return Making(self.layout.scores("baselines"), None, self._sides)
+        path = self.layout.scores("baselines")
+        return Making(path, None, self._sides, code=partial(stage_code, "baselines"))
 
     def tests(self) -> Making:
         """Of significance."""
         scores = {f"scores of {name}": self.layout.scores(name) for name in self.run.compared}
         read = {"splits": self.layout.splits, "baselines": self.layout.scores("baselines"), **scores}
-        return Making(self.layout.tests, cfg_of(self.run.tests), read)
+        return Making(self.layout.tests, cfg_of(self.run.tests), read, code=partial(stage_code, "tests"))
 
     def quality(self) -> Making:
         """Of the clips."""
-        read = {"index": self.layout.index} | self._manifests("faces", "audio", "visual")
-        return Making(self.layout.quality, None, read)
+        cached = self._manifests("faces", "audio", "visual")
+        code = partial(stage_code, "quality")
+        return Making(self.layout.quality, None, {"index": self.layout.index}, code=code, cached=cached)
 
     def sheet(self) -> Making:
         """The contact sheet of faces."""
-        read = {"index": self.layout.index, "quality": self.layout.quality} | self._manifests("faces")
-        return Making(self.layout.sheet, None, read)
+        read = {"index": self.layout.index, "quality": self.layout.quality}
+        return Making(self.layout.sheet, None, read, cached=self._manifests("faces"))
 
     def config(self) -> Making:
         """The run's config as it is kept."""
@@ -105,10 +119,25 @@ class RunMakings:
             found[f"scores of {system}"] = self.scores(system)
         return found | {"tests": self.tests(), "quality": self.quality()}
 
+    def older_code(self) -> list[str]:
+        """Of what the code has changed since it was made, in which files: a sentence each."""
+        names, run = self.run.split_names, self.run
+        groups = {f"clip table of {run.corpus.id}": [index_making(run)]}
+        for stage, component in run.components.items():
+            code = partial(stage_code_of, run, stage)
+            shards = [self.layout.shard(component.id, number) for number in range(run.corpus.shards)]
+            groups[f"{stage} ({component.id})"] = [Making(shard, code=code) for shard in shards]
+        groups |= {f"models of {one}": [self.model(one, split) for split in names] for one in run.systems}
+        told = ("model of ", "predictions of ")
+        alone = {name: making for name, making in self.results().items() if not name.startswith(told)}
+        groups |= {name: [making] for name, making in alone.items()}
+        return [sentence for name, makings in groups.items() for sentence in _older(name, makings)]
+
     def offences(self, models: bool = True) -> list[str]:
         """What was made of something else than lies beside it, or is not what was written: a sentence each.
 
-        The cache may have moved on; ``models`` are many bytes, which need not be read by who does not use them.
+        The cache may have moved on; ``models`` are many bytes, which need not be read by who does not use them,
+        nor need that fail where no record says what made a file, as those of an older avemo.
         """
         seen: dict[Path, str | None] = {}
         found = []
@@ -127,7 +156,20 @@ class RunMakings:
             held(making.path)
             if made_of(making.path):
                 found += [f"{making.path}: {change}" for change in making.changes(held)]
+            elif models and making.path.is_file():
+                found.append(f"{making.path}: {NO_RECORD}; run the workflow again")
         return found
+
+
+def _older(name: str, makings: Iterable[Making]) -> Iterator[str]:
+    try:
+        files = sorted({file for making in makings for file in making.older_code()})
+    except ConfigError:
+        # Of another package's component.
+        yield f"{name}: the code is not installed here"
+        return
+    if files:
+        yield f"{name}: {', '.join(files)} changed since"
 
 
 def paper_record_making(study: Study) -> Making:
@@ -147,7 +189,8 @@ def paper_making(study: Study) -> Making:
 
 def index_making(run: Run, **digests: str) -> Making:
     """The clip table of a run's corpus; ``digests``: of the corpus' files."""
-    return Making(Layout(run).index, cfg_of(run.corpus, IndexSpec), digests)
+    code = partial(corpus_code, "index", run.corpus.name)
+    return Making(Layout(run).index, cfg_of(run.corpus, IndexSpec), digests, code=code)
 
 
 def shard_making(run: Run, stage: str, shard: int | str, **digests: str) -> Making:
@@ -155,7 +198,25 @@ def shard_making(run: Run, stage: str, shard: int | str, **digests: str) -> Maki
     spec, layout = component_spec(run, stage), Layout(run)
     before = getattr(spec, "crops", "") or getattr(spec, "faces", "")
     read: dict[str, Path | str] = {"before": layout.shard(before, shard)} if before else {}
-    return Making(layout.shard(spec.id, shard), cfg_of(spec), read | digests, _shard_fingerprint)
+    code = partial(stage_code_of, run, stage)
+    return Making(layout.shard(spec.id, shard), cfg_of(spec), read | digests, _shard_fingerprint, code)
+
+
+def stage_code_of(run: Run, stage: str) -> dict[str, str]:
+    """Through which code the items of a run's stage are made."""
+    for modality, feature in run.features.items():
+        if modality == stage:
+            return feature_code(
+                stage, feature.extractor, kept_crops=stage == "visual" and run.crops is not None
+            )
+    return stage_code(stage)
+
+
+def component_code(spec: TrackSpec | ExtractSpec, stage: str) -> dict[str, str]:
+    """The same, by what a job is given."""
+    if isinstance(spec, ExtractSpec):
+        return feature_code(stage, spec.extractor, kept_crops=bool(spec.crops))
+    return stage_code(stage)
 
 
 def manifest_making(run: Run, component: str) -> Making:

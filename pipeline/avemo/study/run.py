@@ -22,6 +22,7 @@ from avemo.training.recipe import TrainingConfig, TrainSpec
 STAGES = ("faces", "crops", "audio", "visual")
 """Stages whose components fill a cache, in the order of the data's flow."""
 Modality = Literal["audio", "visual"]
+CodeChanges = Literal["warn", "rerun", "ignore"]
 
 
 class Tests(Section):
@@ -114,6 +115,7 @@ class Run(Section):
     """A clip that fails stops the run."""
     speed: RunSpeed = RunSpeed.model_validate({})
     crops: Component | None = left_out()
+    code_changes: CodeChanges = Field("warn", exclude_if=lambda value: value == "warn")
 
     @property
     def components(self) -> dict[str, Component | Feature]:

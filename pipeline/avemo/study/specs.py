@@ -87,6 +87,8 @@ class Settings(Section):
     """Where weights lie, for components that have any."""
     shards: dict[str, int] = {}
     """Into how many shards each corpus is cut."""
+    rerun_for_code: bool = False
+    """Whether items that other code has made are computed again."""
 
 
 def as_cfg(spec: Section | dict[str, Any], kind: type[Section] | None = None) -> str:
@@ -154,4 +156,5 @@ def settings(runs: dict[str, Run]) -> Settings:
             if section.places:
                 weights[f"{name}/{system}"] = section.places
     shards = {run.corpus.id: run.corpus.shards for run in runs.values()}
-    return Settings(speed=speed, weights=weights, shards=shards)
+    rerun = any(run.code_changes == "rerun" for run in runs.values())
+    return Settings(speed=speed, weights=weights, shards=shards, rerun_for_code=rerun)

@@ -166,6 +166,11 @@ class Study:
                     runs.append(name)
         return found
 
+    @property
+    def reruns_for_code(self) -> bool:
+        """Whether one of the runs wants what was made by other code to be made again; they share caches."""
+        return any(run.code_changes == "rerun" for run in self.runs.values())
+
     def strict(self, corpus: str) -> bool:
         """Whether a run on this corpus wants to stop at a clip that fails."""
         return any(run.strict for run in self.runs.values() if run.corpus.id == corpus)

@@ -29,7 +29,8 @@ class Job:
     """What the trainings of one system have in common.
 
     ``spec`` is all they depend on beside the data; its ``training`` has the job's own speed settings.
-    ``inputs`` are the fingerprints of the features by modality; ``places`` say where weights to start from lie.
+    ``inputs`` are the fingerprints of the features by modality, ``weights`` what the networks behind them hold;
+    ``places`` say where weights to start from lie.
     """
 
     run: str
@@ -38,6 +39,7 @@ class Job:
     known: Labels
     inputs: dict[str, str]
     places: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def train_on(job: Job, data: ClipData, split: Split, read: Data, resume: Path, p
     meta = place | {"model": spec.model, "config": spec.config}
     meta |= {"dims": dims, "task": task.kind, "outputs": list(task.names)}
     meta |= {"normalisers": {key: each.to_dict() for key, each in data.normalisers.items()}}
-    meta |= {"inputs": job.inputs, "batch_size": config.batch_size}
+    meta |= {"inputs": job.inputs, "weights": dict(job.weights), "batch_size": config.batch_size}
     record = place | run_record(part, seed=config.seed, inputs=job.inputs, started=started)
     record |= {"parameters": sum(weights.numel() for weights in model.parameters())}
     record |= {"left_out": left_train | left_dev, "read": seen.account()}

@@ -1,0 +1,74 @@
+"""Through which code each stage's files are made: from what its command calls, and from the components that were chosen.
+
+`avemo.base.code` follows them. How items are stored and jobs are run does not count, nor how pages look.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from avemo.base.code import code_of
+from avemo.corpora import CORPORA
+from avemo.dataset import TASKS
+from avemo.features import EXTRACTORS
+from avemo.models import MODELS
+from avemo.training import STEPS
+
+TASK_KINDS = tuple(TASKS.values())
+TRAINING = ("avemo.training.one_split:train_on", "avemo.cache.manifest:FeatureSet", *TASK_KINDS)
+FACES = ("avemo.features.extraction:track_clip", "avemo.faces.track:FaceTracker")
+KEPT = ("avemo.features.extraction:keep_crops", "avemo.faces.jpeg:JpegCrops", *FACES)
+CALLED: dict[str, tuple[str, ...]] = {
+    "index": ("avemo.index.clip_table:index_clips",),
+    "labels": (
+        "avemo.dataset.labels:make_labels",
+        "avemo.index.same_media:same_media",
+        "avemo.index.same_media:joined_groups",
+        *TASK_KINDS,
+    ),
+    "splits": ("avemo.dataset.protocol:splits_of",),
+    "faces": FACES,
+    "crops": KEPT,
+    "audio": ("avemo.features.extraction:extract_audio",),
+    "visual": ("avemo.features.extraction:extract_visual", *FACES),
+    "visual of kept crops": ("avemo.features.extraction:extract_kept", *KEPT),
+    "models": TRAINING,
+    "scores": ("avemo.evaluation.scoring:score_models", "avemo.cache.manifest:FeatureSet", *TASK_KINDS),
+    "baselines": ("avemo.evaluation.baselines:blind_scores", *TASK_KINDS),
+    "tests": ("avemo.report.comparison:compare",),
+    "quality": ("avemo.evaluation.clip_quality:quality_table",),
+}
+"""What the command of each stage calls for its numbers, as ``module:name``; with that by which the items were made that
+its own are computed from, as these have the same keys after an edit."""
+APART = ("avemo.base.atomic", "avemo.base.passing", "avemo.cache.shard", "avemo.cache.shard_layout")
+"""How bytes are written, read and tried again: this decides whether there are numbers, not which."""
+
+
+@cache
+def _code(stage: str, *components: str) -> dict[str, str]:
+    return code_of([*CALLED[stage], *components], APART)
+
+
+def stage_code(stage: str) -> dict[str, str]:
+    """Of a stage that has no component to choose."""
+    return _code(stage)
+
+
+def corpus_code(stage: str, corpus: str) -> dict[str, str]:
+    """Of the clip table or the labels of a corpus."""
+    return _code(stage, CORPORA.path(corpus))
+
+
+def feature_code(modality: str, extractor: str, kept_crops: bool = False) -> dict[str, str]:
+    """Of a modality's features; ``kept_crops``: visual ones that read no media."""
+    return _code(f"{modality} of kept crops" if kept_crops else modality, EXTRACTORS.path(extractor))
+
+
+def model_code(model: str, procedure: str) -> dict[str, str]:
+    """Of a system's trainings."""
+    return _code("models", MODELS.path(model), STEPS.path(procedure))
+
+
+def score_code(model: str) -> dict[str, str]:
+    """Of a system's predictions and scores."""
+    return _code("scores", MODELS.path(model))
