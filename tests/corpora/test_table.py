@@ -248,3 +248,30 @@ def test_names_of_any_script_are_names(tmp_path):
     names = ["محمد\u200cرضا", "表情", "Zoë O'Neil-Šmíd", "👩\u200d🔬"]
     rows = "".join(f"{n},a.mp4,{name},g,happy,0\n" for n, name in enumerate(names))
     assert [clip.speaker for clip in corpus(tmp_path, HEAD + rows).clips()] == names
+
+
+def test_a_table_without_a_row_is_no_corpus(tmp_path):
+    for rows in ("", "\n", ",,,,,\n , ,\n"):
+        with pytest.raises(
+            AvemoError, match="clips.csv: expected a row for each clip, found column names alone"
+        ):
+            corpus(tmp_path, HEAD + rows).clips()
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"PK\x03\x04", "an Excel workbook or a ZIP archive"),
+        (b"\x89PNG\r\n\x1a\n", "a picture"),
+        (b"\xff\xd8\xff\xe0", "a picture"),
+        (b"SQLite format 3\0", "an SQLite database"),
+        (b"\x1aE\xdf\xa3", "a Matroska or WebM file"),
+        (b"\x1f\x8b\x08", "a gzip archive"),
+        (b"PAR1", "a Parquet file"),
+    ],
+)
+def test_a_file_that_is_no_text_is_named_for_what_it_is(tmp_path, head, what):
+    table = corpus(tmp_path, "")
+    table.path.write_bytes(head + bytes(range(256)))
+    with pytest.raises(AvemoError, match=f"clips.csv: expected a text, found {what}"):
+        table.clips()

@@ -14,7 +14,7 @@ from avemo.media.files import check_file
 from avemo.media.probe import probe
 from avemo.media.sound import read_audio
 from media_clips import RATE, clip, cut, every_frame, failure, grey, noise
-from media_factory import write_video
+from media_factory import write_video, write_wav
 
 
 def test_missing_and_empty_files(tmp_path):
@@ -132,3 +132,11 @@ def test_an_mp4_without_its_index_is_truncated_not_just_unreadable(tmp_path):
     found = failure(every_frame, clip(video=path))
     assert found.status == Status.truncated
     assert f"found {len(content) // 2} in" in found.detail
+
+
+def test_a_number_of_hundreds_of_digits_is_told_in_a_few(tmp_path):
+    path = write_wav(tmp_path / "a.wav", np.zeros(8000))
+    for start_s, end_s in ((0.0, 1e300), (1e200, 1e300)):
+        failed = failure(probe, clip(path, start_s=start_s, end_s=end_s))
+        assert failed.status == Status.outside
+        assert len(failed.detail) < 100 + len(str(path))

@@ -143,6 +143,8 @@ KINDS: list[tuple[str, str, list[str]]] = [
         "an error that names the line, what was found and what was expected",
         [
             "corpora/test_table.py::test_what_cannot_be_told_apart_is_named_with_its_line",
+            "corpora/test_table.py::test_a_file_that_is_no_text_is_named_for_what_it_is",
+            "corpora/test_table.py::test_a_table_without_a_row_is_no_corpus",
             "corpora/test_table.py::test_lines_are_those_of_the_file_also_after_a_cell_of_two_lines",
         ],
     ),
@@ -284,6 +286,14 @@ KINDS: list[tuple[str, str, list[str]]] = [
             "base/test_code.py::test_what_makes_no_numbers_of_a_stage_changes_nothing_of_it",
             "workflow/test_stale.py::test_what_other_code_has_made_is_told_and_made_again_where_that_is_wanted",
             "workflow/test_stale.py::test_a_clip_added_by_other_code_leaves_its_shard_told",
+        ],
+    ),
+    (
+        "paths of 300 characters, links in a circle, pipes, folders and files in each other's place, in every command",
+        "a message, no traceback and no wait",
+        [
+            "cli/test_cli.py::test_a_path_that_none_can_be_is_a_message",
+            "study/test_study.py::test_a_record_that_no_run_wrote_is_named",
         ],
     ),
 ]

@@ -30,7 +30,7 @@ def to_result_csv(table: pd.DataFrame) -> str:
         column = table.iloc[:, at]
         if not pd.api.types.is_numeric_dtype(column):
             # By position, as two columns may have one name.
-            table.isetitem(at, column.map(_quoted))
+            table.isetitem(at, column.map(_quoted).array)
     table.columns = table.columns.map(_quoted)
     return table.to_csv(index=False, lineterminator="\n")
 

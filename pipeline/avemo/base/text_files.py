@@ -23,6 +23,14 @@ OTHERS = {
     b"\x89HDF": "an HDF5 file",
     b"PAR1": "a Parquet file",
     b"%PDF": "a PDF",
+    b"SQLite format 3\0": "an SQLite database",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"\x1aE\xdf\xa3": "a Matroska or WebM file",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"\x28\xb5\x2f\xfd": "a Zstandard archive",
 }
 HEAD = 1024
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SHOWN = 12
 """Problems printed; --json has them all."""
 HEAD_BYTES = 2**16
+COUNTS_SHOWN = 30
 
 
 def check(
@@ -273,8 +274,10 @@ def _survey_examples(name: str, root: Path | None) -> dict[str, Any]:
 
 
 def shown_counts(counts: Mapping[str, Any]) -> str:
-    """``a 3, b 1``, or ``none``."""
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+    """``a 3, b 1``, or ``none``; so many that a screen can show."""
+    shown = [f"{name} {count}" for name, count in counts.items()]
+    more = [f"and {len(shown) - COUNTS_SHOWN} more"] if len(shown) > COUNTS_SHOWN else []
+    return ", ".join(shown[:COUNTS_SHOWN] + more) or "none"
 
 
 def _print(summary: Mapping[str, Any]) -> None:

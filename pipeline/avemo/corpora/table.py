@@ -122,7 +122,12 @@ class TableCorpus(Corpus):
                     yield self.path.parent / cell
 
     def clips(self) -> list[Clip]:
-        return [self._clip(line, row) for line, row in self.lines()]
+        found = [self._clip(line, row) for line, row in self.lines()]
+        if not found:
+            raise AvemoError(
+                f"{self.path}: expected a row for each clip, found column names alone; add the rows"
+            )
+        return found
 
     def _clip(self, line: int, row: dict[str, str]) -> Clip:
         where = f"{self.path}, line {line}"

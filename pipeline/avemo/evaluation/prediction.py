@@ -71,8 +71,9 @@ def predict_clip(clip: Clip, run: Run, model_path: Path) -> Prediction:
     heard = partial(_audio_features, model_path)
     sound = _attempt(heard, clip, run, notes, failures) if "audio" in run.features else None
     track = _attempt(_track, clip, run, notes, failures) if "visual" in run.features else None
-    visual = partial(_visual_features, track, model_path)
-    faces = _attempt(visual, clip, run, notes, failures) if track is not None else None
+    faces = None
+    if track is not None:
+        faces = _attempt(partial(_visual_features, track, model_path), clip, run, notes, failures)
     if sound is None and faces is None:
         raise AvemoError("\n".join(dict.fromkeys(failures)))
     dims = model_meta(model_path)["dims"]

@@ -26,6 +26,7 @@ LONG_HEADER = 1024
 # Less than this missing, or under a tenth of the clip, is a container's rounding.
 MISSING_S, MISSING_FRACTION = 0.3, 0.1
 REMEMBERED = 8
+MANY_S = 1e7
 PASSES = 3
 
 
@@ -85,7 +86,8 @@ class Survey:
         whole_s = max(self.end_s, self.promised_s or 0.0)
         end_s = whole_s if clip.end_s is None else clip.end_s
         if clip.start_s >= whole_s or _is_much(end_s - whole_s, end_s - clip.start_s):
-            detail = f"expected {clip.start_s:.2f} to {end_s:.2f} s of {path}, found {whole_s:.2f} s in all"
+            asked = f"{clip.start_s:{_digits(clip.start_s)}} to {end_s:{_digits(end_s)}} s"
+            detail = f"expected {asked} of {path}, found {whole_s:.2f} s in all"
             raise ClipFailure(Status.outside, clip.clip_id, detail)
         wanted_s = min(whole_s, end_s) - clip.start_s
         found_s = min(max(0.0, self.end_s - clip.start_s), wanted_s)
@@ -100,6 +102,11 @@ class Survey:
         """Length of the clip's interval within the file."""
         end_s = self.end_s if clip.end_s is None else min(self.end_s, clip.end_s)
         return max(0.0, end_s - clip.start_s)
+
+
+def _digits(seconds: float) -> str:
+    """How a table's number is shown, which may have hundreds of digits."""
+    return ".2f" if seconds < MANY_S else ".3g"
 
 
 def _is_much(missing_s: float, of_s: float) -> bool:
