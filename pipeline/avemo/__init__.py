@@ -25,4 +25,26 @@ Data flows one way, and so do imports (a room may import those before it):
     project      the workflow, its profiles and configs, as an installed package carries them
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from avemo.evaluation.loaded import Clips
+
 __version__ = "0.1.0"
+
+
+def load(
+    folder: Path | str,
+    features: Sequence[str] | None = None,
+    split: int | str | None = None,
+    run: Path | str | None = None,
+) -> dict[str, Clips]:
+    """Features, labels and sides of a cache or a run, as torch data sets: `avemo.evaluation.loaded.load`."""
+    from avemo.evaluation.loaded import load as load_clips
+
+    return load_clips(folder, features, split, run)

@@ -1,0 +1,141 @@
+"""`avemo.load` on a small cache and a run's folder: what is read is what was written, on any side, in any process."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+import avemo
+from avemo.base.contracts import AvemoError, Clip, FeatureSequence, Status
+from avemo.cache.items import Item
+from avemo.cache.manifest import write_manifest
+from avemo.cache.shard_writer import write_shard
+from avemo.corpora.base import Label
+from avemo.dataset.labels import make_labels, save_labels
+from avemo.dataset.splits import Split, save_splits
+from avemo.study.layout import Layout
+from runs import FEATURE, run_of
+
+NAMES = [f"clip{n}" for n in range(8)]
+BLIND, UNKNOWN = "clip3", "clip5"
+"""A clip without faces, and one without a label."""
+
+
+def frames_of(clip_id: str, dim: int) -> FeatureSequence:
+    rng = np.random.default_rng([*clip_id.encode(), dim])
+    length = int(rng.integers(2, 7))
+    return FeatureSequence(rng.normal(size=(length, dim)).astype(np.float32), 0.04 * np.arange(length))
+
+
+def item(clip_id: str, dim: int, blind: bool) -> Item:
+    if blind and clip_id == BLIND:
+        return Item(clip_id, "key", Status.no_face, "no face")
+    found = frames_of(clip_id, dim)
+    return Item(clip_id, "key", Status.ok, "", found.x, found.times_s)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A working folder with a cache of two features and a run on it."""
+    home = tmp_path_factory.mktemp("home")
+    features = {"audio": FEATURE | {"id": "lld-1"}, "visual": FEATURE | {"id": "net-2"}}
+    run = run_of(features=features)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        layout = Layout(run)
+        for component, dim, info in (("lld-1", 3, {}), ("net-2", 4, {"parts": ["0", "1"]})):
+            shard = layout.shard(component, 0)
+            shard.parent.mkdir(parents=True)
+            write_shard(shard, [item(name, dim, component == "net-2") for name in NAMES], info)
+            write_manifest(layout.manifest(component), [shard], component, info)
+        layout.labels.parent.mkdir(parents=True)
+        clips = [Clip(name, f"s{n // 2}", f"s{n // 2}") for n, name in enumerate(NAMES)]
+        given = [
+            Label(name, None if name == UNKNOWN else "ab"[n % 2], "no votes") for n, name in enumerate(NAMES)
+        ]
+        save_labels(make_labels(clips, given, "classes", ["a", "b"]), layout.labels)
+        save_splits(layout.splits, [Split("split00", tuple(NAMES[:4]), tuple(NAMES[4:6]), tuple(NAMES[6:]))])
+        layout.config.write_text(json.dumps(run.record()))
+    return home
+
+
+def test_three_lines_give_a_batch_with_masks_and_targets(home):
+    train = avemo.load(home / "results" / "r", split=0)["train"]
+    loader = DataLoader(train, batch_size=4, collate_fn=train.collate)
+    batch = next(iter(loader))
+    assert batch["clip_id"] == NAMES[:4]
+    assert batch["target"].tolist() == [0, 1, 0, 1]
+    for name, dim in (("audio", 3), ("visual", 4)):
+        lengths = [0 if name == "visual" and c == BLIND else len(frames_of(c, dim).x) for c in NAMES[:4]]
+        assert batch[f"{name}_mask"].sum(1).tolist() == lengths
+        assert batch[name].shape == (4, max(lengths), dim)
+        found = frames_of("clip0", dim)
+        np.testing.assert_array_equal(batch[name][0, : lengths[0]], found.x)
+        np.testing.assert_array_equal(batch[f"{name}_times_s"][0, : lengths[0]], found.times_s)
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_workers_read_the_same(home, start):
+    train = avemo.load(home / "results" / "r", split="split00")["train"]
+    loader = DataLoader(
+        train, batch_size=2, num_workers=2, collate_fn=train.collate, multiprocessing_context=start
+    )
+    found = [frames for batch in loader for frames in batch["audio"]]
+    alone = [
+        frames
+        for batch in DataLoader(train, batch_size=2, collate_fn=train.collate)
+        for frames in batch["audio"]
+    ]
+    assert all(torch.equal(a, b) for a, b in zip(found, alone, strict=True))
+
+
+def test_a_clip_without_a_label_or_features_is_left_out(home):
+    sides = avemo.load(home / "results" / "r", split=0)
+    assert sides["dev"].clip_ids == ["clip4"]
+    only = avemo.load(home / "results" / "r", features=["visual"], split=0)
+    assert BLIND not in only["train"].clip_ids
+
+
+def test_a_cache_is_read_without_a_run_and_with_one(home):
+    every = avemo.load(home / "cache" / "c")["all"]
+    assert every.clip_ids == NAMES
+    assert set(every[0]) == {"clip_id", "lld-1", "lld-1_times_s", "net-2", "net-2_times_s"}
+    test = avemo.load(home / "cache" / "c", features=["net/1"], run=home / "results" / "r", split=0)["test"]
+    np.testing.assert_array_equal(test[0]["net/1"], frames_of("clip6", 4).x[:, 2:])
+    assert test[0]["target"] == 0
+
+
+def test_arrays_and_tables_hold_the_same_numbers(home):
+    train = avemo.load(home / "results" / "r", split=0)["train"]
+    arrays, table = train.to_numpy(), train.to_pandas()
+    assert list(arrays["clip_id"]) == list(table.clip_id) == NAMES[:4]
+    assert arrays["target"].tolist() == [0, 1, 0, 1]
+    assert list(table.label) == ["a", "b", "a", "b"]
+    for row, x in enumerate(arrays["audio"]):
+        np.testing.assert_allclose(
+            table.loc[row, ["audio_0", "audio_1", "audio_2"]].astype(float), x.mean(0), rtol=1e-5
+        )
+    assert table[table.clip_id == BLIND]["visual_0"].isna().all()
+
+
+def test_what_is_not_there_is_named(home):
+    for arguments, words in (
+        (
+            {"folder": home / "nowhere"},
+            "expected a run's folder under results, or a corpus' under cache, found nothing",
+        ),
+        (
+            {"folder": home / "results" / "r", "features": ["sound"]},
+            "expected one feature 'sound', found audio, visual",
+        ),
+        ({"folder": home / "results" / "r", "split": 3}, "expected a split 'split03'.* found split00"),
+        ({"folder": home / "cache" / "c", "split": 0}, "expected a run, whose splits to take"),
+        (
+            {"folder": home / "cache" / "c", "features": ["net/7"]},
+            r"expected a part of its frames \(0, 1\), found '7'",
+        ),
+    ):
+        with pytest.raises(AvemoError, match=words):
+            avemo.load(**arguments)
