@@ -6,8 +6,9 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,17 @@ def machine() -> dict[str, str]:
         what: ", ".join(title for flag, title in units.items() if flag in flags) or "none",
         "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "load of the last minute": f"{os.getloadavg()[0]:.1f}",
-        "versions": ", ".join(f"{package} {version(package)}" for package in PACKAGES),
+        "versions": ", ".join(f"{package} {found}" for package, found in versions().items()),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of those `PACKAGES` that are installed; a machine lent for a measurement need not have all."""
+    found = {}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _section(name: str, entry: Row) -> list[str]:
