@@ -120,6 +120,33 @@ def test_devices_are_those_that_nvidia_smi_lists_and_the_job_may_see(monkeypatch
     assert shared_devices() == {}
 
 
+def test_a_device_whose_memory_is_not_told_is_left_out_and_named(monkeypatch, tmp_path, capsys):
+    program = tmp_path / "nvidia-smi"
+    program.write_text(
+        "#!/bin/sh\nprintf '0, GPU-a, [N/A]\\n1, GPU-b, 2000\\n2, GPU-c, [Not Supported]\\n'\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv(DEVICES, raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert shared_devices() == {"1": 1900}
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("GPU 0: expected its memory in MB from nvidia-smi, found '[N/A]'")
+    assert first.endswith("AVEMO_GPUS=0:80000")
+    assert second.startswith("GPU 2: ")
+
+
+def test_a_held_devices_number_is_nvidia_smis_and_not_the_one_by_speed(monkeypatch, tmp_path):
+    monkeypatch.setenv(DEVICES, "0:100,1:200")
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    use_gpu(10)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
+    assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
 SNAKEFILE = """
 rule all:
     input: expand("{name}.json", name=["train0", "train1", "train2", "cpu0"])
@@ -182,7 +209,7 @@ def test_each_rule_that_holds_a_gpu_declares_how_much_and_its_command_asks_for_i
     jobs = dry_run([*where, "--cores", "1"])
     # A pack's rule is named for its splits too.
     on_gpu = {job.rule.partition("_split")[0] for job in jobs if job.resources.get("gpu")}
-    assert on_gpu == {"faces", "visual_features", "train"}
+    assert on_gpu == {"faces", "visual_features", "train", "evaluate"}
     for job in jobs:
         asked = re.search(r"--gpu-mb (\d+)", job.command)
         assert bool(job.resources.get("gpu")) == bool(asked and int(asked[1]))

@@ -70,11 +70,16 @@ def use_gpu(megabytes: int, device: str = "auto") -> None:
     if wanted and (devices := shared_devices()):
         held = ExitStack()
         atexit.register(held.close)
+        # CUDA's own order is by speed; the numbers here are nvidia-smi's, which go by bus.
+        os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         os.environ["CUDA_VISIBLE_DEVICES"] = held.enter_context(leased(megabytes, devices, default_pool()))
 
 
 def shared_devices() -> dict[str, int]:
-    """This machine's GPUs and the megabytes of each that jobs share; raises `ConfigError` for a bad list."""
+    """This machine's GPUs and the megabytes of each that jobs share; raises `ConfigError` for a bad list.
+
+    A GPU whose memory nvidia-smi does not tell is left out, and standard error says so.
+    """
     given = os.environ.get(DEVICES)
     if given is not None:
         return _parsed(given)
@@ -87,7 +92,15 @@ def shared_devices() -> dict[str, int]:
         return {}
     found = [[part.strip() for part in line.split(",")] for line in done.stdout.splitlines()]
     wanted = visible.split(",") if visible else [index for index, *_ in found]
-    return {index: int(int(size) * SHARE) for index, uuid, size in found if {index, uuid} & set(wanted)}
+    sizes = {index: size for index, uuid, size in found if {index, uuid} & set(wanted)}
+    for index in [index for index, size in sizes.items() if not size.isdecimal()]:
+        print(
+            f"GPU {index}: expected its memory in MB from nvidia-smi, found {sizes.pop(index)!r}; no job is given "
+            f"a share of it; name it and its memory, such as {DEVICES}={index}:80000",
+            file=sys.stderr,
+            flush=True,
+        )
+    return {index: int(int(size) * SHARE) for index, size in sizes.items()}
 
 
 def default_pool() -> Path:
