@@ -3,20 +3,27 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from avemo.base.contracts import AvemoError
 from avemo.dataset.batch import Batch
+from avemo.models import MODELS, build_model
 from avemo.models.attention import (
     Attention,
     Block,
     Encoder,
     TransformerConfig,
+    attend,
     attention_mask,
     lengths,
     projection,
     require_frames,
     sinusoid,
 )
+from avemo.models.conformer import RelativeAttention
+from model_batches import AUDIO_DIM, OUTPUTS, VISUAL_DIM
+from model_batches import random_batch as model_batch
+from small_systems import small
 
 CONFIG = TransformerConfig(width=12, heads=3, layers=2)
 MASK = torch.tensor([[True] * 7, [True] * 4 + [False] * 3])
@@ -176,3 +183,64 @@ def test_require_frames_names_modality_and_clips():
     batch = Batch(torch.zeros(2, 7, 3), torch.zeros(2, 7, 3), MASK, MASK & False, torch.zeros(2), ["a", "b"])
     with pytest.raises(AvemoError, match="a, b: expected at least one real visual frame"):
         require_frames(batch)
+
+
+ODD = {
+    "auxformer": {"layers": 1},
+    "mult": {"layers": 1},
+    "av_ladder": {"layers": 1},
+    "parthasarathy": {"layers": 1},
+}
+"""Systems whose heads are of 13 or 31 numbers by default."""
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_heads_filled_up_for_fused_kernels_change_no_logit(monkeypatch, name):
+    torch.manual_seed(0)
+    model = build_model(name, audio_dim=AUDIO_DIM, visual_dim=VISUAL_DIM, outputs=OUTPUTS, **ODD[name]).eval()
+    batch = model_batch()
+    with torch.no_grad():
+        before, seen = model(batch).prediction, []
+        watch_heads(monkeypatch, seen)
+        after = model(batch).prediction
+    assert seen
+    assert all(width % 8 == 0 for width in seen)
+    assert float((before - after).abs().max()) <= 3e-7
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_on_a_gpu_no_system_attends_with_heads_that_fused_kernels_refuse(monkeypatch, name):
+    model = small(name)
+    seen: list[int] = []
+    watch_heads(monkeypatch, seen)
+    for head in model.parts() or [None]:
+        batch = model_batch()
+        outputs = model.train()(batch) if head is None else model.train().forward_only(head, batch)
+        outputs.prediction.sum().backward()
+    ours = [module for module in model.modules() if isinstance(module, Attention | RelativeAttention)]
+    assert bool(seen) >= bool(ours)
+    if ours:
+        assert all(width % 8 == 0 for width in seen)
+
+
+def watch_heads(monkeypatch, seen: list[int]) -> None:
+    """Note the width of heads at each call, on a CPU that is treated as a GPU."""
+    whole = F.scaled_dot_product_attention
+
+    def attend(query, *others, **named):
+        seen.append(query.shape[-1])
+        return whole(query, *others, **named)
+
+    monkeypatch.setattr("avemo.models.attention.FILLED_ON", ("cpu",))
+    monkeypatch.setattr(F, "scaled_dot_product_attention", attend)
+
+
+def test_a_cpu_gets_heads_as_they_are(monkeypatch):
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 3, 7, 13)
+    expected = F.scaled_dot_product_attention(q, k, v)
+    assert torch.equal(attend(q, k, v, None, dropout=0.0), expected)
+    monkeypatch.setattr("avemo.models.attention.FILLED_ON", ("cpu",))
+    assert torch.allclose(attend(q, k, v, None, dropout=0.0), expected, atol=3e-7)
+    scaled = F.scaled_dot_product_attention(q, k, v, scale=0.1)
+    assert torch.allclose(attend(q, k, v, None, dropout=0.0, scale=0.1), scaled, atol=3e-7)

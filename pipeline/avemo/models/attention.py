@@ -22,6 +22,10 @@ from avemo.models.base import heads_divide_width
 
 Residual = Literal["plain", "tied", "independent"]
 
+FILLED_ON = ("cuda",)
+"""Devices whose fused attention takes heads of a multiple of `FUSED` numbers; others' weights would be held whole."""
+FUSED = 8
+
 
 class TransformerConfig(ComponentConfig):
     """Sizes and dropouts of every encoder in one system."""
@@ -165,6 +169,27 @@ def xavier_linear(features: int, outputs: int) -> nn.Linear:
     return layer
 
 
+def attend(
+    query_BHTK: Tensor,
+    key_BHSK: Tensor,
+    value_BHSK: Tensor,
+    mask: Tensor | None,
+    *,
+    dropout: float,
+    scale: float | None = None,
+) -> Tensor:
+    """softmax(Q K^T scale + mask) V, ``(B, H, T, K)``; ``scale`` is by default 1 / sqrt(K).
+
+    On a GPU heads are filled up with zeros, which add nothing to a product, to the width that fused kernels ask for.
+    """
+    width = query_BHTK.shape[-1]
+    room = -width % FUSED if query_BHTK.device.type in FILLED_ON else 0
+    q, k, v = ((F.pad(x, (0, room)) if room else x) for x in (query_BHTK, key_BHSK, value_BHSK))
+    scale = width**-0.5 if room and scale is None else scale
+    y_BHTK = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scale)
+    return y_BHTK[..., :width]
+
+
 class Attention(nn.Module):
     """Multi-head softmax(Q K^T / sqrt(D/H)) V with one packed input projection."""
 
@@ -179,7 +204,7 @@ class Attention(nn.Module):
         query_BTD, key_BSD, value_BSD = self._project(query_BTD, key_BSD)
         heads = self._split(query_BTD), self._split(key_BSD), self._split(value_BSD)
         dropout = self.dropout if self.training else 0.0
-        y_BHTK = F.scaled_dot_product_attention(*heads, attn_mask=allowed, dropout_p=dropout)
+        y_BHTK = attend(*heads, allowed, dropout=dropout)
         return self.project_out(y_BHTK.transpose(1, 2).flatten(2))
 
     def _project(self, query_BTD: Tensor, key_BSD: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avemo.models.attention import xavier_linear
+from avemo.models.attention import attend, xavier_linear
 from avemo.models.base import SystemConfig, heads_divide_width
 
 
@@ -174,12 +174,12 @@ class RelativeAttention(nn.Module):
         )
         if mask_BT is not None:
             bias_BHTT = bias_BHTT.masked_fill(~mask_BT[:, None, None], -torch.inf)
-        y_BHTK = F.scaled_dot_product_attention(
+        y_BHTK = attend(
             (query_BTHK + self.content_bias).transpose(1, 2),
             key_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2),
             value_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2),
-            attn_mask=bias_BHTT,
-            dropout_p=self.weight_dropout if self.training else 0.0,
+            bias_BHTT,
+            dropout=self.weight_dropout if self.training else 0.0,
             scale=self.scale,
         )
         return self.dropout(self.project_out(y_BHTK.transpose(1, 2).flatten(2)))
