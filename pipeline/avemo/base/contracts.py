@@ -126,6 +126,18 @@ class ComponentConfig(Section):
         }
 
 
+def silent(default: Any, **kwargs: Any) -> Any:
+    """A pydantic field that came after caches were filled: at its default, which is what was computed before, it is
+    not written, and keys stay as they were.
+
+    >>> class Config(ComponentConfig):
+    ...     precision: str = silent("float32")
+    >>> Config().numbers(), Config(precision="tf32").numbers()
+    ({}, {'precision': 'tf32'})
+    """
+    return Field(default, exclude_if=lambda value: value == default, **kwargs)
+
+
 def speed(default: Any, **kwargs: Any) -> Any:
     """A pydantic field that changes only speed or memory and so stays out of cache keys.
 

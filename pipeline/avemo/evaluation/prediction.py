@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from avemo.base.arithmetic import arithmetic
 from avemo.base.contracts import AvemoError, Clip, ClipFailure, FeatureSequence, Status
 from avemo.dataset import TASKS
 from avemo.dataset.loading import ClipData
@@ -83,7 +84,7 @@ def predict_clip(clip: Clip, run: Run, model_path: Path) -> Prediction:
     data = ClipData(sources.get("audio"), sources.get("visual"), {clip.clip_id: 0})
     model, meta = load_system(model_path, data)
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), arithmetic("float32"):
         (batch,) = data.batches([clip.clip_id], 1)
         task: Task = TASKS.load(meta["task"])(meta["outputs"])
         (values,) = task.readout(model(batch).prediction)

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from avemo.base.arithmetic import arithmetic
 from avemo.base.component import Component, Work
 from avemo.base.contracts import (
     TRACK_COLUMNS,
@@ -20,6 +21,7 @@ from avemo.base.contracts import (
     FeatureSequence,
     TrackStatus,
     digest,
+    silent,
     speed,
 )
 from avemo.base.devices import choose_device
@@ -71,6 +73,8 @@ class FaceTracker(Component):
         faces of about the size that was found."""
         max_gap_s: float = Field(default=0.5, ge=0)
         """Longest time between two detections that is interpolated."""
+        precision: Literal["float32", "tf32"] = silent("float32")
+        """Arithmetic of the networks. ``tf32``: a GPU rounds factors to 10 bits; on a CPU it is float32."""
         device: str = speed("auto")
         """Torch device; auto takes a GPU if there is one."""
 
@@ -134,7 +138,8 @@ class FaceTracker(Component):
             _give_back_memory()
 
     def _found(self, frames: list[np.ndarray], least_px: float) -> list[np.ndarray]:
-        found = self._cascade.detect(np.stack(frames), least_px)
+        with arithmetic(self.config.precision):
+            found = self._cascade.detect(np.stack(frames), least_px)
         return [faces[faces[:, 4] >= self.config.score] for faces in found]
 
 

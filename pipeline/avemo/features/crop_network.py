@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from avemo.base.arithmetic import Precision, arithmetic, dtype_of
 from avemo.base.component import Work
 from avemo.base.contracts import AvemoError, ComponentConfig, FeatureSequence, located, speed
 from avemo.base.devices import choose_device
@@ -27,8 +28,9 @@ class CropNetworkConfig(ComponentConfig):
     """A registered name, the path of a state dict (.safetensors, .pt, .pth), or ``random-seed-<n>``."""
     margin: float = Field(default=0.2, ge=0)
     """Added on each side of the face box, as a fraction of its larger side."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """What the network computes in. bfloat16 keeps a cosine of 0.999 to float32; it is slow where a CPU lacks it."""
+    precision: Precision = "float32"
+    """What the network computes in. bfloat16 keeps a cosine of 0.999 to float32; it is slow where a CPU lacks it.
+    ``tf32``: float32 whose factors a GPU rounds to 10 bits; on a CPU it is float32."""
     dtype: Literal["float32", "float16"] = "float32"
     """Type of the stored features."""
     batch_size: int | None = speed(None, ge=1)
@@ -56,10 +58,10 @@ class CropNetwork(VisualExtractor):
 
         self._device = choose_device(config.device)
         self._batch_size = config.batch_size or (self.cpu_batch if self._device.type == "cpu" else 64)
-        self._precision = getattr(torch, config.precision)
+        self._dtype = dtype_of(config.precision)
         self._weights = find(config.weights)
         model = self.network(self._weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._model = model.to(self._device, self._precision).eval()
+        self._model = model.to(self._device, self._dtype).eval()
         self._mean = torch.tensor(self.mean, device=self._device).view(3, 1, 1)
         self._std = torch.tensor(self.std, device=self._device).view(3, 1, 1)
 
@@ -93,11 +95,11 @@ class CropNetwork(VisualExtractor):
         """``images (batch, height, width, 3)`` uint8 to ``(batch, dim)`` float32."""
         import torch
 
-        # The permuted view is channels-last already. TF32 would change the fourth digit.
-        with torch.inference_mode(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+        # The permuted view is channels-last already.
+        with torch.inference_mode(), arithmetic(self.config.precision):
             pixels = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2).float()
             normal = pixels.sub_(self._mean).div_(self._std)
-            return self._model(normal.to(self._precision)).float().cpu().numpy()
+            return self._model(normal.to(self._dtype)).float().cpu().numpy()
 
     def _checked(self, time_s: float, crop: np.ndarray) -> np.ndarray:
         expected = (self.crop.size_px, self.crop.size_px, 3)

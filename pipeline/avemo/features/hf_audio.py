@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from avemo.base.arithmetic import Precision, arithmetic, dtype_of
 from avemo.base.component import Work
 from avemo.base.contracts import AvemoError, ComponentConfig, ConfigError, FeatureSequence, located, speed
 from avemo.base.devices import choose_device
@@ -79,8 +80,9 @@ class HFAudio(AudioExtractor):
         """Longest window; memory is that of one. None: by the network."""
         context_s: float | None = Field(None, ge=0)
         """Dropped from each window's ends, but for the file's own. None: by the network."""
-        precision: Literal["float32", "bfloat16"] = "float32"
-        """Arithmetic of the network. bfloat16 is faster where the processor has it."""
+        precision: Precision = "float32"
+        """Arithmetic of the network. bfloat16 is faster where the processor has it. ``tf32``: float32 whose factors a
+        GPU rounds to 10 bits; on a CPU it is float32."""
         dtype: Literal["float32", "float16"] = "float32"
         """Type of the stored features."""
         device: str = speed("auto")
@@ -120,13 +122,11 @@ class HFAudio(AudioExtractor):
 
     def _opened(self) -> tuple[Weights, SpeechNetwork, tuple[int, ...]]:
         """The weights, the network and the layers that the config asks for."""
-        import torch
-
         config, weights = self.config, find(self.config.weights)
         asked = config.layers
         numbers = (asked,) if isinstance(asked, int) else asked if isinstance(asked, tuple) else ()
         network = speech_network(
-            *(weights, choose_device(config.device), getattr(torch, config.precision)),
+            *(weights, choose_device(config.device), dtype_of(config.precision)),
             architecture=config.architecture,
             shape=config.shape,
             keep=max(numbers) if numbers and config.keep is None else config.keep,
@@ -163,8 +163,9 @@ class HFAudio(AudioExtractor):
                 f"{network.whole}; raise window_s, cut the clip, or take a network with layer norm"
             )
         prepared, x = network.prepared(signal), zeros((count, self.dim), self.config.dtype)
-        for window in windows:
-            network.run(prepared, window.begin, window.end, self._keeper(x, window))
+        with arithmetic(self.config.precision):
+            for window in windows:
+                network.run(prepared, window.begin, window.end, self._keeper(x, window))
         return FeatureSequence(x, network.times_s(count))
 
     def _keeper(self, x: np.ndarray, window: Window) -> Keep:

@@ -251,11 +251,7 @@ def _hooked(model: Any, layers: Any, forward: Callable[[], Any], keep: Keep) -> 
     """Run a network of one signal, and give what each of its layers takes and makes to ``keep``."""
     import torch
 
-    with (
-        torch.inference_mode(),
-        torch.backends.cudnn.flags(deterministic=True, allow_tf32=False),
-        _hooks(layers, keep),
-    ):
+    with torch.inference_mode(), _hooks(layers, keep):
         keep(FINAL, forward().last_hidden_state[0])
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from avemo.base.arithmetic import Precision, dtype_of
 from avemo.base.contracts import ComponentConfig, located, speed
 from avemo.base.devices import choose_device
 from avemo.features.hf_audio import HFAudio
@@ -65,8 +66,9 @@ class Wav2Vec2(HFAudio):
         """Memory is that of one window."""
         context_s: float = Field(20.0, ge=0)
         """Dropped from each window's ends, but for the file's own."""
-        precision: Literal["float32", "bfloat16"] = "float32"
-        """Arithmetic of the network. bfloat16 is faster where the processor has it."""
+        precision: Precision = "float32"
+        """Arithmetic of the network. bfloat16 is faster where the processor has it. ``tf32``: float32 whose factors a
+        GPU rounds to 10 bits; on a CPU it is float32."""
         dtype: Literal["float32", "float16"] = "float32"
         """Type of the stored features."""
         device: str = speed("auto")
@@ -86,12 +88,10 @@ class Wav2Vec2(HFAudio):
 
     def _opened(self) -> tuple[Weights, SpeechNetwork, tuple[int, ...]]:
         """The published shape, or a folder's, cut to ``layers``."""
-        import torch
-
         config, weights = self.config, find_network(self.config.weights, self.config.revision)
         model = load_network(weights, config.layers)
         if config.layer is not None:
             model.encoder.layers = model.encoder.layers[: config.layer]
         by = True if config.normalise == "utterance" else (config.mean, config.std)
-        network = OfSamples(model, by, choose_device(config.device), getattr(torch, config.precision))
+        network = OfSamples(model, by, choose_device(config.device), dtype_of(config.precision))
         return weights, network, (FINAL if config.layer is None else config.layer,)

@@ -54,7 +54,7 @@ class Encoder:
         """``(samples,)``, at least 400 of them, to ``(frames, dim)`` of each layer."""
         import torch
 
-        with torch.inference_mode(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+        with torch.inference_mode():
             encoder = self._model.encoder
             projected = self._model.feature_projection(
                 self._convolve(signal.to(self._device, self._dtype))[None]

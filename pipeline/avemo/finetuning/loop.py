@@ -18,7 +18,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from avemo.base.contracts import AvemoError, ComponentConfig, digest, speed
+from avemo.base.arithmetic import Precision, arithmetic
+from avemo.base.contracts import AvemoError, ComponentConfig, digest, silent, speed
 from avemo.base.devices import choose_device
 from avemo.training.checkpoint import save_checkpoint
 from avemo.training.loop import Listener, resume
@@ -37,6 +38,9 @@ class Schedule(ComponentConfig):
     """Items a mini-batch."""
     lr: float = Field(gt=0)
     """Adam's learning rate, constant."""
+    precision: Precision = silent("float32")
+    """Of the training passes; ``bfloat16`` is autocast, ``tf32`` has a GPU round factors to 10 bits before it multiplies
+    them (on a CPU it is float32). Weights, losses and dev are float32 always."""
     seed: int = Field(0, ge=0)
     device: str = speed("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """``auto``: a GPU if there is one. Equal bytes are promised on the CPU only, and on one kind of processor."""
@@ -108,7 +112,8 @@ def tune(
             began, epoch = time.perf_counter(), len(run.history) + 1
             place = f"{run_id}, epoch {epoch}"
             told = partial(items, epoch) if items else None
-            train_loss = _train_epoch(run, data, loss, place, told)
+            with arithmetic(schedule.precision):
+                train_loss = _train_epoch(run, data, loss, schedule.precision, place, told)
             row = {"epoch": epoch, "train_loss": train_loss, **_assess(run, data, loss, scores, place)}
             run.finish_epoch(row | {"seconds": time.perf_counter() - began})
             tensors, meta = run.snapshot()
@@ -127,7 +132,7 @@ def predict(
     names: list[str] = []
     was_training = model.training
     model.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), arithmetic("float32"):
         for batch in batches:
             moved = batch.to(device)
             outputs.append(model(*moved.inputs).float().cpu())
@@ -162,7 +167,12 @@ def _identity(model: nn.Module, schedule: Schedule, run_id: str, device: torch.d
 
 
 def _train_epoch(
-    run: Resumable, data: TrainDev, loss: Loss, place: str, items: Callable[[int, int], None] | None
+    run: Resumable,
+    data: TrainDev,
+    loss: Loss,
+    precision: Precision,
+    place: str,
+    items: Callable[[int, int], None] | None,
 ) -> float:
     """One pass over the train side; returns the mean loss of an item."""
     run.model.train()
@@ -170,7 +180,9 @@ def _train_epoch(
     for number, batch in enumerate(data.train(run.generators.shuffle), start=1):
         moved = batch.to(run.device)
         run.optimizer.zero_grad(set_to_none=True)
-        value = loss(run.model(*moved.inputs), moved.targets)
+        with torch.autocast(run.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            outputs = run.model(*moved.inputs)
+        value = loss(outputs.float(), moved.targets)
         if not torch.isfinite(value):
             raise AvemoError(
                 f"{place}, batch {number}: expected a finite loss, found {value.item()}; "

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 
+from avemo.base.arithmetic import arithmetic
 from avemo.dataset.batch import Batch
 from avemo.dataset.normalise import BY_TRAIN, Normalise
 from avemo.models.base import Outputs, System
@@ -46,7 +47,7 @@ def infer(
     change: Callable[[Batch], Batch] = unchanged,
     noise: torch.Generator | None = None,
 ) -> Iterator[tuple[Batch, Outputs]]:
-    """Batches in the given order and the outputs for each, in evaluation mode.
+    """Batches in the given order and the outputs for each, in evaluation mode and float32.
 
     ``without`` names a modality to zero; ``change`` alters each batch; ``noise`` asks a
     system for the further loss terms that its own noise enters.
@@ -54,4 +55,6 @@ def infer(
     model.eval()
     for batch in data.batches(clip_ids, batch_size, None):
         moved = change(batch.without(without) if without else batch).to(device)
-        yield moved, model(moved, noise)
+        with arithmetic("float32"):
+            outputs = model(moved, noise)
+        yield moved, outputs

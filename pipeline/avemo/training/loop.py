@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from avemo.base.arithmetic import arithmetic
 from avemo.base.contracts import AvemoError, digest
 from avemo.dataset.batch import Batch
 from avemo.training import STEPS
@@ -82,7 +83,8 @@ def train(
             started = time.perf_counter()
             epoch, lr = len(run.history) + 1, run.lr
             place = f"{run_id}, split {split.name}, epoch {epoch}"
-            losses = train_epoch(run, data, split.train, place)
+            with arithmetic(config.precision):
+                losses = train_epoch(run, data, split.train, place)
             dev = assess(run, data, split.dev, place)
             row = {"epoch": epoch, "lr": lr, **losses, **dev, "seconds": time.perf_counter() - started}
             run.finish_epoch(row)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer, field_validator
 
+from avemo.base.arithmetic import Precision
 from avemo.base.contracts import ComponentConfig, Section, speed
 from avemo.base.registry import nearest
 from avemo.dataset.normalise import Normalise
@@ -22,8 +23,9 @@ class TrainingConfig(ComponentConfig):
     """Clips a mini-batch."""
     bucketing: int = Field(1, ge=1)
     """Mini-batches whose clips are drawn together and sorted by length, to pad less; 1: no sorting."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the training passes; ``bfloat16`` is autocast. Weights, losses, dev and test are float32 always."""
+    precision: Precision = "float32"
+    """Of the training passes; ``bfloat16`` is autocast, ``tf32`` has a GPU round factors to 10 bits before it multiplies
+    them (on a CPU it is float32). Weights, losses, dev and test are float32 always."""
     optimizer: Literal["adam", "adamw", "radam"] = "adam"
     lr: float = Field(7.25e-4, gt=0)
     """Learning rate of the first epoch."""
