@@ -29,7 +29,7 @@ from stress.arena import write_sound
 from stress.page import write_section
 
 CORPUS = {"root": "corpus", "actors": 3, "plain": [], "neutral": [], "size_px": 128, "fps": 5, "seconds": 0.8}
-ON_GPU = {"faces", "visual_features", "train"}
+ON_GPU = {"faces", "visual_features", "train", "evaluate"}
 CLIPS, GATE = 100, 80
 """The gate lies beyond the 64 clips after which a store writes its first part."""
 FLUSH = 64

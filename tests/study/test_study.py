@@ -1,5 +1,6 @@
 """One run or a paper's several: how they are laid over their base, and what they share."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,16 @@ def test_what_jobs_ask_for_is_what_their_components_declare_and_triggers_nothing
     assert after.record() == before.record()
     with pytest.raises(AvemoError, match="no run of this config uses demo/other"):
         after.component_work("demo", "other")
+
+
+def test_a_trainings_share_of_a_gpu_follows_batch_and_longest_clip(demo):
+    demo["systems"]["mult"].setdefault("training", {})["batch_size"] = 64
+    study = resolve_study(demo)
+    ask = partial(study.training_gpu_mb, study.run().run, "mult")
+    work = MODELS.load("mult").work
+    # compare_lld makes 62.5 frames a second, faces at most 30.
+    assert ask(4.0) == work.training_gpu_mb(64 * 4 * 92.5)
+    assert work.gpu_mb < ask(2.0) < ask(4.0)
 
 
 def test_another_order_of_systems_is_another_study(demo, tmp_path):

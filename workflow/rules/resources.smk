@@ -29,11 +29,28 @@ def training_minutes(splits):
     def runtime(wildcards, attempt):
         run = RUNS[wildcards.run]
         clips = TRIGGERS.count(run.corpus.id) or 1000
-        epochs = run.systems[wildcards.system].training.epochs
-        seconds = splits * work(wildcards).seconds * clips * epochs
+        training = run.systems[wildcards.system].training
+        seconds = work(wildcards).training_s(
+            splits * clips * training.epochs, training.device
+        )
         return attempt * ceil(START_MIN + seconds / 60)
 
     return runtime
+
+
+def evaluation_minutes(wildcards, attempt):
+    """Run time of a job that scores all splits, each clip with both modalities and with each alone."""
+    run = RUNS[wildcards.run]
+    clips = TRIGGERS.count(run.corpus.id) or 1000
+    device = run.systems[wildcards.system].training.device
+    seconds = work(wildcards).training_s(len(run.split_names) * clips, device)
+    return attempt * ceil(START_MIN + seconds / 60)
+
+
+def training_gpu_megabytes(wildcards):
+    """Memory of a GPU for a mini-batch of the corpus' longest clips."""
+    longest_s = TRIGGERS.longest_s(RUNS[wildcards.run].corpus.id) or 10
+    return STUDY.training_gpu_mb(wildcards.run, wildcards.system, longest_s)
 
 
 def megabytes(wildcards, attempt):

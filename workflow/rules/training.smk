@@ -34,7 +34,7 @@ for training, (pack, runs) in STUDY.packs.items():
         threads: 1
         resources:
             gpu=1,
-            gpu_mb=gpu_megabytes,
+            gpu_mb=training_gpu_megabytes,
             mem_mb=megabytes,
             runtime=training_minutes(len(pack)),
         params:
@@ -74,15 +74,20 @@ rule evaluate:
     conda:
         ENVIRONMENT
     threads: 1
+    resources:
+        gpu=1,
+        gpu_mb=training_gpu_megabytes,
+        mem_mb=megabytes,
+        runtime=evaluation_minutes,
     params:
         features=feature_options,
         readings=str(RESULTS / ".readings/{system}.jsonl"),
     message:
         "evaluate {wildcards.run}/{wildcards.system}"
     shell:
-        "avemo evaluate --system {wildcards.system} --labels {input.labels:q} --splits {input.splits:q}"
+        "avemo evaluate --run {wildcards.run} --system {wildcards.system} --labels {input.labels:q} --splits {input.splits:q}"
         " {params.features:q} --readings {params.readings:q} --predictions {output.predictions:q}"
-        " --scores {output.scores:q} --threads {threads} {input.models:q} > {log:q} 2>&1"
+        " --scores {output.scores:q} --threads {threads} --gpu-mb {resources.gpu_mb} {input.models:q} > {log:q} 2>&1"
 
 
 rule baselines:

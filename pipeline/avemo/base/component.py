@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,7 +31,22 @@ class Work:
     """On one CPU thread, for each second of media; of a system, for each clip and epoch."""
     memory_mb: int = 2000
     gpu_mb: int = 0
-    """Memory of a GPU; 0: it wants none."""
+    """Memory of a GPU; 0: it wants none. Of a system: its weights with their moments, and what CUDA itself takes."""
+    gpu_frame_kb: float = 0.0
+    """Of a system, on top: what a training step holds for each frame, of sound or faces, of each clip of a batch."""
+    gpu_seconds: float | None = None
+    """``seconds`` where a job holds a GPU; None: as many."""
+    frames_hz: float = 100.0
+    """Of an extractor: frames that it makes of a second of media, at most."""
+
+    def training_s(self, clip_epochs: int, device: str) -> float:
+        """Seconds to train on so many clips, each as often as there are epochs; ``device`` as in a training's config."""
+        seconds = self.gpu_seconds if self.gpu_mb and device != "cpu" else None
+        return clip_epochs * (self.seconds if seconds is None else seconds)
+
+    def training_gpu_mb(self, frames: float) -> int:
+        """Megabytes of a GPU for mini-batches of so many frames of sound and faces, padding included."""
+        return self.gpu_mb + ceil(frames * self.gpu_frame_kb / 1000) if self.gpu_mb else 0
 
 
 class Component:

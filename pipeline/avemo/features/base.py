@@ -78,7 +78,7 @@ class VisualExtractor(Extractor):
 
     modality, reads = "visual", "faces"
     libraries: ClassVar[tuple[str, ...]] = ("av", "opencv-python-headless")
-    work = Work(seconds=4.0, memory_mb=4000)
+    work = Work(seconds=4.0, memory_mb=4000, frames_hz=30)
 
     def __init__(self, config: ComponentConfig):
         super().__init__(config)

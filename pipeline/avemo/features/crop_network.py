@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from avemo.base.arithmetic import Precision, arithmetic, dtype_of
-from avemo.base.component import Work
 from avemo.base.contracts import AvemoError, ComponentConfig, FeatureSequence, located, speed
 from avemo.base.devices import choose_device
 from avemo.base.frames import FrameBuffer
@@ -43,7 +43,7 @@ class CropNetwork(VisualExtractor):
     """Batches of crops, normalised, through one network. Subclasses say which, and how it wants its pixels."""
 
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
-    work = Work(seconds=4.0, memory_mb=4000, gpu_mb=8000)
+    work = replace(VisualExtractor.work, gpu_mb=8000)
     tiny = {"weights": "random-seed-0", "device": "cpu"}
     cpu_batch: int = 8
     """Crops per forward pass on a CPU."""

@@ -6,6 +6,7 @@ Interactive co-learning (section 4, pre-processing): 128 x 128 RGB at 3 frames a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from pydantic import Field
@@ -15,7 +16,7 @@ from avemo.base.frames import FrameBuffer
 from avemo.faces.crop import CropPolicy
 from avemo.features.base import VisualExtractor
 
-SIZE_PX = 128
+SIZE_PX, FPS = 128, 3.0
 
 
 class FaceFrames(VisualExtractor):
@@ -24,11 +25,12 @@ class FaceFrames(VisualExtractor):
     name = "face_frames"
     version = 1
     dim = SIZE_PX * SIZE_PX * 3
+    work = replace(VisualExtractor.work, frames_hz=FPS)
 
     class Config(ComponentConfig):
         """Which crops."""
 
-        fps: float = Field(default=3.0, gt=0)
+        fps: float = Field(default=FPS, gt=0)
         """Pictures kept of each second."""
         margin: float = Field(default=0.2, ge=0)
         """Added on each side of the face box, as a fraction of its larger side."""

@@ -55,7 +55,7 @@ class HFAudio(AudioExtractor):
             "num_conv_pos_embedding_groups": 4,
         },
     }
-    work = Work(seconds=2.0, memory_mb=8000, gpu_mb=8000)
+    work = Work(seconds=2.0, memory_mb=8000, gpu_mb=8000, frames_hz=50)
 
     class Config(ComponentConfig):
         """Weights have no default: random ones are used only when asked for by name."""

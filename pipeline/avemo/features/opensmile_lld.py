@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from avemo.base.component import Work
 from avemo.base.contracts import AvemoError, ComponentConfig, FeatureSequence, MachineError
 from avemo.base.frames import FrameBuffer, blocks
 from avemo.features.base import AudioExtractor
@@ -132,6 +133,7 @@ class CompareLLD(OpenSmileLLD):
     name = "compare_lld"
     version = 1
     dim = 130
+    work = Work(frames_hz=1 / STEP_S)
 
     class Config(ComponentConfig):
         """The one choice that the papers leave open."""

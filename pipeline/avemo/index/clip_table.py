@@ -245,12 +245,13 @@ class ShardSummary(NamedTuple):
     """What a workflow asks of a shard's rows.
 
     ``digest`` changes exactly when media, interval or status of one of its clips does; names of files and folders do
-    not count. ``seconds`` are of media; a clip of unknown length counts as `UNKNOWN_S`.
+    not count. ``seconds`` are of media, ``longest_s`` those of one clip; a clip of unknown length counts as `UNKNOWN_S`.
     """
 
     digest: str
     seconds: float
     clips: int
+    longest_s: float
 
 
 def summarised(path: Path, shards: int, folder: Path, version: str) -> list[ShardSummary]:
@@ -273,17 +274,19 @@ def summarised(path: Path, shards: int, folder: Path, version: str) -> list[Shar
 def summaries(rows: Iterable[Row], shards: int) -> list[ShardSummary]:
     """One summary a shard; the rows are looked at one after the other."""
     hashers = [hashlib.sha256(b"[") for _ in range(shards)]
-    seconds, clips = [0.0] * shards, [0] * shards
+    seconds, clips, longest_s = [0.0] * shards, [0] * shards, [0.0] * shards
     for row in rows:
         shard = shard_of(row.clip_id, shards)
         media = [row.clip_id, row.media_key("audio"), row.media_key("visual")]
         hashers[shard].update(b"," * (clips[shard] > 0) + canonical(media).encode())
-        seconds[shard] += UNKNOWN_S if row.duration_s is None else row.duration_s
+        length_s = UNKNOWN_S if row.duration_s is None else row.duration_s
+        seconds[shard] += length_s
+        longest_s[shard] = max(longest_s[shard], length_s)
         clips[shard] += 1
     for hasher in hashers:
         hasher.update(b"]")
     digests = [hasher.hexdigest()[:32] for hasher in hashers]
-    return [ShardSummary(*summary) for summary in zip(digests, seconds, clips, strict=True)]
+    return [ShardSummary(*summary) for summary in zip(digests, seconds, clips, longest_s, strict=True)]
 
 
 def digest_of(rows: Iterable[Row]) -> str:

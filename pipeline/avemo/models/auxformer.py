@@ -8,6 +8,7 @@ commit e9a9e0c), except for its switches in `AuxFormer.Config`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -60,6 +61,7 @@ class AuxFormer(System):
 
     version: ClassVar[int] = 2
     tiny = {"width": 8, "heads": 2, "layers": 2}
+    work = replace(System.work, gpu_frame_kb=260)
 
     class Config(AuxFormerConfig):
         """AuxFormer as published; 7,038,642 parameters with 130-D audio, 4096-D faces, 6 classes."""

@@ -7,6 +7,7 @@ auxiliary network of that modality.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -23,6 +24,7 @@ class UnimodalAuxFormer(System):
 
     version: ClassVar[int] = 1
     tiny = {"width": 8, "heads": 2, "layers": 2}
+    work = replace(System.work, gpu_frame_kb=200)
 
     class Config(AuxFormerConfig):
         """3,335,582 parameters with 130-D audio, 3,868,062 with 4096-D faces (6 classes)."""

@@ -49,6 +49,7 @@ class AVLadder(System):
 
     version: ClassVar[int] = 2
     tiny = {**{"width": 8, "heads": 2, "layers": 2, "length": 48}, "channels": (8, 6, 4), "hidden": (12, 8)}
+    work = replace(System.work, gpu_frame_kb=500)
 
     class Config(FusionConfig):
         """8,246,355 parameters with 130-D audio, 4096-D faces and 6 classes."""

@@ -70,7 +70,7 @@ class System(Component, nn.Module):
     of them in `forward_only`.
     """
 
-    work = Work(seconds=0.1, memory_mb=6000, gpu_mb=16_000)
+    work = Work(seconds=0.1, memory_mb=6000, gpu_mb=3000, gpu_frame_kb=600, gpu_seconds=0.01)
     procedures: ClassVar[tuple[str, ...]] = ("joint",)
     """Training procedures (`avemo.training.STEPS`) that fit this system."""
 

@@ -7,6 +7,7 @@ modality has one source and its memory keeps the model width.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -24,6 +25,7 @@ class MulT(System):
 
     version: ClassVar[int] = 2
     tiny = {"width": 9, "heads": 3, "layers": 2}
+    work = replace(System.work, gpu_frame_kb=220)
 
     class Config(TransformerConfig, SystemConfig):
         """6,657,256 parameters with 130-D audio, 4096-D faces and 6 classes.

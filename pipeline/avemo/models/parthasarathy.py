@@ -8,6 +8,7 @@ that the AV-Ladder paper prints (3.7).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -25,6 +26,7 @@ class ParthasarathySundaram(System):
 
     version: ClassVar[int] = 2
     tiny = {"width": 8, "heads": 2, "layers": 2}
+    work = replace(System.work, gpu_frame_kb=80)
 
     class Config(TransformerConfig):
         """2,238,866 parameters with 130-D audio, 4096-D faces and 6 classes."""

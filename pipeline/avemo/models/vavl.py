@@ -9,6 +9,7 @@ the released code (ilucasgoncalves/VAVL, commit c128439), whose defects are swit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -38,6 +39,7 @@ class VAVL(System):
     version: ClassVar[int] = 2
     procedures: ClassVar[tuple[str, ...]] = ("alternating",)
     tiny = {**{"width": 8, "heads": 2, "layers": 2, "embedding": 5, "depthwise_kernel": 5}, "hidden": (8, 6)}
+    work = replace(System.work, gpu_frame_kb=800)
 
     class Config(ConformerConfig):
         """54,128,018 parameters with 1024-D audio, 1408-D faces, 6 classes; 53,884,818 with ``input_kernel`` 1."""

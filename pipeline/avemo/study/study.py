@@ -125,6 +125,13 @@ class Study:
         system = run.systems.get(part.removeprefix("systems/"))
         return run.speed.work[f"systems/{system.curve}" if system and system.curve else part]
 
+    def training_gpu_mb(self, run: str, system: str, longest_s: float) -> int:
+        """Megabytes of a GPU to train a run's system on mini-batches whose clips may all be of ``longest_s`` seconds."""
+        of = self.runs[run]
+        frames_hz = sum(self.work(of, modality).frames_hz for modality in of.features)
+        frames = of.systems[system].training.batch_size * longest_s * frames_hz
+        return self.work(of, f"systems/{system}").training_gpu_mb(frames)
+
     def component_ids(self, *stages: str, gpu: bool | None = None, imported: bool | None = None) -> set[str]:
         """Those of these stages, in any corpus; only networks, or only the others; only what was imported, or not."""
         return {

@@ -49,6 +49,11 @@ class Triggers:
         found = self._shards(corpus)
         return sum(shard.clips for shard in found) if found else None
 
+    def longest_s(self, corpus: str) -> float | None:
+        """Seconds of a corpus' longest clip; None while there is no clip table."""
+        found = self._shards(corpus)
+        return max((shard.longest_s for shard in found), default=0.0) if found else None
+
     def labels(self, run: str) -> str:
         """What the files hold that a run's labels are read from; indexing may make them."""
         return label_contents(self.study.runs[run]) if self.study.layouts[run].index.exists() else NOT_YET
