@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,12 +10,14 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
 from avemo.base.contracts import AvemoError, FeatureSequence
+from avemo.cli.app import app
 from avemo.dataset.loading import ClipData
 from avemo.dataset.normalise import Normalise
 from avemo.dataset.tasks import Attributes, Bits, Classes
-from avemo.evaluation.scoring import load_system, predict
+from avemo.evaluation.scoring import Scored, load_system, predict
 from avemo.models import build_model
 from avemo.training.checkpoint import save_model
 from avemo.training.loop import train
@@ -198,3 +201,40 @@ def test_numbers_are_learnt_and_scored_by_every_procedure(tmp_path, procedure, t
     scores = task.score(table)
     assert all(scores[metric] > value for metric, value in least.items()), scores
     pd.testing.assert_frame_equal(table, predict(model, data, TEST, task, batch_size=100), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "setting", "expected"),
+    [
+        (True, {}, "cuda"),
+        (True, {"device": "cpu"}, "cpu"),
+        (True, {"device": "cuda:1"}, "cuda:1"),
+        (False, {}, "cpu"),
+    ],
+)
+def test_the_test_side_is_scored_where_the_system_was_trained(tmp_path, monkeypatch, gpu, setting, expected):
+    """On a GPU where there is one and the run's settings do not say otherwise, and in a share that it holds."""
+    seen, held = [], []
+    empty = Scored(pd.DataFrame({"clip_id": ["a"]}), pd.DataFrame({"system": ["s"]}))
+
+    def score(*arguments):
+        seen.append(str(arguments[-1]))
+        return empty
+
+    monkeypatch.setattr("avemo.evaluation.scoring.score_models", score)
+    monkeypatch.setattr("avemo.base.made_of.checked", lambda path: "")
+    monkeypatch.setattr("avemo.base.made_of.require_made_of", lambda *of: None)
+    monkeypatch.setattr("avemo.base.made_of.write_made", lambda *written: None)
+    monkeypatch.setattr("avemo.dataset.labels.load_labels", lambda path: SimpleNamespace(targets={}))
+    monkeypatch.setattr("avemo.machine.gpus.use_gpu", lambda *asked: held.append(asked))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    threads = torch.get_num_threads()
+    settings = json.dumps({"speed": {"run/s": setting}})
+    options = ["--system", "s", "--run", "run", "--settings", settings, "--gpu-mb", "7"]
+    for name in ("labels", "splits", "readings", "predictions", "scores"):
+        options += [f"--{name}", str(tmp_path / name)]
+    done = CliRunner().invoke(app, ["evaluate", *options, str(tmp_path / "model.safetensors")])
+    torch.set_num_threads(threads)
+    assert done.exit_code == 0, done.output
+    assert seen == [expected]
+    assert held == [(7, setting.get("device", "auto"))]

@@ -189,7 +189,10 @@ def evaluate(
     readings: Annotated[Path, typer.Option(help="Journal that gets a line a model; `avemo audit` reads it.")],
     audio: AudioFile = None,
     visual: VisualFile = None,
+    run: Run = "",
+    settings: Settings = "{}",
     threads: Threads = 1,
+    gpu_mb: GpuMb = 0,
 ) -> None:
     """Score a system's kept models on their test clips: both modalities, sound alone, faces alone.
 
@@ -199,14 +202,21 @@ def evaluate(
     use_threads(threads)
     import torch
 
+    from avemo.base.devices import choose_device
     from avemo.base.made_of import checked, require_made_of, write_made
     from avemo.dataset.labels import load_labels
     from avemo.evaluation.readings import note_reading
     from avemo.evaluation.scoring import score_models
+    from avemo.machine.gpus import use_gpu
+    from avemo.study import specs
     from avemo.study.stage_code import score_code
     from avemo.training.checkpoint import model_meta
     from avemo.training.record import hardware
 
+    given = as_spec(specs.Settings, settings, "--settings").speed.get(f"{run}/{system}", {})
+    asked = given.get("device", "auto")
+    use_gpu(gpu_mb, asked)
+    device = choose_device(asked, "training.device")
     torch.set_num_threads(threads)
     sides, known = _sides(labels, splits), load_labels(labels)
     with _features(audio, visual, known.targets) as features:
@@ -221,7 +231,7 @@ def evaluate(
             reading = {"split": split, "model": kept[model], "inputs": features.fingerprints}
             note_reading(readings, reading | {"hardware": hardware()})
 
-        scored = score_models(system, models, features.data, known, splits, before)
+        scored = score_models(system, models, features.data, known, splits, before, device)
     code = score_code(model_meta(models[0])["model"])
     write_made(predictions, lambda path: scored.predictions.to_parquet(path, index=False), None, read, code)
     write_made(scores, lambda path: scored.scores.to_csv(path, index=False), None, read, code)

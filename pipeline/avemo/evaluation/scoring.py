@@ -68,6 +68,7 @@ def score_models(
     known: Labels,
     splits: Path,
     before: Callable[[Path, str, dict[str, str]], None],
+    device: torch.device | str = "cpu",
 ) -> Scored:
     """What a system's models, one a split, say of their test clips, with both modalities and with each alone.
 
@@ -81,9 +82,8 @@ def score_models(
         before(path, meta["split"], left_out)
         alone = [name for name in data.sources if name in model.modalities]
         for modality in ("av", *alone) if len(data.sources) > 1 else ("av",):
-            frame = predict(
-                *(model, data, test_ids, known.task), modality=modality, batch_size=meta["batch_size"]
-            )
+            how = {"modality": modality, "batch_size": meta["batch_size"], "device": device}
+            frame = predict(model, data, test_ids, known.task, **how)
             place = {"system": system, "split": meta["split"], "modality": modality}
             values = known.task.score(frame)
             if frame.get("cosine_distance", pd.Series(dtype=float)).notna().any():
