@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 WORKERS ?= 2
 
-.PHONY: another-torch help demo paper-mini test test-all lint bench stress cluster docs dag lock clean
+.PHONY: another-torch help demo paper-mini test test-all lint bench gpu gpu-pack stress cluster docs dag lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -40,6 +40,12 @@ lint: .venv/installed ## ruff, mypy, snakefmt, snakemake --lint
 
 bench: .venv/installed ## speed against what a user would run instead
 	python -m benchmarks $(BENCH)
+
+gpu: .venv/installed ## check and measure everything on a GPU, in under 8 minutes; writes docs/gpu.md
+	python -m benchmarks.gpu $(GPU)
+
+gpu-pack: .venv/installed ## what a GPU machine without a network needs for it, in .gpu
+	python -m benchmarks.gpu.pack
 
 stress: .venv/installed ## kill, corrupt, race and fuzz the caches; writes docs/reliability.md
 	PYTHONPATH=tests:pipeline OMP_NUM_THREADS=1 python -m stress $(STRESS)

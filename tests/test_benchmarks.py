@@ -1,10 +1,14 @@
-"""Benchmarks publish wherever they run: a machine lent for a measurement has no workflow."""
+"""Benchmarks publish wherever they run, and the GPU kit goes through on a CPU."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 PUBLISH = """
 import importlib.metadata as installed, sys
@@ -29,3 +33,67 @@ def test_results_are_published_without_packages_that_the_measured_work_does_not_
     assert "torch 2." in versions
     assert "snakemake" not in versions
     assert "| ours | 1 |" in (tmp_path / "page.md").read_text()
+
+
+STAGES = {
+    *("ceilings", "extractors", "systems", "training", "extraction", "throughput", "feeding"),
+    *("several processes", "compiled"),
+}
+
+
+def gpu_kit(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--tiny", *arguments]
+    environment = os.environ | {"PYTHONPATH": f"{repository}{os.pathsep}{repository / 'pipeline'}"}
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.slow
+def test_every_stage_of_the_gpu_kit_runs_without_a_gpu(repository, tmp_path):
+    clips = ["--clips", str(tmp_path / "clips")]
+    done = gpu_kit(repository, "--out", str(tmp_path), "--budget", "1e6", *clips)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert {*found, *found["stages"]} >= STAGES
+    assert set(found["stages"]) == STAGES
+    assert not [told for told in found["stages"].values() if "skipped" in told]
+    names = {row["system"] for row in found["systems"]}
+    assert {"av_ladder", "auxformer", "vavl", "colearning", "uavm"} <= names
+    assert {row["system"] for row in found["training"]} >= {"av_ladder", "mult", "ablation_1"}
+    assert all(check["ok"] for check in found["checks"])
+    page = (tmp_path / "gpu.md").read_text()
+    assert page.count("| open |") == 4, "what a CPU took says nothing of the bars"
+
+
+def test_a_stage_that_time_does_not_allow_is_skipped_and_said_so(repository, tmp_path):
+    clips = ["--clips", str(tmp_path / "clips")]
+    done = gpu_kit(repository, "--out", str(tmp_path), "--budget", "0", *clips)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert set(found["stages"]) == STAGES
+    assert all(told.startswith("skipped: may take") for told in found["stages"].values())
+    assert "skipped: may take 90 s, 0 s were left" in (tmp_path / "gpu.md").read_text()
+
+
+def test_the_page_is_made_of_what_was_measured(repository):
+    code = """
+import json
+import os
+from pathlib import Path
+from benchmarks.gpu.page import page
+kept = Path("docs/gpu.json")
+print(page(json.loads(kept.read_text()) if kept.is_file() else {}), end="")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True)
+    assert done.stdout == (repository / "docs/gpu.md").read_text(), done.stderr
+    if not (repository / "docs/gpu.json").is_file():
+        assert "**Not measured.**" in done.stdout
+
+
+def test_what_the_pack_takes_along_is_in_the_lock(repository):
+    code = "from benchmarks.gpu import pack; print(*pack.pinned(pack.LOCK.read_text(), pack.NAMES))"
+    environment = os.environ | {"PYTHONPATH": f"{repository}{os.pathsep}{repository / 'pipeline'}"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert {"av", "opensmile", "facenet-pytorch"} <= {each.split("==")[0] for each in done.stdout.split()}

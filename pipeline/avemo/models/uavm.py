@@ -130,7 +130,7 @@ def pooled(x_BTF: Tensor, mask_BT: Tensor, length: int) -> tuple[Tensor, Tensor]
     time_T = torch.arange(mask_BT.shape[1], device=mask_BT.device)
     within_BLT = (time_T >= first_BL[:, :, None]) & (time_T < after_BL[:, :, None]) & mask_BT[:, None]
     weight_BLT = within_BLT / within_BLT.sum(2, keepdim=True).clamp(min=1)
-    return weight_BLT @ x_BTF, stretch_L < kept_B1
+    return weight_BLT.to(x_BTF.dtype) @ x_BTF, stretch_L < kept_B1
 
 
 class Trunk(nn.Module):

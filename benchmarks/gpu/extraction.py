@@ -1,0 +1,139 @@
+"""Generated clips of CREMA-D's shape through faces and features, by one and by several processes, scaled to all 7,442."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu.kit import FRAMES, Kit
+
+VISUAL, AUDIO = ("efficientnet_b2", "vgg_face_fc6"), ("compare_lld", "wav2vec2")
+LIMIT_S = 150.0
+
+
+def extraction(kit: Kit) -> None:
+    """A row a number of processes, and each stage's share of their time; the GPU is the bound where CPUs idle."""
+    rows = []
+    for processes in (1,) if kit.tiny else (1, 8, os.cpu_count() or 1):
+        each = 1 if kit.tiny else 6 if processes == 1 else 12
+        parts = [[kit.clips[(n * each + k) % len(kit.clips)] for k in range(each)] for n in range(processes)]
+        found, wall_s = together(parts, kit.device, kit.tiny)
+        frames, walls_s = sum(one["frames"] for one in found), sum(one["wall_s"] for one in found)
+        rate = frames / wall_s
+        row: dict[str, Any] = {
+            "processes": processes,
+            "frames a second": rate,
+            "CREMA-D, min": FRAMES / rate / 60,
+        }
+        row["start, s"] = max(one["start_s"] for one in found)
+        row["CPU of wall"] = sum(one["cpu_s"] for one in found) / walls_s
+        row["bound by"] = "the CPUs" if row["CPU of wall"] > 0.8 else "the device"
+        for stage in dict.fromkeys(name for one in found for name in one["spent_s"]):
+            row[f"{stage}, share"] = sum(one["spent_s"].get(stage, 0.0) for one in found) / walls_s
+        rows.append(row)
+        print(row, flush=True)
+        kit.keep("extraction", rows)
+
+
+def together(parts: list[list[Path]], device: str, tiny: bool) -> tuple[list[dict[str, Any]], float]:
+    """What each process tells of its part, and the seconds of all, from when the last one is ready."""
+    context = multiprocessing.get_context("spawn")
+    gate, told = context.Barrier(len(parts) + 1), context.Queue()
+    pool = [context.Process(target=_work, args=(part, device, tiny, gate, told)) for part in parts]
+    for process in pool:
+        process.start()
+    try:
+        gate.wait(timeout=LIMIT_S)
+        begin = time.perf_counter()
+        found = [told.get(timeout=LIMIT_S) for _ in pool]
+        return found, time.perf_counter() - begin
+    finally:
+        for process in pool:
+            process.join(5)
+            if process.is_alive():
+                process.kill()
+
+
+def _work(paths: list[Path], device: str, tiny: bool, gate: Any, told: Any) -> None:
+    """One shard job's work on its clips, timed by stage."""
+    begin = time.perf_counter()
+    import cv2
+    import torch
+    from benchmarks.gpu.agreement import opened
+
+    from avemo.base.contracts import Clip
+    from avemo.faces.track import FaceTracker
+    from avemo.features import extraction as steps
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    kit, spent_s = Kit(device, Path(), tiny), Spent()
+    tracker = FaceTracker(FaceTracker.Config(device=device))
+    precision = "float32" if tiny else "bfloat16"
+    visual = {name: opened(kit, name, device, precision) for name in VISUAL[: 1 if tiny else None]}
+    audio = {
+        "compare_lld": opened_sound("compare_lld"),
+        "wav2vec2": opened(kit, "wav2vec2", device, precision),
+    }
+    steps.iter_frames = spent_s.stream("decode pictures", steps.iter_frames)
+    tracker._cascade.detect = spent_s.call("detect", tracker._cascade.detect)  # type: ignore[method-assign]
+    for name, extractor in visual.items():
+        extractor._forward = spent_s.call(f"network of {name}", extractor._forward)
+    clips = [Clip(path.stem, "?", "?", video_path=path) for path in paths]
+    steps.track_clip(tracker, clips[0])
+    spent_s.clear()
+    start_s = time.perf_counter() - begin
+    gate.wait(timeout=LIMIT_S)
+    begin, cpu_s, frames = time.perf_counter(), time.process_time(), 0
+    for clip in clips:
+        track = steps.track_clip(tracker, clip)
+        frames += len(track.x)
+        for extractor in visual.values():
+            steps.extract_visual(extractor, clip, track)
+        for name, extractor in audio.items():
+            spent_s.call(name, steps.extract_audio)(extractor, clip)
+    wall_s, cpu_s = time.perf_counter() - begin, time.process_time() - cpu_s
+    told.put(
+        {"frames": frames, "wall_s": wall_s, "cpu_s": cpu_s, "start_s": start_s, "spent_s": dict(spent_s)}
+    )
+
+
+def opened_sound(name: str) -> Any:
+    """An extractor without weights."""
+    from avemo.features import EXTRACTORS
+
+    kind = EXTRACTORS.load(name)
+    return kind(kind.Config())
+
+
+class Spent(dict[str, float]):
+    """Wall seconds by stage."""
+
+    def call(self, stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        """``work``, whose seconds count for ``stage``."""
+
+        @wraps(work)
+        def timed(*given: Any, **named: Any) -> Any:
+            begin = time.perf_counter()
+            found = work(*given, **named)
+            self[stage] = self.get(stage, 0.0) + time.perf_counter() - begin
+            return found
+
+        return timed
+
+    def stream(self, stage: str, items: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+        """The same of what makes items one by one."""
+
+        @wraps(items)
+        def timed(*given: Any) -> Iterator[Any]:
+            source = iter(items(*given))
+            step = self.call(stage, lambda: next(source, None))
+            while (item := step()) is not None:
+                yield item
+
+        return timed

@@ -1,0 +1,143 @@
+"""Training steps of AV-Ladder's Table 1 at CREMA-D's longest shape: time, share of peak, memory, hours of the whole table."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from benchmarks.epochs import CONFIG, SPLITS, TRAIN_CLIPS
+from benchmarks.epochs import systems as table_systems
+from benchmarks.gpu.ceilings import PRECISIONS
+from benchmarks.gpu.kit import DIMS, LONGEST, Kit
+from benchmarks.steps import CLASSES, fresh_run, random_batch
+from torch.utils.flop_counter import FlopCounterMode
+
+from avemo.base.arithmetic import Precision, arithmetic
+from avemo.dataset.batch import Batch
+from avemo.models import build_model
+from avemo.training import STEPS
+from avemo.training.state import RunState
+
+
+def prepared(part: dict[str, Any], device: str, precision: Precision, tiny: bool) -> tuple[RunState, Batch]:
+    """A system before its first step, and a mini-batch of the longest clips."""
+    torch.manual_seed(0)
+    dims = {"audio_dim": DIMS[0], "visual_dim": DIMS[1], "outputs": CLASSES}
+    model = build_model(part["model"], **dims, **(part.get("config", {}) | ({"layers": 1} if tiny else {})))
+    run = fresh_run(model, **part["training"] | {"precision": precision, "device": device})
+    clips, frames = (2, (24, 10)) if tiny else (run.config.batch_size, LONGEST)
+    batch = random_batch(frames, DIMS, clips)
+    # As batches of a data set are.
+    batch.clip_ids, batch.whole = [f"clip{number}" for number in range(clips)], True
+    run.model.train()
+    return run, batch.to(run.device)
+
+
+def steps_of(run: RunState, batch: Batch) -> Callable[[], Any]:
+    """What training does to a mini-batch."""
+    step = STEPS.load(run.config.procedure)
+
+    def work() -> Any:
+        with arithmetic(run.config.precision):
+            return step(run, batch, "benchmark")
+
+    return work
+
+
+def training(kit: Kit) -> None:
+    """A row a system and precision; and the hours of steps that the table takes at each precision."""
+    peaks = kit.found.get("ceilings", {})
+    rows: list[dict[str, Any]] = []
+    for name, part in table_systems(CONFIG).items():
+        for precision in PRECISIONS:
+            rows.append({"system": name, "precision": precision} | measured(kit, part, precision, peaks))
+            print(rows[-1], flush=True)
+            kit.keep("training", rows)
+    hours = {
+        precision: sum(row["Table 1, h"] for row in rows if row["precision"] == precision)
+        for precision in PRECISIONS
+    }
+    kit.keep("Table 1, hours of steps in one process", hours)
+
+
+def measured(kit: Kit, part: dict[str, Any], precision: Precision, peaks: dict[str, Any]) -> dict[str, Any]:
+    """One system's step."""
+    kit.free()
+    run, batch = prepared(part, kit.device, precision, kit.tiny)
+    work = steps_of(run, batch)
+    with FlopCounterMode(display=False) as counter:
+        work()
+    step_s = kit.median_s(work, warm=2, repeats=8, most_s=2.5)
+    steps, epochs = math.ceil(TRAIN_CLIPS / part["training"]["batch_size"]), part["training"]["epochs"]
+    tflop = counter.get_total_flops() / 1e12
+    row: dict[str, Any] = {"step, ms": 1e3 * step_s, "TFLOP a step": tflop}
+    peak = peaks.get(f"product in {precision}, TFLOP/s")
+    row["share of peak"] = tflop / step_s / peak if peak else None
+    row |= kit.peak_gb() | {"epoch, s": steps * step_s, "Table 1, h": steps * step_s * epochs * SPLITS / 3600}
+    run.model.eval()
+    with torch.no_grad(), arithmetic("float32"):
+        row["evaluate a batch, ms"] = 1e3 * kit.median_s(
+            lambda: run.model(batch), warm=1, repeats=5, most_s=1
+        )
+    return row
+
+
+def compiled(kit: Kit) -> None:
+    """The table's systems through torch.compile; a cold compilation may take a minute."""
+    rows: list[dict[str, Any]] = []
+    for name, part in table_systems(CONFIG).items():
+        if name not in ("auxformer", "mult") or (kit.tiny and rows):
+            continue
+        run, batch = prepared(part, kit.device, "float32" if kit.tiny else "bfloat16", kit.tiny)
+        # On a CPU the graph is traced and run as it is: a compiler for CPUs would tell nothing of a GPU.
+        run.model = torch.compile(run.model, backend="inductor" if kit.cuda else "eager")  # type: ignore[assignment]
+        work = steps_of(run, batch)
+        begin = time.perf_counter()
+        work()
+        kit.wait()
+        first_s = time.perf_counter() - begin
+        rows.append(
+            {"system": name, "compiling, s": first_s, "step, ms": 1e3 * kit.median_s(work, most_s=2.5)}
+        )
+        kit.keep("compiled", rows)
+
+
+def processes(kit: Kit) -> None:
+    """Steps a second of one training and of several that share the device, each a process as the workflow starts them."""
+    rows: list[dict[str, Any]] = []
+    for count in (1,) if kit.tiny else (1, 2, 4):
+        context = multiprocessing.get_context("spawn")
+        gate, told = context.Barrier(count), context.Queue()
+        given = (kit.device, kit.tiny, gate, told)
+        pool = [context.Process(target=_train, args=given) for _ in range(count)]
+        for process in pool:
+            process.start()
+        try:
+            found = [told.get(timeout=120) for _ in pool]
+        finally:
+            for process in pool:
+                process.join(5)
+                if process.is_alive():
+                    process.kill()
+        rows.append({"trainings at once": count, "steps a second, all": sum(found)})
+        print(rows[-1], flush=True)
+        kit.keep("several processes", rows)
+
+
+def _train(device: str, tiny: bool, gate: Any, told: Any) -> None:
+    torch.set_num_threads(1)
+    run, batch = prepared(table_systems(CONFIG)["av_ladder"], device, "float32" if tiny else "bfloat16", tiny)
+    work, kit = steps_of(run, batch), Kit(device, out=None, tiny=tiny)  # type: ignore[arg-type]
+    work()
+    kit.wait()
+    gate.wait(timeout=100)
+    done, begin = 0, time.perf_counter()
+    while time.perf_counter() - begin < (0.2 if tiny else 4.0):
+        work()
+        done += 1
+    kit.wait()
+    told.put(done / (time.perf_counter() - begin))
