@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avemo.base.contracts import TRACK_COLUMNS, AvemoError, Clip, TrackStatus
-from avemo.faces.integral import Integral
+from avemo.faces.integral import Integral, summed, summed_on
 from avemo.faces.track import FaceTracker, choose, fill, iou, link
 from avemo.media.pictures import iter_frames
 
@@ -179,6 +179,12 @@ def test_means_over_cells_are_those_of_area_interpolation():
         pixels = torch.from_numpy(frames[frame[number], y0:y1, x0:x1]).permute(2, 0, 1)[None].float()
         expected = torch.nn.functional.interpolate(pixels, (9, 6), mode="area")[0]
         torch.testing.assert_close(found[number], expected, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(3, 24, 31, 3), (1, 3000, 3000, 3)])
+def test_sums_made_on_a_device_are_opencvs_also_where_they_wrap_around(shape):
+    frames = np.random.default_rng(0).integers(200, 256, shape, np.uint8)
+    assert torch.equal(summed_on(frames, torch.device("cpu")), summed(frames))
 
 
 def test_the_key_follows_numbers_and_not_speed(tracker):

@@ -204,6 +204,18 @@ def test_bfloat16_is_a_class_of_its_own_near_float32():
     assert extractors[0].key_part() != extractors[1].key_part()
 
 
+@pytest.mark.parametrize(("frames", "sizes"), [(1, [8]), (5, [8]), (9, [16]), (16, [16]), (21, [16, 8])])
+def test_on_a_gpu_a_clips_last_batch_is_filled_up_to_one_of_a_few_sizes(monkeypatch, frames, sizes):
+    extractor = TinyFC6(TinyFC6.Config(weights="random-seed-1", device="cpu", batch_size=16))
+    expected = extractor.extract(pictures(frames)).x
+    seen: list[int] = []
+    extractor._model.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    monkeypatch.setattr(TinyFC6, "filled_on", ("cpu",))
+    found = extractor.extract(pictures(frames)).x
+    assert seen == sizes
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_settings_that_change_numbers_change_the_key_and_others_do_not():
     def key(**settings) -> str:
         return digest(VGGFaceFC6.Config(weights="random-seed-0", **settings).numbers())

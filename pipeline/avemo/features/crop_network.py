@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+SMALLEST = 8
+"""Crops of the least batch that is filled up."""
+
+
+def filled(images: np.ndarray, size: int) -> np.ndarray:
+    """``images (n, ...)`` with black ones behind them, ``(size, ...)``."""
+    return np.concatenate([images, np.zeros((size - len(images), *images.shape[1:]), images.dtype)])
+
+
 class CropNetworkConfig(ComponentConfig):
     """Weights have no default: random ones are used only when asked for by name."""
 
@@ -45,6 +54,8 @@ class CropNetwork(VisualExtractor):
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
     work = replace(VisualExtractor.work, gpu_mb=8000)
     tiny = {"weights": "random-seed-0", "device": "cpu"}
+    filled_on: tuple[str, ...] = ("cuda",)
+    """Devices on which a clip's last batch is filled up to one of a few sizes."""
     cpu_batch: int = 8
     """Crops per forward pass on a CPU."""
     mean: tuple[float, ...]
@@ -95,11 +106,15 @@ class CropNetwork(VisualExtractor):
         """``images (batch, height, width, 3)`` uint8 to ``(batch, dim)`` float32."""
         import torch
 
+        count = len(images)
+        if self._device.type in self.filled_on and count < self._batch_size:
+            # A GPU's library prepares itself for each size, and clips end in batches of all sizes.
+            images = filled(images, min(self._batch_size, max(SMALLEST, 1 << (count - 1).bit_length())))
         # The permuted view is channels-last already.
         with torch.inference_mode(), arithmetic(self.config.precision):
             pixels = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2).float()
             normal = pixels.sub_(self._mean).div_(self._std)
-            return self._model(normal.to(self._dtype)).float().cpu().numpy()
+            return self._model(normal.to(self._dtype))[:count].float().cpu().numpy()
 
     def _checked(self, time_s: float, crop: np.ndarray) -> np.ndarray:
         expected = (self.crop.size_px, self.crop.size_px, 3)
