@@ -18,6 +18,10 @@ from typing import Any, ClassVar
 from avemo.base.contracts import ComponentConfig, MachineError
 
 PACKAGE = "avemo"
+RESIDENT_MB = 12_000
+"""Most features that a training keeps on a GPU; CREMA-D's of AV-Ladder are 9,900 MB."""
+RESIDENT_MB_A_SECOND = 0.9
+"""Of media, at most: 100 frames of 1,024 numbers of sound, 30 of 4,096 of faces."""
 GROUPS = {"corpus": "avemo.corpora", "extractor": "avemo.extractors", "model": "avemo.models"}
 """Groups of entry points by which installed packages offer components."""
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"

@@ -87,15 +87,17 @@ def train(
 ) -> None:
     """Train one system on one split, or on several in turn, whose clips are then read once.
 
-    Killed, the same command goes on after the last whole epoch. Writes the model, and beside it
+    Killed, the same command goes on after the last checkpoint's epoch. Writes the model, and beside it
     history.csv and run.json. ``{split}`` in --out, --resume and --tensorboard stands for the split's name.
 
     Example: avemo train --cfg auxformer.json --system auxformer --split split00 --labels labels.parquet
     --splits splits.json --audio a.json --visual v.json --resume resume --out model.safetensors
     """
     use_threads(threads)
+    from avemo.base.devices import choose_device
     from avemo.cli.watching import watching
     from avemo.dataset.labels import load_labels
+    from avemo.dataset.resident import near
     from avemo.dataset.splits import load_split
     from avemo.machine.gpus import use_gpu
     from avemo.study import specs
@@ -123,6 +125,7 @@ def train(
             given.weights.get(of, {}),
             features.weights,
         )
+        data = near(data, choose_device(training.device, "training.device"))
         read = ProfiledData(data, profile) if profile else data
         for name in split:
             made_by = _begun(resumes[name], code, given.rerun_for_code)
@@ -205,6 +208,7 @@ def evaluate(
     from avemo.base.devices import choose_device
     from avemo.base.made_of import checked, require_made_of, write_made
     from avemo.dataset.labels import load_labels
+    from avemo.dataset.resident import near
     from avemo.evaluation.readings import note_reading
     from avemo.evaluation.scoring import score_models
     from avemo.machine.gpus import use_gpu
@@ -231,7 +235,7 @@ def evaluate(
             reading = {"split": split, "model": kept[model], "inputs": features.fingerprints}
             note_reading(readings, reading | {"hardware": hardware()})
 
-        scored = score_models(system, models, features.data, known, splits, before, device)
+        scored = score_models(system, models, near(features.data, device), known, splits, before, device)
     code = score_code(model_meta(models[0])["model"])
     write_made(predictions, lambda path: scored.predictions.to_parquet(path, index=False), None, read, code)
     write_made(scores, lambda path: scored.scores.to_csv(path, index=False), None, read, code)

@@ -30,6 +30,8 @@ class Batch:
     clip_ids: list[str] = field(default_factory=list)
     has_audio_B: Tensor = None  # type: ignore[assignment]
     has_visual_B: Tensor = None  # type: ignore[assignment]
+    whole: bool = False
+    """Every clip is known to have a frame of each modality, so that nobody need look: on a GPU a look waits."""
 
     def __post_init__(self) -> None:
         everyone = torch.ones(len(self), dtype=torch.bool, device=self.targets.device)
@@ -56,7 +58,7 @@ class Batch:
         x_BTD, has_B = getattr(self, f"{modality}_BTD"), self.has(modality)
         kept_B = torch.zeros_like(has_B) if clips_B is None else ~clips_B
         changed: dict[str, Any] = {
-            f"{modality}_BTD": x_BTD.masked_fill(~kept_B[:, None, None], 0),
+            f"{modality}_BTD": x_BTD.masked_fill(~kept_B[:, None, None].to(x_BTD.device), 0),
             f"has_{modality}_B": has_B & kept_B,
         }
         return replace(self, **changed)

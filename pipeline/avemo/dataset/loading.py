@@ -83,7 +83,7 @@ class ClipData:
         for clip_id in clip_ids:
             if clip_id not in self.targets:
                 left_out[clip_id] = "no target"
-            elif not any(self._present(modality, clip_id) for modality in self.sources):
+            elif not any(self.present(modality, clip_id) for modality in self.sources):
                 left_out[clip_id] = f"no features of {' or '.join(self.sources) or 'any source'}"
             else:
                 kept.append(clip_id)
@@ -99,7 +99,7 @@ class ClipData:
         """
         normalisers: dict[str, Normaliser | ClipNormaliser] = {}
         for modality, source in self.sources.items():
-            found = [clip_id for clip_id in train_ids if self._present(modality, clip_id)]
+            found = [clip_id for clip_id in train_ids if self.present(modality, clip_id)]
             if not found:
                 raise AvemoError(
                     f"{modality}: expected features of train clips, found none of {len(train_ids)}; "
@@ -152,7 +152,7 @@ class ClipData:
             raise AvemoError(
                 f"{clip_id}: {reason} (and {len(left_out) - 1} more such clips); keep to those of usable()"
             )
-        lengths = [max(self._frames(modality, c) for modality in MODALITIES) for c in clip_ids]
+        lengths = [max(self.frames(modality, c) for modality in MODALITIES) for c in clip_ids]
         order = batch_order(lengths, batch_size, generator, bucketing)
         return (self.collate([clip_ids[i] for i in positions]) for positions in order)
 
@@ -161,23 +161,25 @@ class ClipData:
         audio, audio_mask = self._padded("audio", clip_ids)
         visual, visual_mask = self._padded("visual", clip_ids)
         target = torch.tensor([self.targets[c] for c in clip_ids])
-        has = {name: torch.tensor([self._present(name, c) for c in clip_ids]) for name in MODALITIES}
+        has = {name: torch.tensor([self.present(name, c) for c in clip_ids]) for name in MODALITIES}
         return Batch(
             *(audio, visual, audio_mask, visual_mask, target, list(clip_ids)),
             has_audio_B=has["audio"],
             has_visual_B=has["visual"],
+            whole=True,
         )
 
     def _dim(self, modality: str) -> int:
         return self.sources[modality].dim if modality in self.sources else 1
 
-    def _present(self, modality: str, clip_id: str) -> bool:
+    def present(self, modality: str, clip_id: str) -> bool:
+        """Whether a clip has frames of a modality."""
         source = self.sources.get(modality)
         return source is not None and source.has(clip_id) and source.length(clip_id) > 0
 
-    def _frames(self, modality: str, clip_id: str) -> int:
+    def frames(self, modality: str, clip_id: str) -> int:
         """How many frames of a clip a batch shows; 0 if it lacks the modality."""
-        if not self._present(modality, clip_id):
+        if not self.present(modality, clip_id):
             return 0
         return self.sources[modality].length(clip_id)
 
@@ -186,7 +188,7 @@ class ClipData:
 
         An absent modality is one zero frame that counts as real.
         """
-        lengths = [self._frames(modality, clip_id) for clip_id in clip_ids]
+        lengths = [self.frames(modality, clip_id) for clip_id in clip_ids]
         longest = max([1, *lengths])
         # Frames go from the store to their place in the batch, without a copy between.
         x_BTD = torch.empty(len(clip_ids), longest, self._dim(modality))

@@ -112,10 +112,13 @@ class ClipNormaliser:
         >>> ClipNormaliser(1).apply(np.array([[1.0], [3.0]])).round(3).tolist()
         [[-1.0], [1.0]]
         """
+        return self.of(x).apply(x, out)
+
+    def of(self, x: np.ndarray) -> Normaliser:
+        """What ``x (frames, dim)`` is normalised by."""
         _check_dim(x, self.dim)
         frames = x.astype(np.float64)
-        moments = len(frames), frames.sum(axis=0), (frames**2).sum(axis=0)
-        return Normaliser.from_moments(*moments).apply(x, out)
+        return Normaliser.from_moments(len(frames), frames.sum(axis=0), (frames**2).sum(axis=0))
 
     def to_dict(self) -> dict[str, int]:
         """JSON-able; `read_normaliser` takes it."""

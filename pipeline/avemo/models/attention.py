@@ -81,6 +81,8 @@ class FusionConfig(TransformerConfig):
 
 def require_frames(batch: Batch) -> None:
     """Raise `AvemoError` naming the clips of ``batch`` that have no real frame in a modality."""
+    if batch.whole:
+        return
     for name, mask_BT in (("audio", batch.audio_mask_BT), ("visual", batch.visual_mask_BT)):
         real_B = mask_BT.any(dim=1)
         if not bool(real_B.all()):

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from avemo.base.atomic import aside
-from avemo.base.component import Work, version_of
+from avemo.base.component import RESIDENT_MB, RESIDENT_MB_A_SECOND, Work, version_of
 from avemo.base.contracts import AvemoError, ConfigError, Section, digest
 from avemo.base.registry import nearest
 from avemo.index.media_hashes import HashCache
@@ -125,12 +126,14 @@ class Study:
         system = run.systems.get(part.removeprefix("systems/"))
         return run.speed.work[f"systems/{system.curve}" if system and system.curve else part]
 
-    def training_gpu_mb(self, run: str, system: str, longest_s: float) -> int:
-        """Megabytes of a GPU to train a run's system on mini-batches whose clips may all be of ``longest_s`` seconds."""
+    def training_gpu_mb(self, run: str, system: str, longest_s: float, media_s: float) -> int:
+        """Megabytes of a GPU to train a run's system on mini-batches whose clips may all be of ``longest_s`` seconds,
+        with the features of ``media_s`` seconds beside them."""
         of = self.runs[run]
         frames_hz = sum(self.work(of, modality).frames_hz for modality in of.features)
         frames = of.systems[system].training.batch_size * longest_s * frames_hz
-        return self.work(of, f"systems/{system}").training_gpu_mb(frames)
+        asked = self.work(of, f"systems/{system}").training_gpu_mb(frames)
+        return asked + min(RESIDENT_MB, ceil(media_s * RESIDENT_MB_A_SECOND)) if asked else 0
 
     def component_ids(self, *stages: str, gpu: bool | None = None, imported: bool | None = None) -> set[str]:
         """Those of these stages, in any corpus; only networks, or only the others; only what was imported, or not."""

@@ -49,6 +49,11 @@ class Triggers:
         found = self._shards(corpus)
         return sum(shard.clips for shard in found) if found else None
 
+    def total_s(self, corpus: str) -> float | None:
+        """Seconds of media of a corpus; None while there is no clip table."""
+        found = self._shards(corpus)
+        return sum(shard.seconds for shard in found) if found else None
+
     def longest_s(self, corpus: str) -> float | None:
         """Seconds of a corpus' longest clip; None while there is no clip table."""
         found = self._shards(corpus)

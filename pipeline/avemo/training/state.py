@@ -14,6 +14,7 @@ from avemo.models.base import System
 from avemo.training.optimizers import OPTIMIZERS
 from avemo.training.recipe import TrainingConfig
 from avemo.training.seeding import Generators, rng_state, set_rng_state
+from avemo.training.watch import Watch
 
 SCHEDULER_NUMBERS = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")
 """What changes in a scheduler; the rest of it is config."""
@@ -84,6 +85,7 @@ class RunState(Resumable):
     config: TrainingConfig
     stream: str
     """Whose random numbers it draws (`avemo.training.seeding.stream_of`)."""
+    watch: Watch = field(default_factory=Watch)
 
     @classmethod
     def fresh(

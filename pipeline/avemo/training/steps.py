@@ -4,7 +4,7 @@ A step takes the run, a batch and where the run is (for error messages); it
 updates the weights and returns the loss terms, the sum of all it trained on
 as ``total``. A batch that holds nothing to train on changes nothing and
 returns no terms. A loss or gradient that is not finite raises `AvemoError`
-before the update, so the weights stay good.
+(`avemo.training.watch`), on a CPU before the update, so that the weights stay good.
 """
 
 from __future__ import annotations
@@ -18,24 +18,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from avemo.base.contracts import AvemoError
 from avemo.dataset.batch import Batch
 from avemo.models.base import System
 from avemo.training.losses import total
 from avemo.training.seeding import seed_of
 from avemo.training.state import RunState
+from avemo.training.watch import told
 
+Told = dict[str, float | Tensor]
+"""Loss terms by name; on a GPU still there, so that nobody waits for them."""
 DropScope = Literal["batch", "clip", "independent"]
 
 
-def joint(run: RunState, batch: Batch, place: str) -> dict[str, float]:
+def joint(run: RunState, batch: Batch, place: str) -> Told:
     """One update of all weights from all losses."""
     terms = _terms(run, batch)
     _update(run, terms["total"], batch, place)
-    return {name: float(term.detach()) for name, term in terms.items()}
+    return {name: told(term) for name, term in terms.items()}
 
 
-def alternating(run: RunState, batch: Batch, place: str) -> dict[str, float]:
+def alternating(run: RunState, batch: Batch, place: str) -> Told:
     """One update a head, each of its own part of the model (VAVL, section 3.4).
 
     Audio updates its own modules and the shared ones, then the visual head likewise, then the
@@ -46,7 +48,7 @@ def alternating(run: RunState, batch: Batch, place: str) -> dict[str, float]:
     """
     parts = run.model.parts()
     order = sorted(parts, key=["visual", "audio", "av"].index) if run.config.visual_first else parts
-    found: dict[str, float] = {}
+    found: Told = {}
     for head in order:
         own = batch.select(having(batch, head))
         if not len(own):
@@ -54,11 +56,11 @@ def alternating(run: RunState, batch: Batch, place: str) -> dict[str, float]:
         with training_only(run.model, parts[head]):
             terms = _terms(run, own, head)
             _update(run, terms.pop("total"), own, f"{place}, {head} step")
-        found |= {_term(head, name): float(term.detach()) for name, term in terms.items()}
+        found |= {_term(head, name): told(term) for name, term in terms.items()}
     return found | ({"total": sum(found.values())} if found else {})
 
 
-def sampled(run: RunState, batch: Batch, place: str) -> dict[str, float]:
+def sampled(run: RunState, batch: Batch, place: str) -> Told:
     """One update from heads drawn uniformly: one for the mini-batch (co-learning, UAVM), or one a clip; or all.
 
     Each head's loss counts by its share of the clips. Clips that lack the modalities of
@@ -81,7 +83,7 @@ def sampled(run: RunState, batch: Batch, place: str) -> dict[str, float]:
         return {}
     losses["total"] = torch.stack(list(losses.values())).sum()
     _update(run, losses["total"], batch, place)
-    return {name: float(term.detach()) for name, term in losses.items()}
+    return {name: told(term) for name, term in losses.items()}
 
 
 def having(batch: Batch, head: str) -> Tensor:
@@ -137,7 +139,8 @@ def ablate_visual(batch: Batch, clips: float, frames: float, generator: torch.Ge
     if frames:
         lost_BT = torch.rand(batch.visual_mask_BT.shape, generator=generator) < frames
         kept_BT = ~(lost_BT & batch.has_audio_B.cpu()[:, None])
-        batch = replace(batch, visual_BTD=batch.visual_BTD * kept_BT[:, :, None])
+        kept_BT1 = kept_BT[:, :, None].to(batch.visual_BTD.device)
+        batch = replace(batch, visual_BTD=batch.visual_BTD * kept_BT1)
     return batch
 
 
@@ -173,16 +176,8 @@ def _term(head: str, name: str) -> str:
 
 def _update(run: RunState, loss: Tensor, batch: Batch, place: str) -> None:
     run.optimizer.zero_grad(set_to_none=True)
-    _require_finite(loss, "loss", batch, place)
+    run.watch.require_finite(loss, "loss", batch, place)
     loss.backward()
     norm = clip_grad_norm_(run.model.parameters(), run.config.clip_norm or torch.inf)
-    _require_finite(norm, "gradient norm", batch, place)
+    run.watch.require_finite(norm, "gradient norm", batch, place)
     run.optimizer.step()
-
-
-def _require_finite(value: Tensor, what: str, batch: Batch, place: str) -> None:
-    if not torch.isfinite(value):
-        raise AvemoError(
-            f"{place}: expected a finite {what}, found {value.item()}; clips: {', '.join(batch.clip_ids)}; "
-            "check these clips' features for extreme values, or lower training.lr"
-        )

@@ -1,0 +1,48 @@
+"""Values that must be finite, looked at without a wait for the GPU at each step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from avemo.base.contracts import AvemoError
+from avemo.dataset.batch import Batch
+
+AT_ONCE = ("cpu",)
+"""Devices on which a look costs nothing."""
+LOOK_EVERY = 64
+"""Values that are looked at together elsewhere."""
+
+
+def told(term: Tensor) -> float | Tensor:
+    """A loss term as a number; where that would be waited for, in float64 on its device, to be read later."""
+    return float(term.detach()) if term.device.type in AT_ONCE else term.detach().double()
+
+
+@dataclass
+class Watch:
+    """On a CPU a value is looked at before the weights change. On a GPU several are looked at together: weights may have
+    followed a bad one by then, and the run ends before its next checkpoint."""
+
+    waiting: list[tuple[Tensor, str, list[str], str]] = field(default_factory=list)
+
+    def require_finite(self, value: Tensor, what: str, batch: Batch, place: str) -> None:
+        """Raise `AvemoError`, now or at a later call, if ``value`` is no finite number."""
+        self.waiting.append((value.detach(), what, batch.clip_ids, place))
+        if value.device.type in AT_ONCE or len(self.waiting) >= LOOK_EVERY:
+            self.look()
+
+    def look(self) -> None:
+        """Raise `AvemoError` for the first bad value of those that wait."""
+        waiting, self.waiting = self.waiting, []
+        if not waiting:
+            return
+        values = torch.stack([value.double() for value, *_ in waiting]).tolist()
+        for value, (_, what, clip_ids, place) in zip(values, waiting, strict=True):
+            if not abs(value) < float("inf"):
+                raise AvemoError(
+                    f"{place}: expected a finite {what}, found {value}; clips: {', '.join(clip_ids)}; "
+                    "check these clips' features for extreme values, or lower training.lr"
+                )
