@@ -159,7 +159,10 @@ class ToySplit:
     test: tuple[str, ...] = tuple(f"clip{i}" for i in range(42, 60))
 
 
-SHORT = TrainingConfig(epochs=5, batch_size=8, lr=0.05, plateau_patience=0, modality_drop=0.2, device="cpu")
+SHORT = TrainingConfig(
+    **{"epochs": 5, "batch_size": 8, "lr": 0.05, "plateau_patience": 0},
+    **{"modality_drop": 0.2, "device": "cpu", "checkpoint_s": 0},
+)
 """Six batches an epoch (four of train, two of dev); the rate falls on the way."""
 
 

@@ -28,7 +28,7 @@ class Training:
             clips=clips,
             shards=1,
             systems={"mult": TINY},
-            training={"epochs": epochs, "batch_size": 8, "device": "cpu"},
+            training={"epochs": epochs, "batch_size": 8, "device": "cpu", "checkpoint_s": 0},
             splits={"n": 1, "dev": 0.25, "test": 0.25},
         )
         self.hand = ByHand(self.arena)

@@ -31,7 +31,8 @@ class Scripted(TinySystem):
 
 
 def scripted(folder, losses, *, start=0, progress=None, **changes):
-    config = TrainingConfig(epochs=len(losses), batch_size=30, device="cpu", **changes)
+    given = {"batch_size": 30, "device": "cpu", "checkpoint_s": 0}
+    config = TrainingConfig(epochs=len(losses), **given | changes)
     model = build_seeded(lambda: Scripted(losses, start), 0, "split00")
     run = fresh(model, config)
     return train(run, ToyData(), ToySplit(), run_id="scripted", folder=folder, progress=progress)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from avemo.training import loop
 from avemo.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from avemo.training.seeding import build_seeded
 from same_run import Killed, assert_same_run, flat_checkpoint, same_bytes
@@ -125,3 +128,20 @@ def test_device_and_threads_do_not_stop_a_resumption(whole, tmp_path):
     save_checkpoint(tmp_path, *load_checkpoint(whole[1]))
     run_tiny(tmp_path, run, data=data)
     assert data.served == 0
+
+
+def test_checkpoints_are_as_far_apart_as_asked_and_the_last_epoch_is_always_kept(tmp_path, monkeypatch):
+    clock, saved = iter(range(0, 1000, 12)), []
+    timers = SimpleNamespace(monotonic=lambda: next(clock), perf_counter=time.perf_counter)
+    monkeypatch.setattr(loop, "time", timers)
+    whole = loop.save_checkpoint
+
+    def save(folder, tensors, meta):
+        saved.append(len(meta["history"]))
+        whole(folder, tensors, meta)
+
+    monkeypatch.setattr(loop, "save_checkpoint", save)
+    run_tiny(tmp_path, SHORT.model_copy(update={"epochs": 8, "checkpoint_s": 30}))
+    # The clock is asked once an epoch, and once more after a checkpoint.
+    assert saved == [1, 4, 7, 8]
+    assert len(load_checkpoint(tmp_path)[1]["history"]) == 8

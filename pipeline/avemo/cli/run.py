@@ -97,7 +97,7 @@ def _run(arguments: Sequence[str], config: Path, profile: Path | None = None) ->
             if not tidy:
                 unlock = shlex.join([*command, "--unlock"])
                 typer.echo(f"Snakemake had to be killed; take its lock away: {unlock}", err=True)
-            typer.echo("Clips of shards under way, and trainings up to their last whole epoch, are kept.")
+            typer.echo("Clips of shards under way, and trainings up to their last checkpoint, are kept.")
             typer.echo("The same command goes on from there.")
             raise typer.Exit(128 + session.asked[0]) from None
     if code and not any(row.failed for rows in look().values() for row in rows):

@@ -66,7 +66,7 @@ def train(
 ) -> TrainingResult:
     """Train a fresh ``run`` to its end; keep the epoch with the lowest dev loss.
 
-    After each epoch ``folder`` holds a checkpoint. Called again with the same
+    After an epoch ``folder`` holds a checkpoint, which is at most ``checkpoint_s`` old. Called again with the same
     arguments after a kill, the run goes on from there and ends with the same
     bytes; a checkpoint of another run is replaced. Raises `AvemoError` if a
     loss is not finite.
@@ -79,6 +79,7 @@ def train(
         seed_global(config.seed, run.stream)
         identity = run_identity(run, split, run_id)
         resume(run, identity, folder)
+        kept_s = -math.inf
         while not finished(run):
             started = time.perf_counter()
             epoch, lr = len(run.history) + 1, run.lr
@@ -88,8 +89,10 @@ def train(
             dev = assess(run, data, split.dev, place)
             row = {"epoch": epoch, "lr": lr, **losses, **dev, "seconds": time.perf_counter() - started}
             run.finish_epoch(row)
-            tensors, meta = run.snapshot()
-            save_checkpoint(folder, tensors, {**meta, "identity": identity})
+            if finished(run) or time.monotonic() - kept_s >= config.checkpoint_s:
+                tensors, meta = run.snapshot()
+                save_checkpoint(folder, tensors, {**meta, "identity": identity})
+                kept_s = time.monotonic()
             if progress:
                 progress(epoch, config.epochs, row)
     return TrainingResult(run.history, run.best_epoch, run.best_state)
@@ -99,7 +102,7 @@ def train_epoch(run: RunState, data: Data, clip_ids: Sequence[str], place: str) 
     """One pass in random order; each loss term's mean over the clips of the batches that have it."""
     config, step = run.config, STEPS.load(run.config.procedure)
     run.model.train()
-    sums: dict[str, float] = {}
+    sums: dict[str, float | Tensor] = {}
     clips: dict[str, int] = {}
     bucketing = config.bucketing if config.shuffle else 0
     batches = data.batches(clip_ids, config.batch_size, run.generators.shuffle, bucketing)
@@ -110,7 +113,8 @@ def train_epoch(run: RunState, data: Data, clip_ids: Sequence[str], place: str) 
             clips[name] = clips.get(name, 0) + len(batch)
     if not sums:
         raise AvemoError(f"{place}: expected clips to train on, found none; check the split and the features")
-    return {f"train_{name}": value / clips[name] for name, value in sums.items()}
+    run.watch.look()
+    return {f"train_{name}": float(value) / clips[name] for name, value in sums.items()}
 
 
 def assess(run: RunState, data: Data, clip_ids: Sequence[str], place: str) -> dict[str, float]:

@@ -85,6 +85,8 @@ class TrainingConfig(ComponentConfig):
     order and lose the same of them, so that their differences vary less than those of independent trainings."""
     device: str = speed("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """``auto``: a GPU if there is one. Equal bytes are promised on the CPU only, and on one kind of processor."""
+    checkpoint_s: float = speed(30.0, ge=0)
+    """Seconds, at least, from one checkpoint to the next: what a kill may cost beside the epoch under way."""
     threads: int | None = speed(1, ge=1)
     """CPU threads; None leaves PyTorch's choice. Sums may round differently with another number."""
 
