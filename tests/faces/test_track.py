@@ -187,6 +187,40 @@ def test_sums_made_on_a_device_are_opencvs_also_where_they_wrap_around(shape):
     assert torch.equal(summed_on(frames, torch.device("cpu")), summed(frames))
 
 
+@pytest.mark.parametrize("together", [1 << 20, 1 << 30])
+def test_frames_looked_at_together_have_the_faces_that_they_have_alone(
+    tracker, shared_data, monkeypatch, together
+):
+    """As a GPU looks at several groups of frames at once: fewer calls, the same track."""
+    clip = Clip("c", "s", "g", video_path=sorted((shared_data / "clips").glob("*.mp4"))[0], end_s=1.3)
+    frames = list(iter_frames(clip))
+    calls: list[int] = []
+    whole = tracker._cascade.detect
+
+    def detect(stacked, least_px):
+        calls.append(len(stacked))
+        return whole(stacked, least_px)
+
+    monkeypatch.setattr(tracker._cascade, "detect", detect)
+    alone = tracker.track(frames)
+    apart, calls[:] = len(calls), []
+    monkeypatch.setattr(tracker, "_together", together)
+    found = tracker.track(frames)
+    assert sum(calls) == len(frames)
+    assert len(calls) < apart / 2 if together == 1 << 30 else len(calls) <= apart
+    np.testing.assert_array_equal(found.x[:, STATUS], alone.x[:, STATUS])
+    np.testing.assert_allclose(found.x, alone.x, atol=1e-3)
+
+
+def test_groups_end_where_frames_change_their_size(tracker, monkeypatch):
+    rng = np.random.default_rng(0)
+    sizes = [(60, 80)] * 11 + [(80, 60)] * 3 + [(60, 80)] * 2
+    frames = [(n / 25, rng.integers(0, 256, (*size, 3), np.uint8)) for n, size in enumerate(sizes)]
+    alone = tracker.track(frames)
+    monkeypatch.setattr(tracker, "_together", 1 << 30)
+    np.testing.assert_array_equal(tracker.track(frames).x, alone.x)
+
+
 def test_the_key_follows_numbers_and_not_speed(tracker):
     assert FaceTracker(FaceTracker.Config(device="auto")).key_part() == tracker.key_part()
     changed = FaceTracker(FaceTracker.Config(device="cpu", min_face=0.2))

@@ -69,7 +69,7 @@ class Cascade:
         frame = torch.arange(pictures.frames, device=self._device)
         whole = torch.tensor([0, 0, width, height], device=self._device).expand(len(frame), 4)
         boxes, frames = [torch.zeros(0, 9, device=self._device)], [frame[:0]]
-        for scale in self._scales(min(height, width), min_face_px):
+        for scale in self.scales(min(height, width), min_face_px):
             size = (int(height * scale + 1), int(width * scale + 1))
             move, score = self._propose_net(_normal(pictures.shrunk(frame, whole, size)))
             found, owner = generateBoundingBox(move, score[:, 1], scale, self._thresholds[0])
@@ -83,7 +83,8 @@ class Cascade:
         moved = torch.cat([found[:, :4] + found[:, 5:] * side, found[:, 4:5]], dim=1)
         return Candidates(rerec(moved), owner)
 
-    def _scales(self, shorter_px: int, min_face_px: float) -> list[float]:
+    def scales(self, shorter_px: int, min_face_px: float) -> list[float]:
+        """Those of the image pyramid on which faces of this size and larger are looked for."""
         scales = []
         scale = WINDOW_PX / FINEST_PX
         while shorter_px * scale >= WINDOW_PX:

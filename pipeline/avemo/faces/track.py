@@ -35,6 +35,9 @@ LINK_IOU = 0.3
 KEY_S = 0.3
 # Frames; giving back takes as long as detection in a few.
 GIVE_BACK_EVERY = 256
+TOGETHER_BYTES = 64 * 2**20
+"""Pixels of frames that a GPU is shown together: each of a network's many small steps costs a launch, for however few.
+A CPU takes a key frame, and then those up to the next."""
 NEAR = 0.4
 """Between key frames faces are looked for from this share of the smallest one's size."""
 
@@ -84,6 +87,7 @@ class FaceTracker(Component):
         self.config = config or self.Config()
         device = choose_device(self.config.device)
         self._cascade = Cascade(self.config.thresholds, self.config.factor, device)
+        self._together = 0 if device.type == "cpu" else TOGETHER_BYTES
 
     def key_part(self) -> str:
         """This tracker's part of an item's key (`avemo.base.keys`)."""
@@ -94,7 +98,7 @@ class FaceTracker(Component):
 
         Rows without a face hold zeros, status `TrackStatus.missing` and the
         number of faces seen, which between key frames leaves out much smaller
-        ones. Frames stream; those up to the next key frame are kept.
+        ones. Frames stream; those up to the next key frame are kept, on a GPU a few more.
         """
         seen = self._detect(frames)
         _give_back_memory()
@@ -107,34 +111,56 @@ class FaceTracker(Component):
 
     def _detect(self, frames: Iterable[tuple[float, np.ndarray]]) -> Seen:
         seen = Seen()
-        group: list[np.ndarray] = []
-        key_s = -np.inf
+        groups: list[list[np.ndarray]] = []
+        key_s, held = -np.inf, 0
         for time_s, frame in frames:
             if frame.ndim != 3 or frame.shape[2] != 3:
                 raise AvemoError(
                     f"expected frames (height, width, 3), found {frame.shape}; convert them to RGB"
                 )
-            full = len(group) == self.config.key_every or time_s - key_s >= KEY_S
-            if not group or full or frame.shape != group[0].shape:
-                self._detect_group(group, seen)
-                group, key_s = [], time_s
-            group.append(frame)
+            resized = bool(groups) and frame.shape != groups[-1][0].shape
+            if not groups or resized or len(groups[-1]) == self.config.key_every or time_s - key_s >= KEY_S:
+                if resized or held + self.config.key_every * frame.nbytes > self._together:
+                    self._detect_groups(groups, seen)
+                    groups, held = [], 0
+                groups.append([])
+                key_s = time_s
+            groups[-1].append(frame)
+            held += frame.nbytes
             seen.times_s.append(time_s)
-        self._detect_group(group, seen)
+        self._detect_groups(groups, seen)
         return seen
 
-    def _detect_group(self, group: list[np.ndarray], seen: Seen) -> None:
-        """Find the faces of a key frame, and of the frames up to the next."""
-        if not group:
+    def _detect_groups(self, groups: list[list[np.ndarray]], seen: Seen) -> None:
+        """Find the faces of key frames, the first of each group, and then those of the frames up to the next.
+
+        All are of one size. Frames are looked at together where they are looked at on the same scales.
+        """
+        if not groups:
             return
-        seen.size = group[0].shape[:2]
-        least_px = self.config.min_face * min(seen.size)
-        (key,) = self._found(group[:1], least_px)
-        if len(key):
-            least_px = max(least_px, NEAR * float((key[:, 2:4] - key[:, :2]).min()))
-        seen.faces += [key, *(self._found(group[1:], least_px) if group[1:] else [])]
-        seen.is_key += [True, *(False for _ in group[1:])]
-        if len(seen.faces) // GIVE_BACK_EVERY > (len(seen.faces) - len(group)) // GIVE_BACK_EVERY:
+        seen.size = groups[0][0].shape[:2]
+        shorter_px = min(seen.size)
+        least_px = self.config.min_face * shorter_px
+        keys = self._found([group[0] for group in groups], least_px)
+        alike: dict[tuple[float, ...], list[int]] = {}
+        least = {}
+        for number, key in enumerate(keys):
+            least[number] = least_px
+            if len(key):
+                least[number] = max(least_px, NEAR * float((key[:, 2:4] - key[:, :2]).min()))
+            if groups[number][1:]:
+                scales = tuple(self._cascade.scales(shorter_px, least[number]))
+                alike.setdefault(scales, []).append(number)
+        between: dict[int, list[np.ndarray]] = {}
+        for numbers in alike.values():
+            frames = [frame for number in numbers for frame in groups[number][1:]]
+            found = iter(self._found(frames, least[numbers[0]]))
+            between |= {number: [next(found) for _ in groups[number][1:]] for number in numbers}
+        before = len(seen.faces)
+        for number, key in enumerate(keys):
+            seen.faces += [key, *between.get(number, [])]
+            seen.is_key += [True, *(False for _ in groups[number][1:])]
+        if len(seen.faces) // GIVE_BACK_EVERY > before // GIVE_BACK_EVERY:
             _give_back_memory()
 
     def _found(self, frames: list[np.ndarray], least_px: float) -> list[np.ndarray]:
