@@ -21,6 +21,7 @@ BENCHMARKS = (
     "training",
     "training_vavl",
     "packing",
+    "host",
     "epochs",
     "streaming",
     "storage",

@@ -225,6 +225,8 @@ def test_the_test_side_is_scored_where_the_system_was_trained(tmp_path, monkeypa
     monkeypatch.setattr("avemo.base.made_of.checked", lambda path: "")
     monkeypatch.setattr("avemo.base.made_of.require_made_of", lambda *of: None)
     monkeypatch.setattr("avemo.base.made_of.write_made", lambda *written: None)
+    monkeypatch.setattr("avemo.training.checkpoint.model_meta", lambda path: {"model": "mult"})
+    monkeypatch.setattr("avemo.study.stage_code.score_code", lambda model: {})
     monkeypatch.setattr("avemo.dataset.labels.load_labels", lambda path: SimpleNamespace(targets={}))
     monkeypatch.setattr("avemo.machine.gpus.use_gpu", lambda *asked: held.append(asked))
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
