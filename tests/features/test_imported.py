@@ -217,3 +217,13 @@ def test_an_unknown_column_is_the_configs_fault(tmp_path):
     file, _ = made(".csv", tmp_path)
     with pytest.raises(ConfigError):
         extractor(file, times="seconds")
+
+
+@pytest.mark.parametrize("head", ["clip_id", " clip_id "])
+def test_ids_that_read_like_nothing_or_like_numbers_are_ids(tmp_path, head):
+    names = ["NA", "null", "007", "1", "1e3", "nan", "True"]
+    rows = [f"{name},{n}.5,{n}.25" for n, name in enumerate(names)]
+    (tmp_path / "all.csv").write_text("\n".join([f"{head},a,b", *rows]))
+    found = extractor(tmp_path / "all.csv")
+    for n, name in enumerate(names):
+        assert found.read(name).x.tolist() == [[n + 0.5, n + 0.25]]

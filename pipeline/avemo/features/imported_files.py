@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -81,7 +82,7 @@ class _Table:
 
     def __init__(self, path: Path, reading: Reading):
         self._path, self._reading = path, reading
-        table = read_table(path)
+        table = read_table(path, (reading.id,))
         if reading.id not in table:
             raise _lacks(path, reading.id, table)
         ids = table[reading.id].astype(str).str.strip()
@@ -161,14 +162,25 @@ class _Hdf5:
             return next(iter(file), None)
 
 
-def read_table(path: Path) -> Any:
-    """A CSV (names and cells without blanks at their ends) or Parquet file as a data frame."""
+NO_NUMBER = ["", "NA", "N/A", "n/a", "#N/A", "nan", "NaN", "-nan", "-NaN", "null", "NULL", "None", "<NA>"]
+"""What stands for a number that is not there."""
+
+
+def read_table(path: Path, texts: Sequence[str] = ()) -> Any:
+    """A CSV (names and cells without blanks at their ends) or Parquet file as a data frame.
+
+    Columns that are ``texts`` are so whatever they look like: `NA`, `null` and `007` are ids like any other.
+    """
     import pandas as pd
 
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        table = pd.read_csv(path, skipinitialspace=True, encoding="utf-8-sig", low_memory=False)
+        read = partial(pd.read_csv, path, skipinitialspace=True, encoding="utf-8-sig", low_memory=False)
+        names = list(read(nrows=0))
+        ids = [name for name in names if str(name).strip() in texts]
+        empty = {name: NO_NUMBER for name in names if name not in ids}
+        table = read(dtype=dict.fromkeys(ids, str), keep_default_na=False, na_values=empty)
     except (OSError, ValueError) as error:
         raise AvemoError(f"{path}: expected a table, found: {' '.join(str(error).split())[:300]}") from error
     return table.rename(columns=lambda name: str(name).strip())
