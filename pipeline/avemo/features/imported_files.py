@@ -176,7 +176,7 @@ def read_table(path: Path, texts: Sequence[str] = ()) -> Any:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        read = partial(pd.read_csv, path, skipinitialspace=True, encoding="utf-8-sig", low_memory=False)
+        read: Any = partial(pd.read_csv, path, skipinitialspace=True, encoding="utf-8-sig", low_memory=False)
         names = list(read(nrows=0))
         ids = [name for name in names if str(name).strip() in texts]
         empty = {name: NO_NUMBER for name in names if name not in ids}
