@@ -97,7 +97,7 @@ def changed(package: Path, before: dict, file: str, old: str, new: str) -> dict[
         (("report/ttest.py", "def _statistic(mean", "def _statistic(_, mean"), {"tests"}),
         (("features/logmel.py", "    def extract(self", "    def extract(self, _"), {"audio"}),
         (("faces/track.py", "def iou(box", "def iou(_, box"), {"faces", "crops", "visual", "kept"}),
-        (("dataset/labels.py", "def make_labels(clips", "def make_labels(_, clips"), {"labels"}),
+        (("dataset/labels.py", "def make_labels(", "def make_labels(_, "), {"labels"}),
         (("corpora/table.py", "    def classes(self", "    def classes(self, _"), {"index", "labels"}),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
