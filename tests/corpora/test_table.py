@@ -210,6 +210,14 @@ def test_a_column_that_is_nearly_an_optional_one_is_pointed_out(tmp_path):
     ]
 
 
+def test_columns_that_nothing_else_reads_are_facts_of_the_clips(tmp_path):
+    text = "clip_id,path,speaker,label,sex,split,intensity\na,a.mp4,x,sad, female ,train,low\nb,b.mp4,y,happy,,test,\n"
+    table = corpus(tmp_path, text)
+    a, b = table.labels(table.clips())
+    assert (a.intensity, b.intensity) == ("low", "")
+    assert (a.facts, b.facts) == ({"sex": "female", "split": "train"}, {"sex": "", "split": "test"})
+
+
 HEAD = "clip_id,path,speaker,group,label,start_s\n"
 
 

@@ -175,3 +175,32 @@ def test_labels_that_are_none_of_the_task_are_refused():
     ):
         with pytest.raises(AvemoError, match="clip7: expected"):
             task.target(label, "clip7")
+
+
+def test_bits_are_ranked_as_scikit_learn_does_and_where_both_values_are():
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    generator = np.random.default_rng(1)
+    targets, p = (generator.random((40, 3)) > 0.6).astype(float), generator.random((40, 3))
+    targets[:, 2] = 0
+    task = Bits(["x", "y", "never"])
+    found = task.score(pd.DataFrame(task.table(targets, p)))
+    auc = [roc_auc_score(targets[:, i], p[:, i]) for i in (0, 1)]
+    ap = [average_precision_score(targets[:, i], p[:, i]) for i in (0, 1)]
+    assert (found["auc"], found["ap"]) == pytest.approx((np.mean(auc), np.mean(ap)))
+    assert np.isnan(found["auc_never"])
+    blind = task.blind_scores(targets, targets, seed=0)
+    shares = targets[:, :2].mean(0)
+    assert (blind["chance"]["auc_x"], blind["majority"]["auc"]) == (0.5, 0.5)
+    assert blind["chance"]["ap"] == pytest.approx(shares.mean())
+
+
+def test_uar_is_scikit_learns_balanced_accuracy():
+    from sklearn.metrics import balanced_accuracy_score
+
+    task = Classes(["a", "b", "c"])
+    targets, p = np.array([0, 0, 1, 1, 1]), np.eye(3)[[0, 1, 1, 1, 2]]
+    found = task.score(pd.DataFrame(task.table(targets, p)))
+    assert found["uar"] == pytest.approx(balanced_accuracy_score(targets, p.argmax(1)))
+    assert found["uar"] > found["macro_recall"]
+    assert "uar" in task.headline

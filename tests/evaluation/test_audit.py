@@ -283,3 +283,18 @@ def test_one_file_under_two_ids_on_two_sides_is_found(honest):
     assert audit(replace(honest, same_media=[["a1", "a2"]]))[1].passed
     unknown = {finding.name: finding for finding in audit(replace(honest, same_media=None))}["media"]
     assert unknown.examined == "not looked at, for want of the clip table"
+
+
+def test_clips_drawn_with_replacement_are_the_train_sides_though_not_all(honest):
+    place = ("first", "split00")
+    read = dict(honest.runs[place]["read"])
+    drawn = account_of(["a1"]) | {"drawn_from": account_of(["a1", "a2"])}
+
+    def offences(train: dict) -> list[str]:
+        runs = dict(honest.runs) | {place: dict(honest.runs[place]) | {"read": read | {"train": train}}}
+        found = {finding.name: finding for finding in audit(replace(honest, runs=runs))}
+        return found["splits"].offences
+
+    assert not offences(drawn)
+    assert offences(account_of(["a1"]))
+    assert offences(account_of(["a1"]) | {"drawn_from": account_of(["a1", "c1"])})

@@ -275,18 +275,18 @@ def test_bits_show_both_f1_of_each_emotion() -> None:
     predictions, scores, none = _run_of(BITS, ["a"])
     table = tables.main_table(scores, none, ["a"], BITS)
     assert [name for _, name in table.frame.columns][1:] == [
-        *("mF1", "wF1", "wF1 happy", "mF1 happy", "wF1 sad", "mF1 sad")
+        *("mF1", "wF1", "AUC", "AP", "wF1 happy", "mF1 happy", "wF1 sad", "mF1 sad")
     ]
     each = tables.per_class_table(predictions, scores, ["a"], BITS).frame
     assert each[["emotion", "score"]].to_numpy().tolist() == [
-        *(["happy", "wF1"], ["happy", "mF1"], ["sad", "wF1"], ["sad", "mF1"])
+        [name, metric] for name in ("happy", "sad") for metric in ("wF1", "mF1", "AUC", "AP")
     ]
     part = predictions[predictions["split"] == "split00"]
     expected = [
         f1_score(part["target_sad"], part["prediction_sad"], average="macro"),
         *[scores.query("system=='a' and metric=='mf1_sad' and split=='split01'")["value"].item()],
     ]
-    assert each.iloc[3]["a"] == f"{100 * np.mean(expected):.1f} ± {100 * np.std(expected, ddof=1):.1f}"
+    assert each.iloc[5]["a"] == f"{100 * np.mean(expected):.1f} ± {100 * np.std(expected, ddof=1):.1f}"
 
 
 @pytest.mark.parametrize("task", [ATTRIBUTES, BITS])

@@ -78,8 +78,8 @@ def test_it_reaches_the_optimiser_as_the_page_says(documented, raw, tmp_path, mo
     data = ClipData(Source(lengths, 130), Source(lengths, 1408), known.targets)
     monkeypatch.setattr("avemo.dataset.labels.load_labels", lambda path: known)
     monkeypatch.setattr("avemo.dataset.splits.load_split", lambda path, name: split)
-    monkeypatch.setattr(training, "_features", lambda *_: nullcontext(training.Features(data, {})))
-    monkeypatch.setattr(training, "_sides", lambda *_: {})
+    monkeypatch.setattr(training, "features_of", lambda *_: nullcontext(training.Features(data, {})))
+    monkeypatch.setattr(training, "sides_read", lambda *_: {})
     monkeypatch.setattr(training, "use_threads", lambda threads: None)
     cfg = as_cfg(resolve_study(raw).run().systems["mult"], TrainSpec)
     with pytest.raises(Arrived) as arrived:

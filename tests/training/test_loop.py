@@ -21,7 +21,7 @@ def test_another_seed_gives_another_run(whole, tmp_path):
 def test_history_says_what_the_report_reads(whole):
     row = whole[0][1].history[0]
     names = {"epoch", "lr", "train_total", "train_supervised", "train_size", "dev_loss"}
-    assert names | {"dev_macro_f1", "dev_micro_f1", "seconds"} == row.keys()
+    assert names | {"dev_macro_f1", "dev_uar", "dev_micro_f1", "seconds"} == row.keys()
     assert row["train_total"] == pytest.approx(row["train_supervised"] + row["train_size"], rel=1e-5)
 
 

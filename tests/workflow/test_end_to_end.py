@@ -119,7 +119,7 @@ def test_the_learning_curve_stands_apart_from_the_systems(finished):
     assert record["read"]["train"]["clips"] == -(-whole["read"]["train"]["clips"] // 2)
     assert record["read"]["dev"] == whole["read"]["dev"]
     assert set(pd.read_csv(finished.folder / "results/tiny/scores/tests.csv").system) == {
-        *("auxformer", "majority", "chance")
+        *("auxformer", "linear", "majority", "chance")
     }
 
 

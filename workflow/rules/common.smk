@@ -52,7 +52,7 @@ wildcard_constraints:
     corpus=one_of(STUDY.corpora),
     run=one_of(RUNS),
     shard=r"\d{4}",
-    split=r"split\d+",
+    split=r"split\d+(_seed\d+)?",
     system=one_of({system for run in RUNS.values() for system in run.systems}),
     component=one_of(STUDY.component_ids(*STAGES)),
 

@@ -10,6 +10,7 @@ rule tests:
     input:
         scores=lambda w: [LAYOUTS[w.run].scores(one) for one in RUNS[w.run].compared],
         baselines=RESULTS / "scores/baselines.csv",
+        linear=RESULTS / "scores/linear.csv",
         splits=RESULTS / "data/splits.json",
         changed=where(lambda w: CHANGES.tests(w.run)),
     output:
@@ -24,7 +25,7 @@ rule tests:
         "significance tests of {wildcards.run}"
     shell:
         "avemo tests --cfg {params.cfg:q} --splits {input.splits:q}"
-        " --baselines {input.baselines:q} --out {output:q} {input.scores:q} > {log:q} 2>&1"
+        " --baselines {input.baselines:q} --linear {input.linear:q} --out {output:q} {input.scores:q} > {log:q} 2>&1"
 
 
 rule quality:
@@ -92,6 +93,7 @@ rule report:
         manifests=lambda w: STUDY.manifests(w.run, *STAGES),
         scores=of_systems(str(RESULTS / "scores/{system}.csv")),
         baselines=RESULTS / "scores/baselines.csv",
+        linear=RESULTS / "scores/linear.csv",
         predictions=of_systems(str(RESULTS / "predictions/{system}.parquet")),
         records=of_trainings(str(RESULTS / "train/{system}/{split}/run.json")),
         sheet=lambda w: sheets(w.run),

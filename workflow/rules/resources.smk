@@ -50,7 +50,10 @@ def evaluation_minutes(wildcards, attempt):
 def training_gpu_megabytes(wildcards):
     """Memory of a GPU for the corpus' features and a mini-batch of its longest clips."""
     corpus = RUNS[wildcards.run].corpus.id
-    longest_s, media_s = TRIGGERS.longest_s(corpus) or 10, TRIGGERS.total_s(corpus) or 600
+    longest_s, media_s = (
+        TRIGGERS.longest_s(corpus) or 10,
+        TRIGGERS.total_s(corpus) or 600,
+    )
     return STUDY.training_gpu_mb(wildcards.run, wildcards.system, longest_s, media_s)
 
 

@@ -105,3 +105,30 @@ rule baselines:
         "chance and majority baselines of {wildcards.run}"
     shell:
         "avemo baselines --labels {input.labels:q} --splits {input.splits:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule linear:
+    input:
+        labels=RESULTS / "data/labels.parquet",
+        splits=RESULTS / "data/splits.json",
+        features=lambda w: STUDY.manifests(w.run, "audio", "visual"),
+        changed=where(lambda w: CHANGES.linear(w.run)),
+    output:
+        predictions=RESULTS / "predictions/linear.parquet",
+        scores=RESULTS / "scores/linear.csv",
+        record=RESULTS / "scores/linear_fits.json",
+    log:
+        RESULTS / "logs/linear.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: attempt * 4000,
+    params:
+        features=lambda w: STUDY.manifest_options(w.run, "audio", "visual"),
+    message:
+        "linear baseline of {wildcards.run}"
+    shell:
+        "avemo linear --labels {input.labels:q} --splits {input.splits:q} {params.features:q}"
+        " --predictions {output.predictions:q} --scores {output.scores:q} --record {output.record:q}"
+        " --threads {threads} > {log:q} 2>&1"

@@ -163,6 +163,18 @@ def located(**kwargs: Any) -> Any:
     return Field(json_schema_extra={"located": True}, **kwargs)
 
 
+def left_out(default: Any = None, **kwargs: Any) -> Any:
+    """A pydantic field that is written only where it says something, so that settings without it keep their text.
+
+    >>> class Config(Section):
+    ...     size: int = 224
+    ...     note: str = left_out("")
+    >>> Config().model_dump(), Config(note="x").model_dump()
+    ({'size': 224}, {'size': 224, 'note': 'x'})
+    """
+    return Field(default, exclude_if=lambda value: value == default, **kwargs)
+
+
 def digest(value: Any) -> str:
     """Sha-256 (first 16 bytes, hex) of a JSON-able value, independent of key order.
 

@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike
 
 from avemo.base.contracts import AvemoError
 
+BINS = 15
+"""Of calibration errors."""
+
 
 @dataclass(frozen=True)
 class PerClass:
@@ -190,7 +193,30 @@ def binary_f1(targets: ArrayLike, predictions: ArrayLike) -> BinaryF1:
     return BinaryF1(float(np.average(scores.f1, weights=scores.support)), float(scores.f1.mean()))
 
 
-def expected_calibration_error(targets: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> float:
+@dataclass(frozen=True)
+class Ranking:
+    """How well probabilities put the clips that show an emotion before the others; NaN without both sorts of clips."""
+
+    auc: float
+    average_precision: float
+
+
+def ranking(targets: ArrayLike, probabilities: ArrayLike) -> Ranking:
+    """Area under the ROC curve and average precision of ``probabilities (clips,)`` for ``targets`` of 0 and 1.
+
+    >>> ranking([0, 1, 1], [0.1, 0.2, 0.9]), ranking([1, 1], [0.1, 0.2])
+    (Ranking(auc=1.0, average_precision=1.0), Ranking(auc=nan, average_precision=nan))
+    """
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    true, p = _classes("targets", targets, 2), _finite("probabilities", probabilities)
+    _same_shape(true, p)
+    if len(np.unique(true)) < 2:
+        return Ranking(float("nan"), float("nan"))
+    return Ranking(float(roc_auc_score(true, p)), float(average_precision_score(true, p)))
+
+
+def expected_calibration_error(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> float:
     """``Σ_b (n_b/n) |accuracy_b − confidence_b|`` over equal-width bins of the top probability.
 
     ``targets (clips,)`` integers, ``probabilities (clips, n_classes)`` with rows that

@@ -6,6 +6,7 @@ import typer
 
 from avemo.cli import (
     audit,
+    baselines,
     cache,
     corpus,
     doctor,
@@ -30,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
 )
 for module in (
-    *(run, show_config, corpus, extraction, cache, training, finetuning, report, predict, weights),
+    *(run, show_config, corpus, extraction, cache, training, baselines, finetuning, report, predict, weights),
     *(doctor, overview, quality, audit),
 ):
     module.register(app)

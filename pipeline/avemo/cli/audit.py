@@ -26,6 +26,7 @@ def audit(
 
     Example: avemo audit --run results/demo
     """
+    from avemo.evaluation.leaks import UNSEEN
     from avemo.evaluation.run_audit import examine, run_configs
 
     found = {name: examine(config) for name, config in run_configs(run).items()}
@@ -33,7 +34,8 @@ def audit(
     text = json.dumps(
         {"passed": passed, "runs": {n: [_shown(f) for f in fs] for n, fs in found.items()}}, indent=1
     )
-    typer.echo(text if as_json else "\n".join(line for name in found for line in _lines(name, found[name])))
+    lines = [line for name in found for line in _lines(name, found[name])]
+    typer.echo(text if as_json else "\n".join([*lines, UNSEEN]))
     raise typer.Exit(0 if passed else 1)
 
 

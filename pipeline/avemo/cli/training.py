@@ -1,4 +1,4 @@
-"""Experiment commands: splits, train, evaluate, baselines, tests."""
+"""Experiment commands: splits, train, evaluate, tests; `avemo.cli.baselines` has those of baselines."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ System = Annotated[str, typer.Option("--system", help="The system's name.")]
 
 
 def register(app: typer.Typer) -> None:
-    for command in (splits, train, evaluate, baselines, tests):
+    for command in (splits, train, evaluate, tests):
         app.command()(command)
 
 
@@ -106,14 +106,14 @@ def train(
     from avemo.training.profiled import ProfiledData
     from avemo.training.recipe import TrainSpec
 
-    spec, sides, known = as_spec(TrainSpec, cfg), _sides(labels, splits), load_labels(labels)
+    spec, sides, known = as_spec(TrainSpec, cfg), sides_read(labels, splits), load_labels(labels)
     given, of = as_spec(specs.Settings, settings, "--settings"), f"{run}/{system}"
     training = spec.training.model_copy(update=given.speed.get(of, {}) | {"threads": threads})
     use_gpu(gpu_mb, training.device)
     resumes, outs = _by_split(resume, split, "--resume"), _by_split(out, split, "--out")
     curves = _by_split(tensorboard, split, "--tensorboard") if tensorboard else {}
     code = model_code(spec.model, spec.training.procedure)
-    with _features(audio, visual, known.targets) as features:
+    with features_of(audio, visual, known.targets) as features:
         data = features.data
         spec = spec.model_copy(update={"training": training})
         job = Job(
@@ -159,7 +159,7 @@ def _by_split(pattern: Path, splits: list[str], option: str) -> dict[str, Path]:
     return {split: Path(str(pattern).replace("{split}", split)) for split in splits}
 
 
-def _sides(labels: Path, splits: Path) -> dict[str, str]:
+def sides_read(labels: Path, splits: Path) -> dict[str, str]:
     """What labels and splits hold; raises `AvemoError` where the one was not made of the other."""
     from avemo.base.made_of import checked, require_made_of
 
@@ -222,8 +222,8 @@ def evaluate(
     use_gpu(gpu_mb, asked)
     device = choose_device(asked, "training.device")
     torch.set_num_threads(threads)
-    sides, known = _sides(labels, splits), load_labels(labels)
-    with _features(audio, visual, known.targets) as features:
+    sides, known = sides_read(labels, splits), load_labels(labels)
+    with features_of(audio, visual, known.targets) as features:
         read, kept = sides | features.read, {model: checked(model) for model in models}
         for model in models:
             require_made_of(model, read)
@@ -241,33 +241,21 @@ def evaluate(
     write_made(scores, lambda path: scored.scores.to_csv(path, index=False), None, read, code)
 
 
-def baselines(labels: LabelFile, splits: SplitFile, out: Out) -> None:
-    """Score what needs no features: the train part's majority or mean, and chance.
-
-    Example: avemo baselines --labels labels.parquet --splits splits.json --out baselines.csv
-    """
-    from avemo.base.made_of import write_made
-    from avemo.dataset.labels import load_labels
-    from avemo.dataset.splits import load_splits
-    from avemo.evaluation.baselines import blind_scores
-    from avemo.study.stage_code import stage_code
-
-    read, code = _sides(labels, splits), stage_code("baselines")
-    table = blind_scores(load_labels(labels), load_splits(splits))
-    write_made(out, lambda path: table.to_csv(path, index=False), None, read, code)
-
-
 def tests(
     cfg: Cfg,
     splits: SplitFile,
     baselines: Annotated[Path, typer.Option(help="Scores of chance and majority; a family of their own.")],
     out: Out,
     scores: Annotated[list[Path], typer.Argument(help="Scores of each system, the reference first.")],
+    linear: Annotated[
+        Path | None,
+        typer.Option(help="Scores of the linear baseline; a family of its own."),
+    ] = None,  # noqa: PT028 (no test)
 ) -> None:
     """Matched-pair t-tests of the first system against each other one, over the splits.
 
     Example: avemo tests --cfg '{"tail": "greater"}' --splits splits.json --baselines baselines.csv
-    --out tests.csv a.csv b.csv
+    --linear linear.csv --out tests.csv a.csv b.csv
     """
     import pandas as pd
 
@@ -275,18 +263,22 @@ def tests(
     from avemo.base.result_tables import read_results
     from avemo.dataset.splits import load_splits
     from avemo.report.comparison import compare
+    from avemo.report.scores import seeds_averaged
     from avemo.study.run import Tests as TestsSpec
     from avemo.study.stage_code import stage_code
 
     read = {"splits": checked(splits), "baselines": checked(baselines)}
     read |= {f"scores of {path.stem}": checked(path) for path in scores}
-    for path in (baselines, *scores):
+    read |= {"linear": checked(linear)} if linear else {}
+    for path in (baselines, *scores, *([linear] if linear else [])):
         require_made_of(path, {"splits": read["splits"]})
     made = load_splits(splits)
     ratio = sum(len(split.test) / len(split.train) for split in made) / len(made)
-    systems, tail = [read_results(path) for path in scores], as_spec(TestsSpec, cfg).tail
-    blind = [frame for _, frame in read_results(baselines).groupby("system", sort=False)]
+    systems, tail = [seeds_averaged(read_results(path)) for path in scores], as_spec(TestsSpec, cfg).tail
+    blind = [frame for _, frame in seeds_averaged(read_results(baselines)).groupby("system", sort=False)]
     families = [compare(systems, ratio, tail), compare([systems[0], *blind], ratio, tail)]
+    if linear:
+        families.append(compare([systems[0], seeds_averaged(read_results(linear))], ratio, tail))
     table = pd.concat(families, ignore_index=True)
     code = stage_code("tests")
     write_made(out, lambda path: table.to_csv(path, index=False), as_mapping(cfg), read, code)
@@ -307,7 +299,7 @@ class Features:
 
 
 @contextmanager
-def _features(audio: Path | None, visual: Path | None, targets: dict[str, Any]) -> Iterator[Features]:
+def features_of(audio: Path | None, visual: Path | None, targets: dict[str, Any]) -> Iterator[Features]:
     """Those of the manifests there are."""
     from avemo.base.made_of import read_of
     from avemo.cache.manifest import FeatureSet

@@ -8,7 +8,10 @@ CORPORA = Registry(
     cmu_mosei="avemo.corpora.cmu_mosei:CmuMosei",
     crema_d="avemo.corpora.crema_d:CremaD",
     demo="avemo.synthetic.demo_corpus:Demo",
+    emodb="avemo.corpora.emodb:EmoDB",
     msp_improv="avemo.corpora.msp_improv:MspImprov",
+    ravdess="avemo.corpora.ravdess:Ravdess",
+    savee="avemo.corpora.savee:Savee",
     table="avemo.corpora.table:TableCorpus",
 )
 

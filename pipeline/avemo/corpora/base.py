@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,6 +30,8 @@ class Label:
     reason: str = ""
     intensity: str = ""
     """How strongly the emotion was to be shown, or was seen, where the corpus has such levels."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What else is said of the clip, by column: its official side, the speaker's sex. Reports score by each."""
 
 
 class Corpus(Component, ABC):

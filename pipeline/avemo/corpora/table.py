@@ -10,14 +10,16 @@
 ``audio_path`` (sound from another file), ``group`` (what no split may
 separate; default: the speaker), ``start_s`` and ``end_s`` (an interval of the
 file); with ``labels: {task: attributes, columns: [arousal, valence]}``, or bits,
-columns of numbers. Relative paths are relative to the CSV file. A row without a label can
-be extracted and predicted, not trained on.
+columns of numbers. Further columns, such as ``sex`` or ``split``, are what reports score by, and what an official
+split may go by. Relative paths are relative to the CSV file. A row without a label can be extracted and predicted, not
+trained on.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -156,7 +158,18 @@ class TableCorpus(Corpus):
 
     def labels(self, clips: list[Clip]) -> list[Label]:
         rows = {row["clip_id"]: row for row in self.rows()}
-        self._check_label_columns(list(next(iter(rows.values()), ())))
+        columns = list(next(iter(rows.values()), ()))
+        self._check_label_columns(columns)
+        read = {*KNOWN, self.label_rule.column, *self.label_rule.columns}
+        further = [column for column in columns if column and column not in read]
+        found = []
+        for label in self._labels(clips, rows):
+            facts = {column: name_of(rows[label.clip_id].get(column, "")) for column in further}
+            # Corpora of their own have it apart, and so have reports.
+            found.append(replace(label, intensity=facts.pop("intensity", ""), facts=facts))
+        return found
+
+    def _labels(self, clips: list[Clip], rows: Mapping[str, dict[str, str]]) -> list[Label]:
         if self.label_rule.columns:
             return [self._numbers(clip.clip_id, rows[clip.clip_id]) for clip in clips]
         classes, column = self.classes, self.label_rule.column

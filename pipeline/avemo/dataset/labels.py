@@ -15,6 +15,8 @@ from avemo.dataset import TASKS
 from avemo.dataset.tasks import Task
 
 COLUMNS = ["clip_id", "speaker", "group", "label", "reason"]
+FACT = "fact_"
+"""Begins the columns of what a corpus says of a clip beside its label, such as ``fact_sex``."""
 OPTIONAL = ("intensity", "kept_with")
 
 
@@ -22,8 +24,9 @@ OPTIONAL = ("intensity", "kept_with")
 class Labels:
     """``table`` with `COLUMNS`, and the ``task`` with its outputs' names in order.
 
-    Corpora that have levels of intensity add a column ``intensity``; where groups share media, ``kept_with`` names for
-    each clip the group that all that shares media with its own is in.
+    Corpora that have levels of intensity add a column ``intensity``, and a column `FACT` and its name for all else
+    that they say of clips; where groups share media, ``kept_with`` names for each clip the group that all that shares
+    media with its own is in.
     ``label`` is a class' name, missing where the rule gives none. Where labels are numbers, each
     output has a column ``value_<name>``; ``label`` is then the class with the largest share, or
     empty text for attributes and bits.
@@ -66,6 +69,16 @@ class Labels:
             else tuple(name for name, value in given.items() if value)
             for clip, given in self.given.items()
         }
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of what the corpus says of clips beside their labels, ``intensity`` among them."""
+        names = map(str, self.table)
+        return [name.removeprefix(FACT) for name in names if name == "intensity" or name.startswith(FACT)]
+
+    def column(self, name: str) -> pd.Series:
+        """A value for each row of the table, empty text where the corpus has none."""
+        return self.table["intensity" if name == "intensity" else FACT + name].fillna("").astype(str)
 
     @property
     def groups(self) -> dict[str, str]:
@@ -117,6 +130,9 @@ def make_labels(
     )
     if any(label.intensity for label in given):
         table["intensity"] = [label.intensity for label in given]
+    for name in dict.fromkeys(name for label in given for name in label.facts):
+        if name != "intensity":
+            table[FACT + name] = [label.facts.get(name, "") for label in given]
     if kept_with and any(kept_with[clip.clip_id] != clip.group for clip in clips):
         table["kept_with"] = [kept_with[clip.clip_id] for clip in clips]
     if any(isinstance(target, tuple) for target in targets):
@@ -144,10 +160,8 @@ def load_labels(path: Path) -> Labels:
             f"{path}: expected columns {COLUMNS}, found {list(table.columns)}; delete it and run again"
         )
     task: Task = TASKS.load(table.attrs["task"])(table.attrs["names"])
-    if [name for name in table.columns[len(COLUMNS) :] if name not in OPTIONAL] not in (
-        [],
-        value_columns(task),
-    ):
+    further = [n for n in table.columns[len(COLUMNS) :] if n not in OPTIONAL and not n.startswith(FACT)]
+    if further not in ([], value_columns(task)):
         raise AvemoError(
             f"{path}: expected values in the order {value_columns(task)}, found {list(table.columns)}; "
             "delete it and run again"

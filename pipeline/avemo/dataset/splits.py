@@ -19,9 +19,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from avemo.base.atomic import aside
-from avemo.base.contracts import AvemoError, ComponentConfig
+from avemo.base.contracts import AvemoError, ComponentConfig, left_out
 from avemo.base.paths import InRules
-from avemo.dataset.split_names import split_name
+from avemo.dataset.split_names import split_name, split_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,8 @@ CANDIDATES = {"none": 1, "best_of_50": 50}
 ENUMERABLE = 5_000
 """Up to so many possible partitions they are listed rather than drawn, so that none is missed."""
 
+Protocol = Literal["random", "folds", "dyads", "official", "published"]
+
 Partition = tuple[tuple[int, ...], tuple[int, ...]]
 """Group numbers of dev and of test; the others are train."""
 
@@ -41,13 +43,24 @@ Partition = tuple[tuple[int, ...], tuple[int, ...]]
 class SplitConfig(ComponentConfig):
     """How many splits, how they are made, and how large they are."""
 
-    protocol: Literal["random", "dyads", "published"] = "random"
-    """``random``: shares of the groups. ``dyads``: one group in dev and one in test, each of the
-    possible choices at most once. ``published``: as the ``files`` say."""
+    protocol: Protocol = "random"
+    """``random``: shares of the groups. ``folds``: ``k`` parts of the groups, each of which is the test side once.
+    ``dyads``: one group in dev and one in test, each of the possible choices at most once. ``official``: as a
+    ``column`` of the corpus says. ``published``: as the ``files`` say."""
     files: tuple[Annotated[Path, InRules], ...] = ()
     """Published partitions, one a split; see `avemo.dataset.partitions`."""
+    k: Annotated[int, Field(ge=2)] | Literal["all"] | None = left_out()
+    """Of ``folds``: how many; ``all``: one a group, so that each is left out once."""
+    column: str = left_out("split")
+    """Of ``official``: the column of the table that names each clip's side."""
+    sides: dict[str, Literal["train", "dev", "test"] | None] = left_out({})
+    """Of ``official``: what the column's values mean, ``null``: on no side. Known without it are train, training,
+    dev, development, val, valid, validation and test, in any case."""
     n: int = Field(20, ge=1)
-    """Number of splits; of published ones as many as files."""
+    """Number of splits; of published ones as many as files, of folds ``k``, of ``official`` one."""
+    seeds: int = left_out(1, ge=1)
+    """Trainings of each system on each split, with other random numbers. Tests and tables take their mean as the
+    split's score; the report shows how far seeds and how far splits differ."""
     balance: Literal["none", "best_of_50"] = "none"
     """``none``: each split is one plain draw, as the papers' are. ``best_of_50``: of 50 draws the one whose sides
     are most alike in classes, for corpora so small that a side may lack one; the splits then differ less
@@ -61,10 +74,34 @@ class SplitConfig(ComponentConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_split_a_file(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("protocol") == "published":
-            return {"n": max(1, len(values.get("files") or ())), **values}
-        return values
+    def _number_that_follows(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        follows = {
+            "published": max(1, len(values.get("files") or ())),
+            "official": 1,
+            "folds": values.get("k"),
+        }.get(str(values.get("protocol")))
+        return {"n": follows, **values} if isinstance(follows, int) else values
+
+    @model_validator(mode="after")
+    def _fields_of_protocols(self) -> Self:
+        if (self.k is not None) != (self.protocol == "folds"):
+            raise ValueError(
+                f"k: expected a number, or 'all', with protocol 'folds' and none otherwise, "
+                f"found {self.k!r} with protocol {self.protocol!r}"
+            )
+        given = {"column", "sides"} & self.model_fields_set
+        if given and self.protocol != "official":
+            raise ValueError(
+                f"{' and '.join(sorted(given))}: expected with protocol 'official' alone, found {self.protocol!r}"
+            )
+        wanted = {"official": 1, "folds": self.k}.get(self.protocol)
+        if isinstance(wanted, int) and self.n != wanted:
+            raise ValueError(
+                f"n: expected {wanted} with protocol {self.protocol!r}, found {self.n}; leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _files_of_published(self) -> Self:
@@ -77,9 +114,10 @@ class SplitConfig(ComponentConfig):
 
     @model_validator(mode="after")
     def _balance_of_draws(self) -> Self:
-        if self.protocol == "published" and self.balance != "none":
+        if self.protocol in ("published", "official") and self.balance != "none":
             raise ValueError(
-                f"balance: expected 'none' with protocol 'published', whose files say it all, found {self.balance!r}"
+                f"balance: expected 'none' with protocol {self.protocol!r}, as the corpus says it all, "
+                f"found {self.balance!r}"
             )
         return self
 
@@ -90,6 +128,11 @@ class SplitConfig(ComponentConfig):
                 f"dev + test: expected below 1, found {self.dev + self.test}; leave groups to train"
             )
         return self
+
+    @property
+    def names(self) -> list[str]:
+        """Of the splits, in order, the seeds of one beside each other."""
+        return split_names(self.n, self.seeds)
 
 
 @dataclass(frozen=True)
@@ -118,23 +161,16 @@ def make_splits(
     equals only. Raises `AvemoError` for under three groups, repeated ids or unequal lengths.
     """
     labels = labels if labels is not None else [""] * len(clip_ids)
-    _check_lists(clip_ids, groups, labels)
-    names = sorted(set(groups))
-    if len(names) < 3:
-        raise AvemoError(
-            f"splits: expected at least 3 groups (train, dev, test), found {len(names)}: {names}; "
-            "add clips of other speakers, or give a finer `group` column"
-        )
-    counts = _class_counts(names, groups, labels)
+    check_lists(clip_ids, groups, labels)
+    names = group_names(groups)
+    counts = class_counts(names, groups, labels)
     n_dev, n_test = side_sizes(len(names), config)
     if config.protocol == "dyads" and config.n > (possible := _possible(len(names), 1, 1)):
         raise AvemoError(
             f"splits: expected at most {possible} choices of one dev and one test group of {len(names)}, "
             f"found n: {config.n}; lower splits.n"
         )
-    members: dict[str, list[str]] = {name: [] for name in names}
-    for clip_id, group in zip(clip_ids, groups, strict=True):
-        members[group].append(clip_id)
+    members = members_of(clip_ids, groups)
     splits, used = [], set[Partition]()
     for i in range(config.n):
         if len(used) == _possible(len(names), n_dev, n_test):
@@ -142,10 +178,29 @@ def make_splits(
             used.clear()
         generator = np.random.default_rng([config.seed, i])
         drawn = _candidates(len(names), n_dev, n_test, used, generator)
-        chosen = _best(counts, islice(drawn, CANDIDATES[config.balance]))
+        chosen = best(counts, islice(drawn, CANDIDATES[config.balance]))
         used.add(chosen)
-        splits.append(_split(split_name(i), chosen, names, members))
+        splits.append(split_of_groups(split_name(i), chosen, names, members))
     return splits
+
+
+def group_names(groups: Iterable[str]) -> list[str]:
+    """Each once, sorted; raises `AvemoError` for fewer than train, dev and test need."""
+    names = sorted(set(groups))
+    if len(names) < 3:
+        raise AvemoError(
+            f"splits: expected at least 3 groups (train, dev, test), found {len(names)}: {names}; "
+            "add clips of other speakers, or give a finer `group` column"
+        )
+    return names
+
+
+def members_of(clip_ids: Iterable[str], groups: Iterable[str]) -> dict[str, list[str]]:
+    """The clips of each group."""
+    found: dict[str, list[str]] = {}
+    for clip_id, group in zip(clip_ids, groups, strict=True):
+        found.setdefault(group, []).append(clip_id)
+    return found
 
 
 def side_sizes(n_groups: int, config: SplitConfig) -> tuple[int, int]:
@@ -230,7 +285,8 @@ def load_split(path: Path, name: str) -> Split:
     return found[name]
 
 
-def _check_lists(clip_ids: Sequence[str], groups: Sequence[str], labels: Sequence[str]) -> None:
+def check_lists(clip_ids: Sequence[str], groups: Sequence[str], labels: Sequence[str]) -> None:
+    """Raise `AvemoError` for repeated ids and lists of unequal lengths."""
     if not len(clip_ids) == len(groups) == len(labels):
         raise AvemoError(
             "splits: expected a group and a label for each clip, "
@@ -241,7 +297,7 @@ def _check_lists(clip_ids: Sequence[str], groups: Sequence[str], labels: Sequenc
         raise AvemoError(f"splits: clip {clip_id}: expected once, found {times} times; give unique ids")
 
 
-def _class_counts(names: Sequence[str], groups: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+def class_counts(names: Sequence[str], groups: Sequence[str], labels: Sequence[str]) -> np.ndarray:
     """Clips ``(groups, classes)``."""
     row = {name: i for i, name in enumerate(names)}
     column = {name: i for i, name in enumerate(sorted(set(labels)))}
@@ -275,19 +331,20 @@ def _all_partitions(n_groups: int, n_dev: int, n_test: int) -> Iterator[Partitio
             yield dev, test
 
 
-def _best(counts: np.ndarray, candidates: Iterable[Partition]) -> Partition:
+def best(counts: np.ndarray, candidates: Iterable[Partition]) -> Partition:
     """The most balanced; among equals the first, which is a random one."""
-    return min(candidates, key=lambda partition: _imbalance(counts, partition))
+    return min(candidates, key=lambda partition: imbalance(counts, partition))
 
 
-def _imbalance(counts: np.ndarray, partition: Partition) -> tuple[int, float]:
+def imbalance(counts: np.ndarray, partition: Sequence[Sequence[int]]) -> tuple[int, float]:
     """Classes absent from a side, summed over sides, and the largest gap of a class' share.
 
-    One class alone: the largest gap between a side's share of clips and its share of groups.
+    Sides are those of ``partition``, by their groups, and what they leave. One class alone: the largest gap
+    between a side's share of clips and its share of groups.
     """
     total = counts.sum(axis=0)
-    dev, test = (counts[list(side)].sum(axis=0) for side in partition)
-    sides = np.stack([total - dev - test, dev, test])
+    given = [counts[list(side)].sum(axis=0) for side in partition]
+    sides = np.stack([total - sum(given), *given])
     if len(total) == 1:
         sizes = [len(counts) - sum(map(len, partition)), *map(len, partition)]
         return 0, float(np.abs(sides[:, 0] / total - np.array(sizes) / len(counts)).max())
@@ -295,7 +352,10 @@ def _imbalance(counts: np.ndarray, partition: Partition) -> tuple[int, float]:
     return int((sides == 0).sum()), float(np.abs(shares - total / total.sum()).max())
 
 
-def _split(name: str, partition: Partition, names: Sequence[str], members: Mapping[str, list[str]]) -> Split:
+def split_of_groups(
+    name: str, partition: Partition, names: Sequence[str], members: Mapping[str, list[str]]
+) -> Split:
+    """The split whose dev and test have the clips of these groups, by their numbers in ``names``."""
     dev, test = partition
     train = [i for i in range(len(names)) if i not in {*dev, *test}]
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from avemo.base.contracts import AvemoError
-from avemo.base.metrics import PAPER_SCORES, binary_f1, ccc, classification_scores, per_class
+from avemo.base.metrics import PAPER_SCORES, binary_f1, ccc, classification_scores, per_class, ranking, uar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +37,8 @@ class Task(ABC):
     noun: ClassVar[str]
     """What one output is called."""
     headline: ClassVar[tuple[str, ...]]
+    of_parts: ClassVar[str]
+    """The score of few clips, such as one speaker's, among which some outputs may be absent."""
     percent: ClassVar[bool] = True
     """Whether people read the scores in percent."""
     blind: ClassVar[Mapping[str, str]]
@@ -106,9 +108,10 @@ class Task(ABC):
 
     def _all(self, targets: np.ndarray, readout_BC: np.ndarray) -> dict[str, float]:
         table = pd.DataFrame(self.table(targets, readout_BC))
-        return self.score(table) | self._flat(table)
+        return self.score(table) | self.flat(table)
 
-    def _flat(self, table: pd.DataFrame) -> dict[str, float]:
+    def flat(self, table: pd.DataFrame) -> dict[str, float]:
+        """`output_metrics` of each output, as ``<metric>_<name>``."""
         each = self.by_output(table)[[*self.output_metrics]].to_dict("index")
         return {f"{m}_{name}": float(value) for name in self.names for m, value in each[name].items()}
 
@@ -134,18 +137,23 @@ class Classes(Task):
 
     kind = "classes"
     noun = "class"
-    headline = ("macro_f1", "micro_f1")
-    note = "With one label a clip, micro precision and recall equal micro-F1."
+    headline = ("macro_f1", "uar", "micro_f1")
+    of_parts = "micro_f1"
+    note = (
+        "UAR: mean recall of the classes that the test side has. With one label a clip, micro precision and recall "
+        "equal micro-F1."
+    )
     blind: ClassVar[Mapping[str, str]] = {"majority": "majority class", "chance": "chance"}
 
     @property
     def metrics(self) -> dict[str, str]:
         headings = {"precision": "P", "recall": "R", "f1": "F1"}
-        return {name: "-".join((name.split("_")[0], headings[name.split("_")[1]])) for name in PAPER_SCORES}
+        named = {name: "-".join((name.split("_")[0], headings[name.split("_")[1]])) for name in PAPER_SCORES}
+        return named | {"uar": "UAR"}
 
     @property
     def shown(self) -> tuple[str, ...]:
-        return ("macro_precision", "macro_recall", "macro_f1", "micro_f1")
+        return ("macro_precision", "uar", "macro_f1", "micro_f1")
 
     @property
     def output_metrics(self) -> dict[str, str]:
@@ -176,7 +184,8 @@ class Classes(Task):
         return columns | {f"p_{c}": readout_BC[:, c] for c in range(readout_BC.shape[1])}
 
     def score(self, table: pd.DataFrame) -> dict[str, float]:
-        return classification_scores(table["target"], table["prediction"], len(self.names))
+        clips = table["target"], table["prediction"], len(self.names)
+        return classification_scores(*clips) | {"uar": uar(*clips)}
 
     def by_output(self, table: pd.DataFrame) -> pd.DataFrame:
         found = per_class(table["target"], table["prediction"], len(self.names))
@@ -214,6 +223,7 @@ class Attributes(Task):
     kind = "attributes"
     noun = "attribute"
     headline = ("ccc",)
+    of_parts = "ccc"
     percent = False
     blind: ClassVar[Mapping[str, str]] = {"mean": "mean of train"}
     readout_name = "values"
@@ -246,7 +256,7 @@ class Attributes(Task):
         return true | {f"prediction_{name}": readout_BC[:, i] for i, name in enumerate(self.names)}
 
     def score(self, table: pd.DataFrame) -> dict[str, float]:
-        each = self._flat(table)
+        each = self.flat(table)
         return {"ccc": float(np.mean(list(each.values()))), **each}
 
     def by_output(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -271,18 +281,27 @@ class Bits(Task):
 
     kind = "bits"
     noun = "emotion"
-    headline = ("mf1", "wf1")
-    note = "wF1 and mF1: support-weighted and unweighted mean of the F1 of an emotion's presence and absence."
+    headline = ("mf1", "wf1", "auc", "ap")
+    of_parts = "wf1"
+    note = (
+        "wF1 and mF1: support-weighted and unweighted mean of the F1 of an emotion's presence and absence. AUC: area "
+        "under the ROC curve; AP: average precision; both are of probabilities, and means over the emotions that some "
+        "test clips show and others do not."
+    )
     blind: ClassVar[Mapping[str, str]] = {"majority": "majority value", "chance": "chance"}
 
     @property
     def metrics(self) -> dict[str, str]:
         each = {f"{m}_{name}": f"{h} {name}" for name in self.names for m, h in self.output_metrics.items()}
-        return {"mf1": "mF1", "wf1": "wF1"} | each
+        return {name: self.output_metrics[name] for name in self.headline} | each
 
     @property
     def output_metrics(self) -> dict[str, str]:
-        return {"wf1": "wF1", "mf1": "mF1"}
+        return {"wf1": "wF1", "mf1": "mF1", "auc": "AUC", "ap": "AP"}
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return (*self.headline, *(f"{m}_{name}" for name in self.names for m in ("wf1", "mf1")))
 
     def target(self, label: str | Mapping[str, float], clip_id: str) -> int | tuple[float, ...]:
         values = self._numbers(label, clip_id)
@@ -305,11 +324,16 @@ class Bits(Task):
         return columns | {f"p_{name}": readout_BC[:, i] for i, name in enumerate(self.names)}
 
     def score(self, table: pd.DataFrame) -> dict[str, float]:
-        each = self._flat(table)
-        means = {m: float(np.mean([each[f"{m}_{name}"] for name in self.names])) for m in self.headline}
-        return means | each
+        each = self.flat(table)
+        values = {m: np.array([each[f"{m}_{name}"] for name in self.names]) for m in self.headline}
+        return {m: _mean(found) for m, found in values.items()} | each
 
     def by_output(self, table: pd.DataFrame) -> pd.DataFrame:
+        ranked = [ranking(table[f"target_{name}"], table[f"p_{name}"]) for name in self.names]
+        columns = {"auc": [one.auc for one in ranked], "ap": [one.average_precision for one in ranked]}
+        return self._f1(table).assign(**columns)
+
+    def _f1(self, table: pd.DataFrame) -> pd.DataFrame:
         found = [binary_f1(table[f"target_{name}"], table[f"prediction_{name}"]) for name in self.names]
         columns = {"wf1": [f1.weighted for f1 in found], "mf1": [f1.macro for f1 in found]}
         support = [int(table[f"target_{name}"].sum()) for name in self.names]
@@ -324,11 +348,21 @@ class Bits(Task):
         return pd.concat([one.where(one > 0.5, 0.0) for one in apart], axis=1).sum(axis=1)
 
     def blind_scores(self, train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, dict[str, float]]:
-        """``majority``: each bit's value most frequent in train. ``chance``: coins, mean of 1000."""
+        """``majority``: each bit's value most frequent in train. ``chance``: coins, mean of 1000.
+
+        Neither ranks clips, so that AUC and AP of both are those of equal probabilities.
+        """
         rng = np.random.default_rng(seed)
-        draws = [self._all(test, rng.random(test.shape)) for _ in range(CHANCE_DRAWS)]
+        draws = [self._f1_scores(test, rng.random(test.shape)) for _ in range(CHANCE_DRAWS)]
         common = (train.mean(0) > 0.5).astype(np.float64)
-        return {"majority": self._all(test, np.broadcast_to(common, test.shape)), "chance": _mean_of(draws)}
+        majority = self._all(test, np.broadcast_to(common, test.shape))
+        return {"majority": majority, "chance": majority | _mean_of(draws)}
+
+    def _f1_scores(self, targets: np.ndarray, readout_BC: np.ndarray) -> dict[str, float]:
+        """The scores that need no ranking of clips, which takes long a thousand times."""
+        found = self._f1(pd.DataFrame(self.table(targets, readout_BC)))
+        each = {f"{m}_{name}": float(found[m].loc[name]) for name in self.names for m in ("wf1", "mf1")}
+        return {m: float(found[m].mean()) for m in ("mf1", "wf1")} | each
 
 
 def concordance(predictions_BC: Tensor, targets_BC: Tensor) -> Tensor:
@@ -343,6 +377,12 @@ def concordance(predictions_BC: Tensor, targets_BC: Tensor) -> Tensor:
 
 def _class_numbers(targets: np.ndarray) -> np.ndarray:
     return targets.argmax(1) if targets.ndim == 2 else targets
+
+
+def _mean(values: np.ndarray) -> float:
+    """Of those that are numbers; NaN where none is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def _mean_of(draws: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -36,9 +36,9 @@ class Records:
     ``histories`` a row an epoch; ``predictions`` and ``readings`` (one a model that was scored on
     test clips, in order of time) by system. ``absences`` are the classes that no clip of a side shows;
     ``cut`` says of lines of the readings' journals that they are not whole, and
-    ``unmade`` of files that they were not made of what lies beside them. ``features`` are the fingerprints of
-    what lies in the cache now, ``same_media`` sets of clips that share media, and ``statistics`` makes those of
-    some clips again; None where the cache is gone.
+    ``unmade`` of files that they were not made of what lies beside them. ``linear`` is the record of the linear baseline by
+    split. ``features`` are the fingerprints of what lies in the cache now, ``same_media`` sets of clips that share media,
+    and ``statistics`` makes those of some clips again; None where the cache is gone.
     """
 
     groups: Mapping[str, str]
@@ -53,6 +53,7 @@ class Records:
     absences: Sequence[Absence] = ()
     unmade: Sequence[str] = ()
     cut: Sequence[str] = ()
+    linear: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     statistics: Callable[[Sequence[str], Normalise], Mapping[str, Normaliser | ClipNormaliser]] | None = None
 
     def split(self, name: str) -> Split:
@@ -239,6 +240,23 @@ def features_are_shared(records: Records) -> Iterator[str]:
             yield f"{modality}: the cache has {now[:8]} now, the systems saw {expected.get(modality, 'none')[:8]}"
 
 
+def linear_is_fair(records: Records) -> Iterator[str]:
+    """The linear baseline was scaled and fitted on train, chosen on dev, with the systems' splits and features."""
+    expected = next(iter(records.runs.values()))["inputs"] if records.runs else {}
+    for split in records.splits if records.linear else ():
+        found = records.linear.get(split.name)
+        if found is None:
+            yield f"linear baseline: expected a record of {split.name}, found none"
+            continue
+        for use, side in (("statistics", split.train), ("train", split.train), ("dev", split.dev)):
+            clips = [clip for clip in side if clip not in found["left_out"]]
+            if found["read"][use] != account_of(clips):
+                count = found["read"][use]["clips"]
+                yield f"linear baseline, {split.name}: for {use} it read {count} clips, not the {len(clips)} of its side"
+        if found["inputs"] != expected:
+            yield f"linear baseline, {split.name}: fitted on features {_short(found['inputs'])}, the systems on {_short(expected)}"
+
+
 def _foreign(records: Records, place: Place, use: str, side: str) -> Iterator[str]:
     """Whether other clips were read than those of the side."""
     found = records.runs[place].get("read", {}).get(use)
@@ -247,7 +265,7 @@ def _foreign(records: Records, place: Place, use: str, side: str) -> Iterator[st
     resumed = found is not None and not found["clips"] and use != "statistics"
     if found is None:
         yield f"{_at(place)}: its record does not say which clips it read for {use}; train it again"
-    elif found != expected and not resumed:
+    elif expected not in (found, found.get("drawn_from")) and not resumed:
         yield f"{_at(place)}: for {use} it read {found['clips']} clips, not the {expected['clips']} of its {side} side"
 
 
@@ -304,6 +322,11 @@ CHECKS: dict[str, tuple[str, Callable[[Records], str], Check]] = {
         "All systems have the same splits",
         lambda r: f"{len(r.predictions)} systems",
         splits_are_shared,
+    ),
+    "linear": (
+        "The linear baseline has the systems' splits and features",
+        lambda r: f"{len(r.linear)} splits" if r.linear else "a run without it",
+        linear_is_fair,
     ),
     "features": (
         "All systems see features of the same keys",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,16 @@ from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.loading import ClipData
 from avemo.dataset.splits import load_splits
 from avemo.evaluation.audit import Finding, Records, audit
+from avemo.evaluation.leaks import (
+    MOST_CLIPS,
+    NEAR,
+    confounded,
+    near_duplicates,
+    seen_before,
+    twice_named,
+)
+from avemo.evaluation.linear import NAME as LINEAR
+from avemo.evaluation.pooled import pooled
 from avemo.evaluation.readings import read_journal
 from avemo.index.clip_table import read_table
 from avemo.index.same_media import same_media
@@ -47,7 +58,8 @@ def examine(config: Run) -> list[Finding]:
         if sets.keys() == manifests.keys():
             statistics = ClipData(sets.get("audio"), sets.get("visual"), labels.targets).fit
         features = {modality: stored.fingerprint for modality, stored in sets.items()}
-        return audit(_records(config, layout, labels, features, statistics))
+        found = audit(_records(config, layout, labels, features, statistics))
+        return [*found, *_leaks(layout, labels, sets)]
 
 
 def audited(config: Run) -> list[Finding]:
@@ -56,6 +68,47 @@ def audited(config: Run) -> list[Finding]:
         return examine(config)
     except AvemoError as error:
         return [Finding("records", "The records are whole", "", [str(error)])]
+
+
+def _leaks(layout: Layout, labels: Labels, sets: Mapping[str, FeatureSet]) -> list[Finding]:
+    """Recordings, people and looks under two names."""
+    splits, groups = load_splits(layout.splits), labels.groups
+    clips = sorted({clip for split in splits for side in split.sides().values() for clip in side})
+    tested = {clip for split in splits for clip in split.test}
+    few = len(clips) <= MOST_CLIPS
+    vectors = {modality: pooled(stored, clips) for modality, stored in sets.items()} if few else {}
+    how = f"distance below {NEAR} of the median to the nearest clip; {', '.join(vectors) or 'not looked for'}"
+    shown = labels.given if labels.task.kind == "classes" else {}
+    names = {clip: label for clip, label in shown.items() if isinstance(label, str)}
+    return [
+        Finding(
+            "names",
+            "No group is on two sides under nearly one name",
+            f"{len(set(groups.values()))} groups",
+            list(twice_named(groups, splits)),
+        ),
+        Finding(
+            "duplicates",
+            "No clips of different groups on different sides are nearly the same",
+            how,
+            [],
+            list(near_duplicates(vectors, clips, groups, splits)),
+        ),
+        Finding(
+            "confounded",
+            "Groups show more than one label",
+            f"{len(names)} clips with a class",
+            [],
+            list(confounded(names, groups)),
+        ),
+        Finding(
+            "earlier",
+            "No other run in this folder was scored on these test clips",
+            str(layout.results.parent),
+            [],
+            list(seen_before(layout.results, layout.results.parent, tested)),
+        ),
+    ]
 
 
 def _records(
@@ -69,6 +122,7 @@ def _records(
     places = [(system, split.name) for system in systems for split in splits]
     models = {place: _there(layout.model(*place)) for place in places}
     journals = {s: read_journal(layout.readings(s)) for s in systems if layout.readings(s).is_file()}
+    linear = [LINEAR] if layout.predictions(LINEAR).is_file() else []
     return Records(
         groups=labels.groups,
         splits=splits,
@@ -77,11 +131,12 @@ def _records(
         runs={place: json.loads(_there(layout.record(*place)).read_text()) for place in places},
         models={place: model_meta(path) | {"sha256": sha256_path(path)} for place, path in models.items()},
         histories={place: read_results(_there(layout.history(*place))) for place in places},
-        predictions={s: pd.read_parquet(_there(layout.predictions(s))) for s in systems},
+        predictions={s: pd.read_parquet(_there(layout.predictions(s))) for s in (*systems, *linear)},
         readings={system: journal.models for system, journal in journals.items()},
         cut=[sentence for journal in journals.values() for sentence in journal.cut],
         features=features,
         statistics=statistics,
+        linear=json.loads(layout.linear_record.read_text()) if layout.linear_record.is_file() else {},
         same_media=_same_media(layout.index),
     )
 

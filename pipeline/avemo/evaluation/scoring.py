@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from avemo.dataset.loading import ClipData
 from avemo.dataset.normalise import read_normaliser
 from avemo.dataset.splits import load_split
 from avemo.dataset.tasks import Task
+from avemo.evaluation.calibration import calibration_scores, has_probabilities
 from avemo.models import build_model
 from avemo.models.base import Outputs, System
 from avemo.training.checkpoint import load_model, model_meta
@@ -72,20 +74,28 @@ def score_models(
 ) -> Scored:
     """What a system's models, one a split, say of their test clips, with both modalities and with each alone.
 
-    ``before`` is told the model, its split and why clips are left out, before any test clip is read.
+    Of both modalities there is calibration too, its temperature fitted on dev clips. ``before`` is told the model, its
+    split and why clips are left out, before any test clip is read.
     """
     speakers = dict(zip(known.table.clip_id, known.table.speaker, strict=True))
     frames, rows = [], []
     for path in models:
         model, meta = load_system(path, data, known.task)
-        test_ids, left_out = data.usable(load_split(splits, meta["split"]).test)
+        split = load_split(splits, meta["split"])
+        test_ids, left_out = data.usable(split.test)
         before(path, meta["split"], left_out)
+        dev_ids, _ = data.usable(split.dev)
+        predict_dev = partial(
+            predict, model, data, dev_ids, known.task, batch_size=meta["batch_size"], device=device
+        )
         alone = [name for name in data.sources if name in model.modalities]
         for modality in ("av", *alone) if len(data.sources) > 1 else ("av",):
             how = {"modality": modality, "batch_size": meta["batch_size"], "device": device}
             frame = predict(model, data, test_ids, known.task, **how)
             place = {"system": system, "split": meta["split"], "modality": modality}
             values = known.task.score(frame)
+            if modality == "av" and has_probabilities(known.task):
+                values |= calibration_scores(known.task, frame, predict_dev())
             if frame.get("cosine_distance", pd.Series(dtype=float)).notna().any():
                 values["cosine_distance"] = float(frame.cosine_distance.mean())
             rows += [place | {"metric": metric, "value": value} for metric, value in values.items()]

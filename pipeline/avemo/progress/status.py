@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avemo.dataset.split_names import split_names
 from avemo.progress.clips import done_clips, indexed_clips
 from avemo.progress.costs import Cost, component_cost, cost_of
 from avemo.progress.journal import CLOCK_S, FOLDER, Job, unfinished_jobs
@@ -57,8 +56,8 @@ def status(study: Study, run: str, journal: Path = FOLDER) -> list[Progress]:
     for stage, component in resolved.components.items():
         rows.append(_component(layout, stage, component.id, shards, jobs))
     rows += [_row("labels", "", [layout.labels], jobs), _row("splits", "", [layout.splits], jobs)]
-    splits, pack = resolved.splits.n, resolved.speed.splits_per_job
-    rows += [_training(layout, system, splits, pack, jobs) for system in resolved.systems]
+    names, pack = resolved.split_names, resolved.speed.splits_per_job
+    rows += [_training(layout, system, names, pack, jobs) for system in resolved.systems]
     rows += [_row("evaluate", system, [layout.scores(system)], jobs) for system in resolved.systems]
     return [*rows, _row("report", "", [layout.report], jobs)]
 
@@ -79,8 +78,9 @@ def _component(layout: Layout, stage: str, component: str, shards: int, jobs: Ma
     return replace(row, clips_a_s=rate, left_s=(total - done) / rate)
 
 
-def _training(layout: Layout, system: str, splits: int, pack: int, jobs: Mapping[str, Job]) -> Progress:
-    names = split_names(splits)
+def _training(
+    layout: Layout, system: str, names: Sequence[str], pack: int, jobs: Mapping[str, Job]
+) -> Progress:
     files = [layout.benchmarks / "train" / f"{system}-{split}.tsv" for split in names]
     cost = cost_of([path for path in files if path.is_file()])
     models = [layout.model(system, split) for split in names]
@@ -88,7 +88,7 @@ def _training(layout: Layout, system: str, splits: int, pack: int, jobs: Mapping
     if not cost.jobs:
         return replace(row, left_s=_left_by_pace(models, jobs))
     # A job has one record, however many splits it trained.
-    return replace(row, left_s=(splits - row.done) * cost.wall_s / min(splits, cost.jobs * pack))
+    return replace(row, left_s=(len(names) - row.done) * cost.wall_s / min(len(names), cost.jobs * pack))
 
 
 def _left_by_pace(outputs: Sequence[Path], jobs: Mapping[str, Job]) -> float | None:

@@ -19,12 +19,11 @@ def scores_by(
 ) -> pd.DataFrame:
     """Rows (system, ``by``, clips, score): audio-visual, on a split's test clips of each value of ``by``.
 
-    The score is the task's last headline metric, which a part without some of the classes can have
-    too; ``clips`` and ``score`` are means over splits, or with ``mean`` False there is a row a split.
+    The score is `Task.of_parts`; ``clips`` and ``score`` are means over splits, or with ``mean`` False there is a row a split.
     """
     both = predictions[(predictions["modality"] == "av") & predictions["system"].isin(order)]
     both = both[both[by].fillna("") != ""]
-    metric = task.headline[-1]
+    metric = task.of_parts
     rows = [
         (*place, len(part), task.score(part)[metric])
         for place, part in both.groupby(["system", by, "split"], sort=False)
@@ -80,7 +79,7 @@ def speakers_chart(speakers: pd.DataFrame, order: Sequence[str], task: Task, not
     axes.set_xlim(min(0.0, unit.factor * speakers["score"].min()), 1.02 * unit.factor)
     axes.set_yticks(range(len(order)), labels=[name.replace("$", r"\$") for name in order])
     axes.set_ylim(len(order) - 0.5, -0.5)
-    style(axes, xlabel=axis_label(task, task.headline[-1]), grid="x")
+    style(axes, xlabel=axis_label(task, task.of_parts), grid="x")
     caption = (
         f"Audio-visual {_metric(task)}, a dot a speaker, the line at the median. Within each system the speakers "
         "stand from hardest (top) to easiest over all systems."
@@ -93,4 +92,4 @@ def speakers_chart(speakers: pd.DataFrame, order: Sequence[str], task: Task, not
 
 
 def _metric(task: Task) -> str:
-    return task.metrics[task.headline[-1]]
+    return task.metrics[task.of_parts]

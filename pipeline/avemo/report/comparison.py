@@ -8,6 +8,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from avemo.base.contracts import AvemoError
+from avemo.evaluation.calibration import PREFIX
 from avemo.report.ttest import Tail, holm, paired_test
 
 
@@ -15,17 +16,18 @@ def compare(scores: Sequence[pd.DataFrame], test_train_ratio: float, tail: Tail)
     """Rows ``reference, system, modality, metric`` with every field of `PairedTest`, ``p_holm`` and ``tail``.
 
     ``scores``: a frame a system (system, split, modality, metric, value), the
-    reference first. A rival without scores of a modality is not tested on it.
+    reference first. A rival without scores of a modality, or with a split that has none, is not tested on it.
     Holm's family is the rivals within one modality and metric. Raises
     `AvemoError` if two systems were not scored on the same splits.
     """
     reference, *rivals = [frame.sort_values("split") for frame in scores]
     rows = []
+    reference = reference[~reference.metric.str.startswith(PREFIX)]
     for (modality, metric), ours in reference.groupby(["modality", "metric"], sort=False):
         family = []
         for rival in rivals:
             other = rival[(rival.modality == modality) & (rival.metric == metric)]
-            if other.empty:
+            if other.empty or ours.value.isna().any() or other.value.isna().any():
                 continue
             _check_pairs(ours, other)
             result = asdict(

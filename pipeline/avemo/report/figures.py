@@ -69,8 +69,10 @@ def systems_comparison(scores: pd.DataFrame, order: Sequence[str], task: Task, n
     check(scores, order, task)
     figure = Figure(figsize=(WIDTH_IN, 1.5 + 0.45 * len(order)), layout="constrained")
     colours, unit = palette(order), unit_of(task)
-    panels = figure.subplots(1, len(task.headline), sharey=True, squeeze=False)[0]
-    for axes, metric in zip(panels, task.headline, strict=True):
+    # A folder from before a metric was counted has no scores of it.
+    counted = [metric for metric in task.headline if metric in set(scores["metric"])]
+    panels = figure.subplots(1, len(counted), sharey=True, squeeze=False)[0]
+    for axes, metric in zip(panels, counted, strict=True):
         lowest = 0.0
         for row, system in enumerate(order):
             values = unit.factor * by_split(scores, system, "av", metric).to_numpy()

@@ -12,7 +12,7 @@ from avemo.base.contracts import AvemoError
 from avemo.dataset.tasks import Task
 from avemo.evaluation.audit import Finding
 from avemo.report.formatting import p_value
-from avemo.report.scores import ALPHA, WIDE_MARGIN, rows_of, unit_of, verdict
+from avemo.report.scores import ALPHA, LINEAR, MODALITIES, WIDE_MARGIN, rows_of, unit_of, verdict
 from avemo.report.writers import Notes, note_label
 
 Row = Mapping[str, Any]
@@ -73,7 +73,7 @@ def how_much(honesty: Sequence[Row], order: Sequence[str], tests: pd.DataFrame, 
         f"{far} {_steps(task)} {side} the better baseline ({task.blind[base]}, {unit.value(blind[base])})."
     )
     rows = [t for t in rows_of(tests) if (t.modality, t.metric) == ("av", task.headline[0])]
-    rivals = [test for test in rows if test.system not in task.blind]
+    rivals = [test for test in rows if test.system not in (*task.blind, LINEAR)]
     if not rivals:
         short = f"{unit.difference(best['margin'])} {_steps(task)}"
         return Answer("How much better?", short, [above, "No test compares it with another system."])
@@ -107,19 +107,39 @@ def is_sound(basis: Basis, honesty: Sequence[Row], audit: Sequence[Finding], tas
     told = [
         f"{sum(passed)} of {len(passed)} audit checks passed{f', with {warned} warnings' * bool(warned)}.",
         f"{learned} of {systems} systems lie {margin} or more above every baseline.",
+        *_beside_linear(honesty, task),
         f"{basis.failed:,} of {basis.clips:,} clips failed in some stage.",
     ]
+    behind = [row["system"] for row in honesty if row["beats_linear"] is False]
     short = "The audit is not clean" if not all(passed) else "Nothing leaked" if passed else "Not audited"
     if learned < systems:
         short += f", {systems - learned} of {systems} learned little"
+    if behind:
+        short += f", {len(behind)} of {systems} do not beat a linear model"
     links = [("audit", "The audit"), ("honesty", "Baselines"), ("data", "Clips")]
     return Answer(
         "Can I trust it?",
         short,
         told if passed else told[1:],
-        care=not all(passed) or not passed or learned < systems,
+        care=not all(passed) or not passed or learned < systems or bool(behind),
         links=links if passed else links[1:],
     )
+
+
+def _beside_linear(honesty: Sequence[Row], task: Task) -> list[str]:
+    """Which systems do not beat the linear baseline; nothing in a run without it."""
+    against = [row for row in honesty if row["linear"] is not None]
+    behind = [row for row in against if not row["beats_linear"]]
+    unit = unit_of(task)
+    if not against:
+        return []
+    if not behind:
+        return [f"{'All' if len(against) > 1 else 'It'} beat{'s' * (len(against) == 1)} the linear baseline."]
+    named = "; ".join(
+        f"{row['system']} {unit.value(row['score'])} against {unit.value(row['linear'])} ({MODALITIES[row['linear_input']]})"
+        for row in behind
+    )
+    return [f"Not above the linear baseline: {named}."]
 
 
 def what_next(anchors: Collection[str], folder: str) -> Answer:

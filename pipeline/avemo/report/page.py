@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pandas as pd
@@ -14,9 +15,10 @@ from avemo import __version__
 from avemo.base.contracts import AvemoError
 from avemo.dataset.tasks import Task
 from avemo.evaluation.audit import Finding
+from avemo.evaluation.leaks import UNSEEN
 from avemo.report.figures import Chart
 from avemo.report.opening import Answer, Basis, how_much, is_real, is_sound, what_next, which
-from avemo.report.scores import WIDE_MARGIN, unit_of
+from avemo.report.scores import MODALITIES, WIDE_MARGIN, unit_of
 from avemo.report.writers import Table, note_label, to_html
 
 
@@ -50,7 +52,10 @@ class Context:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: the tables and charts it shows, by name; ``folded`` tables open on a click."""
+    """A part of the page: the tables and charts it shows, by name; ``folded`` tables open on a click.
+
+    A name of tables that ends with ``*`` stands for all that begin so.
+    """
 
     anchor: str
     title: str
@@ -61,10 +66,11 @@ class Section:
 
 SECTIONS = (
     Section("scores", "Scores", ("systems",), ("main",)),
-    Section("significance", "Significance", ("paired_differences",), ("tests",)),
+    Section("significance", "Significance", ("paired_differences",), ("tests", "seeds")),
     Section("modalities", "Missing modality", ("missing_modality", "alignment"), ("missing_modality",)),
     Section("classes", "Classes", ("confusion",), ("per_class",)),
-    Section("speakers", "Speakers", ("speakers",), ("speakers", "intensity")),
+    Section("speakers", "Speakers", ("speakers",), ("speakers", "intervals", "intensity", "by_*")),
+    Section("calibration", "Calibration", ("reliability",), ("calibration",)),
     Section("errors", "Errors", ("errors",)),
     Section(
         "training", "Training and costs", ("training_curves", "learning_curve"), ("learning_curve", "costs")
@@ -102,6 +108,8 @@ def render(context: Context) -> str:
         unit=unit_of(context.task),
         main=context.task.metrics[context.task.headline[0]],
         margin=WIDE_MARGIN,
+        modalities=MODALITIES,
+        unseen=UNSEEN,
         sections=sections,
         tables={name: to_html(table) for name, table in tables.items()},
         titles={name: table.title for name, table in tables.items()},
@@ -128,15 +136,20 @@ def _sections(tables: Mapping[str, Table], charts: Mapping[str, Chart]) -> list[
             s.anchor,
             s.title,
             tuple(name for name in s.charts if name in charts),
-            tuple(name for name in s.tables if name in tables),
+            _named(s.tables, tables),
             tuple(name for name in s.folded if name in tables),
         )
         for s in SECTIONS
     ]
     other_charts = tuple(name for name in charts if not any(name in s.charts for s in SECTIONS))
-    other_tables = tuple(name for name in tables if not any(name in s.tables + s.folded for s in SECTIONS))
+    told = {name for s in SECTIONS for name in _named(s.tables + s.folded, tables)}
+    other_tables = tuple(name for name in tables if name not in told)
     kept.append(Section("more", "More", other_charts, other_tables))
     return [s for s in kept if s.charts or s.tables or s.folded or s.anchor == "data"]
+
+
+def _named(wanted: Collection[str], tables: Collection[str]) -> tuple[str, ...]:
+    return tuple(name for pattern in wanted for name in tables if fnmatchcase(name, pattern))
 
 
 def _by_name(kind: str, items: Sequence[Any]) -> dict[str, Any]:

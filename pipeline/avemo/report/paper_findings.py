@@ -17,6 +17,7 @@ from avemo.papers.definitions import EVERY, Address
 from avemo.report.paper_tables import Findings, Method
 from avemo.report.resampling import resampled
 from avemo.report.run_files import randomness, run_notes
+from avemo.report.scores import seeds_averaged
 from avemo.study.study import Study, waits_for
 
 
@@ -76,7 +77,7 @@ def _scores(study: Study) -> pd.DataFrame:
     found = [read_results(path).assign(run=run) for run, path in files if path.is_file()]
     found += [_dev_scores(study, run, system) for run in study.runs for system in study.runs[run].systems]
     empty = pd.DataFrame(columns=["run", "system", "split", "modality", "metric", "value"])
-    return pd.concat([frame for frame in found if len(frame)] or [empty], ignore_index=True)
+    return seeds_averaged(pd.concat([frame for frame in found if len(frame)] or [empty], ignore_index=True))
 
 
 def _dev_scores(study: Study, run: str, system: str) -> pd.DataFrame:

@@ -18,6 +18,9 @@ from avemo.dataset.absences import absences, lessened
 from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.splits import load_splits
 from avemo.report.breakdown import scores_by
+from avemo.report.clustered import Speakers
+from avemo.report.people import divisions
+from avemo.report.scores import LINEAR, seeds_averaged
 from avemo.report.writers import LACKING
 from avemo.study.layout import Layout
 from avemo.study.makings import RunMakings
@@ -61,12 +64,23 @@ class RunFiles:
             **{name: frame[name].map(lambda one: self.titles.get(one, one)) for name in columns}
         )
 
+    @property
+    def _linear(self) -> list[str]:
+        """The linear baseline; nothing in a folder from before there was one."""
+        return [LINEAR] if self.layout.scores(LINEAR).is_file() else []
+
     @cached_property
-    def scores(self) -> pd.DataFrame:
-        names = [*self.titles, "baselines"]
+    def each_seed(self) -> pd.DataFrame:
+        """Scores with a row for each seed of a split."""
+        names = [*self.titles, *self._linear, "baselines"]
         return self._named(
             pd.concat([read_results(self.layout.scores(name)) for name in names], ignore_index=True)
         )
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Scores with a row a split, the mean of its seeds'."""
+        return seeds_averaged(self.each_seed)
 
     @cached_property
     def curve(self) -> pd.DataFrame:
@@ -78,7 +92,7 @@ class RunFiles:
                 parts.append(read_results(self.layout.scores(name)).assign(system=of, percent=percent))
         whole = dict.fromkeys(part["system"].iloc[0] for part in parts)
         parts += [read_results(self.layout.scores(name)).assign(percent=100) for name in whole]
-        return self._named(pd.concat(parts, ignore_index=True)) if parts else pd.DataFrame()
+        return seeds_averaged(self._named(pd.concat(parts, ignore_index=True))) if parts else pd.DataFrame()
 
     @cached_property
     def tests(self) -> pd.DataFrame:
@@ -126,6 +140,21 @@ class RunFiles:
     def speakers(self) -> pd.DataFrame:
         """Scores by speaker."""
         return scores_by(self.predictions, "speaker", self.order, self.labels.task)
+
+    @cached_property
+    def people(self) -> Speakers:
+        """Draws of the tested speakers."""
+        return Speakers(self.predictions, self.labels.task)
+
+    @cached_property
+    def divisions(self) -> dict[str, dict[str, str]]:
+        """By column of the corpus that divides the clips: the value of each clip. Not the official split's."""
+        official = self.config.splits.column if self.config.splits.protocol == "official" else None
+        known = self.labels
+        columns = {name: known.column(name) for name in known.columns if name not in ("intensity", official)}
+        return {
+            name: dict(zip(known.table.clip_id, columns[name], strict=True)) for name in divisions(columns)
+        }
 
     @cached_property
     def intensities(self) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from avemo.report.learning_curve import learning_curve_chart
 from avemo.report.modality_distance import distance_chart, represented
 from avemo.report.opening import Basis
 from avemo.report.page import Context, render
+from avemo.report.reliability import has_calibration, reliability_chart
 from avemo.report.run_files import RunFiles
 from avemo.report.scores import honesty_check
 from avemo.report.writers import Table
@@ -40,6 +41,8 @@ def run_charts(run: RunFiles) -> list[Chart]:
         charts.append(errors_chart(cases, run.order[0], run.notes))
     if len(run.curve):
         charts.append(learning_curve_chart(run.curve, run.order, task, run.notes))
+    if has_calibration(run.each_seed):
+        charts.append(reliability_chart(run.predictions, run.each_seed, run.order, task, run.notes))
     if task.kind == "classes":
         charts.append(draw.confusion(run.predictions, task.names, run.order, run.notes))
     return charts

@@ -8,8 +8,11 @@ from avemo.dataset.splits import balance, load_splits
 from avemo.report import tables as make
 from avemo.report.breakdown import intensity_table, speakers_table
 from avemo.report.learning_curve import learning_curve_table
+from avemo.report.people import column_table, intervals_table
 from avemo.report.quality import summary_table, worst_table
+from avemo.report.reliability import calibration_table, has_calibration
 from avemo.report.run_files import RunFiles, randomness
+from avemo.report.seeds import seeds_table
 from avemo.report.writers import Table
 
 
@@ -22,6 +25,7 @@ def run_tables(run: RunFiles) -> list[Table]:
         make.missing_modality_table(run.scores, run.order, task, run.notes, run.lessened),
         make.per_class_table(run.predictions, run.scores, run.order, task, run.notes, run.lessened),
         speakers_table(run.speakers, run.order, task, run.notes),
+        intervals_table(run.people, run.order, task, run.notes),
         make.costs_table(run.costs, run.order, run.notes),
         make.clip_status_table(run.clips, run.notes),
         make.failed_clips_table(run.clips, run.notes),
@@ -32,10 +36,16 @@ def run_tables(run: RunFiles) -> list[Table]:
             "splits_balance", "Splits", "Groups and clips of each side.", _balance(run), run.notes
         ),
     ]
-    levels = run.intensities
+    levels, calibrated = run.intensities, has_calibration(run.each_seed)
     return [
         *always,
+        *(
+            column_table(run.people, name, value_of, run.order, task, run.notes)
+            for name, value_of in run.divisions.items()
+        ),
+        *([calibration_table(run.scores, run.order, run.notes)] if calibrated else []),
         *([intensity_table(levels, run.order, task, run.notes)] if levels["intensity"].nunique() > 1 else []),
+        *([seeds_table(run.each_seed, run.order, task, run.notes)] if run.config.splits.seeds > 1 else []),
         *([learning_curve_table(run.curve, run.order, task, run.notes)] if len(run.curve) else []),
     ]
 

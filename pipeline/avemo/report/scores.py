@@ -13,9 +13,13 @@ from typing import Any
 import pandas as pd
 
 from avemo.base.contracts import AvemoError
+from avemo.dataset.split_names import sides_of
 from avemo.dataset.tasks import Task
+from avemo.evaluation.linear import NAME as LINEAR
 from avemo.report.formatting import fixed, plus_minus, signed
 from avemo.report.writers import ABSENT, LACKING
+
+LINEAR_TITLE = "linear baseline"
 
 MODALITIES = {"av": "audio-visual", "audio": "audio only", "visual": "video only"}
 
@@ -87,6 +91,16 @@ def check(scores: pd.DataFrame, order: Sequence[str], task: Task) -> None:
         )
 
 
+def seeds_averaged(scores: pd.DataFrame) -> pd.DataFrame:
+    """A row a split where there was one for each of its seeds: their mean. Without seeds, as it was."""
+    given = scores["split"].astype(str)
+    splits = given.map(sides_of)
+    if (splits == given).all():
+        return scores
+    keys = [name for name in scores if name != "value"]
+    return scores.assign(split=splits).groupby(keys, sort=False, dropna=False)["value"].mean().reset_index()
+
+
 def over_splits(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean and sample standard deviation, columns ``mean, sd, splits``, by (system, modality, metric)."""
     grouped = scores.groupby(["system", "modality", "metric"], sort=False)["value"]
@@ -132,15 +146,22 @@ def verdict(test: Any) -> int:
     return int(math.copysign(1, test.mean_difference)) if found else 0
 
 
+def baseline_titles(scores: pd.DataFrame, task: Task) -> dict[str, str]:
+    """What tables call the baselines that have scores, by name: the linear one, then those that see no input."""
+    linear = {LINEAR: LINEAR_TITLE} if LINEAR in set(scores["system"]) else {}
+    return linear | dict(task.blind)
+
+
 def honesty_check(scores: pd.DataFrame, task: Task) -> list[dict[str, Any]]:
-    """Whether each system learned something: its audio-visual main metric beside the blind predictors'.
+    """Whether each system learned something: its audio-visual main metric beside the baselines'.
 
     ``margin`` is the mean over splits less the best blind one's mean; a system has
     ``passed`` where that is `WIDE_MARGIN` or more. ``splits_won`` of ``splits``
-    count where it beats them all. ``blind`` holds their means by name. Raises
-    `AvemoError` where one has no scores.
+    count where it beats them all. ``blind`` holds their means by name. ``linear`` is the highest mean of the linear
+    baseline on inputs that the system sees too, ``linear_input`` which (of `MODALITIES`), ``beats_linear`` whether
+    the system's mean is higher; None in a run without it. Raises `AvemoError` where one has no scores.
     """
-    systems = [name for name in scores["system"].unique() if name not in task.blind]
+    systems = [name for name in scores["system"].unique() if name not in baseline_titles(scores, task)]
     check(scores, systems, task)
     values = {name: by_split(scores, name, "av", task.headline[0]) for name in (*systems, *task.blind)}
     best = pd.concat([values[name] for name in task.blind], axis=1).max(axis=1)
@@ -154,6 +175,21 @@ def honesty_check(scores: pd.DataFrame, task: Task) -> list[dict[str, Any]]:
                 **{"system": name, "score": mean, "blind": blind},
                 **{"margin": margin, "passed": margin >= WIDE_MARGIN - 1e-12},
                 **{"splits_won": int((values[name] > best).sum()), "splits": len(best)},
+                **_beside_linear(scores, name, mean, task),
             }
         )
     return found
+
+
+def _beside_linear(scores: pd.DataFrame, system: str, mean: float, task: Task) -> dict[str, Any]:
+    """The part of `honesty_check` that is about the linear baseline."""
+    metric, seen = task.headline[0], set(scores.loc[scores["system"] == system, "modality"])
+    alone = seen - {"av"}
+    # Of two modalities, a system that sees one has scores of it alone, and is called audio-visual all the same.
+    allowed = alone if len(alone) == 1 else seen
+    means = {m: by_split(scores, LINEAR, m, metric).mean() for m in MODALITIES if m in allowed}
+    means = {modality: float(value) for modality, value in means.items() if not math.isnan(value)}
+    if not means:
+        return {"linear": None, "linear_input": None, "beats_linear": None}
+    best = max(means, key=lambda modality: means[modality])
+    return {"linear": means[best], "linear_input": best, "beats_linear": mean > means[best]}

@@ -10,12 +10,16 @@ import numpy as np
 import pandas as pd
 
 from avemo.base.contracts import REMEDIES, AvemoError, Status
+from avemo.dataset.split_names import sides_of
 from avemo.dataset.tasks import Task
 from avemo.report.formatting import p_value, signed
 from avemo.report.scores import (
     ALPHA,
+    LINEAR,
+    LINEAR_TITLE,
     MODALITIES,
     Lessened,
+    baseline_titles,
     by_split,
     check,
     honesty_check,
@@ -31,6 +35,10 @@ from avemo.report.writers import ABSENT, Notes, Table, note_label, to_csv, to_ht
 __all__ = ["Table", "honesty_check", "to_csv", "to_html", "to_latex"]
 
 NONE: Lessened = {}
+LINEAR_LEGEND = (
+    f" {LINEAR_TITLE.capitalize()}: a linear model on mean, deviation and percentiles of the same features, a model of its "
+    "own for each input, its penalty chosen on dev."
+)
 FAILURES_SHOWN = 100
 """Failed clips that the page lists; the CSV lists all."""
 
@@ -54,17 +62,18 @@ def main_table(
         mark = lacking(values.index, metric, lessened) + marks.get((system, modality, metric), "")
         return unit.mean_sd(values) + mark
 
+    titles = baseline_titles(scores, task)
     rows = [
-        [task.blind.get(system, system), *(cell(system, *c) for c in columns)]
-        for system in (*order, *task.blind)
+        [titles.get(system, system), *(cell(system, *c) for c in columns)] for system in (*order, *titles)
     ]
     header = [("", "system"), *((MODALITIES[m], task.metrics[metric]) for m, metric in columns)]
     caption = (
         f"{unit.scale.capitalize()}; mean ± sample standard deviation over "
         f"{_count(scores['split'].nunique(), 'split')}. {_legend(tests)}{lacking_legend(lessened)}{task.note}"
+        f"{LINEAR_LEGEND if LINEAR in titles else ''}"
     )
     raw = over_splits(scores).reset_index()
-    raw = raw[raw["system"].isin([*order, *task.blind]) & raw["metric"].isin(task.metrics)]
+    raw = raw[raw["system"].isin([*order, *titles]) & raw["metric"].isin(task.metrics)]
     return table_of("main", "Scores", caption, rows, header, raw, notes, rule_before=len(order))
 
 
@@ -118,7 +127,7 @@ def tests_table(
     """
     columns = ["compared with", "input", "score", "difference", "95 % interval", "t (df)", "p", "p Holm"]
     columns += ["p corrected", "d_z", "verdict"]
-    rank = {name: i for i, name in enumerate([*order, *task.blind.values()])}
+    rank = {name: i for i, name in enumerate([*order, LINEAR_TITLE, *task.blind.values()])}
     shown = tests[tests["metric"].isin(task.headline)] if len(tests) else tests
     rows = [_test_row(t, task) for t in rows_of(shown)]
     rows.sort(key=lambda row: rank.get(row[0], len(rank)))
@@ -143,6 +152,7 @@ def per_class_table(
 ) -> Table:
     """Scores of each output with both modalities, the blind predictors' from ``scores``."""
     raw, unit = _output_scores(predictions, order, task), unit_of(task)
+    titles = baseline_titles(scores, task)
     rows = []
     for name in task.names:
         of_output = raw[raw[task.noun] == name]
@@ -150,7 +160,7 @@ def per_class_table(
         for metric, heading in task.output_metrics.items():
             mark = lacking(raw["split"].unique(), f"{metric}_{name}", lessened)
             cells = [unit.mean_sd(of_output.loc[of_output["system"] == s, metric]) + mark for s in order]
-            cells += [unit.mean_sd(by_split(scores, s, "av", f"{metric}_{name}")) + mark for s in task.blind]
+            cells += [unit.mean_sd(by_split(scores, s, "av", f"{metric}_{name}")) + mark for s in titles]
             rows.append([name, heading, *clips, *cells])
     caption = (
         f"Scores of each {task.noun} in {unit.scale}, audio-visual; mean ± sample standard deviation over splits. "
@@ -158,7 +168,7 @@ def per_class_table(
         + lacking_legend(lessened)
         + "The CSV file has each split's."
     )
-    columns = [task.noun, "score", *(["clips"] if "support" in raw else []), *order, *task.blind.values()]
+    columns = [task.noun, "score", *(["clips"] if "support" in raw else []), *order, *titles.values()]
     return table_of("per_class", f"Scores by {task.noun}", caption, rows, columns, raw, notes)
 
 
@@ -267,7 +277,11 @@ def _test_row(t: Any, task: Task) -> list[str]:
         *(f"{signed(t.t, 2)} ({t.df:.0f})", p_value(t.p), p_value(t.p_holm), p_value(t.p_corrected)),
         signed(t.effect_size, 2),
     ]
-    names = [task.blind.get(t.system, t.system), MODALITIES[t.modality], task.metrics[t.metric]]
+    names = [
+        {LINEAR: LINEAR_TITLE, **task.blind}.get(t.system, t.system),
+        MODALITIES[t.modality],
+        task.metrics[t.metric],
+    ]
     return [*names, *numbers, outcome[verdict(t)]]
 
 
@@ -285,7 +299,12 @@ def _output_scores(predictions: pd.DataFrame, order: Sequence[str], task: Task) 
         names = pd.DataFrame([place], columns=keys)
         outputs = task.by_output(part).rename_axis(task.noun).reset_index()
         parts.append(names.merge(outputs, how="cross"))
-    return pd.concat(parts, ignore_index=True)
+    found = pd.concat(parts, ignore_index=True)
+    given = found["split"].astype(str)
+    sides = given.map(sides_of)
+    if (sides == given).all():
+        return found
+    return found.assign(split=sides).groupby([*keys, task.noun], sort=False).mean().reset_index()
 
 
 def _remedy(status: str) -> str:

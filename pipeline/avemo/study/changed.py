@@ -88,6 +88,9 @@ class Changed:
     def baselines(self, run: str) -> bool:
         return self._is_changed(self.runs[run].baselines())
 
+    def linear(self, run: str) -> bool:
+        return is_changed(self.runs[run].linear_predictions(), self.runs[run].linear())
+
     def tests(self, run: str) -> bool:
         return self._is_changed(self.runs[run].tests())
 

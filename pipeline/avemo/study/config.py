@@ -44,7 +44,7 @@ from avemo.training.recipe import TrainingConfig
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 """Names are folders and parts of file names. For `fullmatch` where Python looks, as ``$`` lets a line's end pass."""
-FILES_OF_ALL = ("baselines", "tests")
+FILES_OF_ALL = ("baselines", "linear", "tests")
 """What lies beside the scores of systems, and so cannot be one."""
 LONGEST_TITLE, SHOWN = 200, 300
 
@@ -257,7 +257,7 @@ def resolve(raw: dict[str, Any]) -> Run:
         corpus=corpus,
         faces=faces,
         features=features,
-        splits=given.splits,
+        splits=counted(given.splits, corpus),
         systems=systems | curve_systems,
         tests=given.tests,
         learning_curve=given.learning_curve,
@@ -421,6 +421,17 @@ def _curve_systems(systems: dict[str, System], curve: LearningCurve) -> dict[str
                 )
             found[smaller] = whole.model_copy(update=changes)
     return found
+
+
+def counted(splits: SplitConfig, corpus: Corpus) -> SplitConfig:
+    """With ``k: all`` as many splits as the corpus has groups with labelled clips: a workflow must know their names."""
+    if splits.k != "all":
+        return splits
+    kind = corpus_of(corpus)
+    clips = kind.clips()
+    labelled = zip(clips, kind.labels(clips), strict=True)
+    groups = {clip.group for clip, label in labelled if label.label is not None}
+    return splits.model_copy(update={"n": max(1, len(groups))})
 
 
 def corpus_of(section: IndexSpec, speed: Mapping[str, Any] | None = None) -> CorpusKind:

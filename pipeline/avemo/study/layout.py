@@ -19,7 +19,7 @@ from avemo.base.made_of import record_path
 from avemo.study.run import Run
 
 TABLES = (
-    *("main", "tests", "missing_modality", "per_class", "speakers", "costs"),
+    *("main", "tests", "missing_modality", "per_class", "speakers", "intervals", "costs"),
     *("clip_status", "failed_clips", "quality", "worst_clips", "labels_counts", "splits_balance"),
 )
 """Names of a run's tables."""
@@ -118,5 +118,10 @@ class Layout:
         return self.results / "predictions" / f"{system}.parquet"
 
     def scores(self, system: str) -> Path:
-        """Test scores of one system, or of ``baselines``."""
+        """Test scores of one system, of ``baselines`` or of ``linear``."""
         return self.results / "scores" / f"{system}.csv"
+
+    @property
+    def linear_record(self) -> Path:
+        """What the linear baseline read and chose on each split."""
+        return self.results / "scores" / "linear_fits.json"

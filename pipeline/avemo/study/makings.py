@@ -83,10 +83,23 @@ class RunMakings:
         path = self.layout.scores("baselines")
         return Making(path, None, self._sides, code=partial(stage_code, "baselines"))
 
+    def linear(self) -> Making:
+        """Scores of the linear baseline."""
+        return self._of_linear(self.layout.scores("linear"))
+
+    def linear_predictions(self) -> Making:
+        """What its scores were counted from."""
+        return self._of_linear(self.layout.predictions("linear"))
+
+    def _of_linear(self, path: Path) -> Making:
+        read = self._sides | self._manifests("audio", "visual")
+        return Making(path, None, read, code=partial(stage_code, "linear"))
+
     def tests(self) -> Making:
         """Of significance."""
         scores = {f"scores of {name}": self.layout.scores(name) for name in self.run.compared}
-        read = {"splits": self.layout.splits, "baselines": self.layout.scores("baselines"), **scores}
+        blind = {name: self.layout.scores(name) for name in ("baselines", "linear")}
+        read = {"splits": self.layout.splits, **blind, **scores}
         return Making(self.layout.tests, cfg_of(self.run.tests), read, code=partial(stage_code, "tests"))
 
     def quality(self) -> Making:
@@ -117,6 +130,7 @@ class RunMakings:
                 found[f"model of {system}, {split}"] = self.model(system, split)
             found[f"predictions of {system}"] = self.predictions(system)
             found[f"scores of {system}"] = self.scores(system)
+        found |= {"linear": self.linear(), "predictions of linear": self.linear_predictions()}
         return found | {"tests": self.tests(), "quality": self.quality()}
 
     def older_code(self) -> list[str]:

@@ -12,11 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from avemo.base.component import Work
-from avemo.base.contracts import AvemoError, Section
+from avemo.base.contracts import AvemoError, Section, left_out
 from avemo.base.registry import nearest
-from avemo.dataset.split_names import split_names
 from avemo.dataset.splits import SplitConfig
-from avemo.study.specs import LabelsSpec, Places, left_out
+from avemo.study.specs import LabelsSpec, Places
 from avemo.training.recipe import TrainingConfig, TrainSpec
 
 STAGES = ("faces", "crops", "audio", "visual")
@@ -136,7 +135,7 @@ class Run(Section):
     @property
     def split_names(self) -> list[str]:
         """The splits, in order."""
-        return split_names(self.splits.n)
+        return self.splits.names
 
     @property
     def packs(self) -> list[list[str]]:

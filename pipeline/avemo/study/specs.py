@@ -10,18 +10,13 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from avemo.base.contracts import Section
+from avemo.base.contracts import Section, left_out
 from avemo.weights.find import quick_identity
 
 if TYPE_CHECKING:
     from avemo.study.run import Modality, Run
-
-
-def left_out(default: Any = None) -> Any:
-    """A field that is written only where it says something."""
-    return Field(default, exclude_if=lambda value: not value)
 
 
 Places = dict[str, Any]

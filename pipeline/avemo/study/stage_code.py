@@ -35,6 +35,7 @@ CALLED: dict[str, tuple[str, ...]] = {
     "models": TRAINING,
     "scores": ("avemo.evaluation.scoring:score_models", "avemo.cache.manifest:FeatureSet", *TASK_KINDS),
     "baselines": ("avemo.evaluation.baselines:blind_scores", *TASK_KINDS),
+    "linear": ("avemo.evaluation.linear:linear_scores", "avemo.cache.manifest:FeatureSet", *TASK_KINDS),
     "tests": ("avemo.report.comparison:compare",),
     "quality": ("avemo.evaluation.clip_quality:quality_table",),
 }

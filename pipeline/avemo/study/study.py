@@ -25,7 +25,7 @@ from avemo.base.contracts import AvemoError, ConfigError, Section, digest
 from avemo.base.registry import nearest
 from avemo.index.media_hashes import HashCache
 from avemo.papers.definitions import read_paper
-from avemo.study.config import corpus_of, foreign_sources, read_config, resolve, shortened
+from avemo.study.config import corpus_of, counted, foreign_sources, read_config, resolve, shortened
 from avemo.study.layers import expand
 from avemo.study.layout import CONFIG, Layout
 from avemo.study.run import Run
@@ -297,7 +297,10 @@ class Kept(Section):
         try:
             same = all(quick_identity(place) == known for place, known in self.weights.items())
             same = same and all(version_of(name) == known for name, known in self.libraries.items())
-            return same and self.sources == sources_of(self.study)
+            same = same and self.sources == sources_of(self.study)
+            return same and all(
+                counted(run.splits, run.corpus) == run.splits for run in self.study.runs.values()
+            )
         except AvemoError:
             return False
 

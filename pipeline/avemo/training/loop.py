@@ -105,7 +105,8 @@ def train_epoch(run: RunState, data: Data, clip_ids: Sequence[str], place: str) 
     sums: dict[str, float | Tensor] = {}
     clips: dict[str, int] = {}
     bucketing = config.bucketing if config.shuffle else 0
-    batches = data.batches(clip_ids, config.batch_size, run.generators.shuffle, bucketing)
+    clips_drawn = run.skew.drawn(clip_ids, run.generators.shuffle)
+    batches = data.batches(clips_drawn, config.batch_size, run.generators.shuffle, bucketing)
     for number, batch in enumerate(batches, start=1):
         seen = train_batch(run, batch).to(run.device)
         for name, value in step(run, seen, f"{place}, batch {number}").items():
@@ -151,7 +152,7 @@ def _judged_on(
             logits.setdefault(head, []).append(found)
     if not targets:
         raise AvemoError(f"{place}: expected dev clips, found none; check the split and the features")
-    loss = sum(run.task.set_loss(each, targets) for each in logits.values()) / len(logits)
+    loss = sum(run.criterion.set_loss(each, targets) for each in logits.values()) / len(logits)
     loss += own_losses / sum(map(len, targets))
     if not math.isfinite(loss):
         raise AvemoError(f"{place}: expected a finite dev loss, found {loss}; lower training.lr")

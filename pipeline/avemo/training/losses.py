@@ -9,9 +9,10 @@ from avemo.base.contracts import AvemoError
 from avemo.dataset.batch import Batch
 from avemo.dataset.tasks import Task
 from avemo.models.base import Outputs
+from avemo.training.skew import WeightedLoss
 
 
-def total(outputs: Outputs, batch: Batch, task: Task) -> dict[str, Tensor]:
+def total(outputs: Outputs, batch: Batch, task: Task | WeightedLoss) -> dict[str, Tensor]:
     """``supervised``, the model's own named terms, and ``total``, their sum.
 
     ``supervised`` is the mean over the heads of the task's loss: ⅓(CE_av + CE_a + CE_v) in

@@ -20,8 +20,9 @@ from avemo.training.recipe import TrainSpec
 from avemo.training.record import run_record
 from avemo.training.seeding import build_seeded, stream_of
 from avemo.training.shares import train_share
+from avemo.training.skew import Skew
 from avemo.training.state import RunState
-from avemo.training.witness import Witness
+from avemo.training.witness import Witness, account_of
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def train_on(job: Job, data: ClipData, split: Split, read: Data, resume: Path, p
     part = spec.model_dump(mode="json")
     run_id = f"{job.system}-{digest([part, job.inputs, job.known.targets])}"
     device = choose_device(config.device, "training.device")
-    run = RunState.fresh(model, task, config, stream, device)
+    skew = Skew.of(task, config, {clip: job.known.targets[clip] for clip in train_ids})
+    run = RunState.fresh(model, task, config, stream, device, skew)
     result = train(run, seen, sides, run_id=run_id, folder=resume, progress=progress)
     place = {"run": job.run, "system": job.system, "split": split.name, "best_epoch": result.best_epoch}
     meta = place | {"model": spec.model, "config": spec.config}
@@ -82,5 +84,9 @@ def train_on(job: Job, data: ClipData, split: Split, read: Data, resume: Path, p
     meta |= {"inputs": job.inputs, "weights": dict(job.weights), "batch_size": config.batch_size}
     record = place | run_record(part, seed=config.seed, inputs=job.inputs, started=started)
     record |= {"parameters": sum(weights.numel() for weights in model.parameters())}
-    record |= {"left_out": left_train | left_dev, "read": seen.account()}
+    read = seen.account()
+    if skew.chances is not None and seen.read["train"] <= set(train_ids):
+        # Draws with replacement leave clips out by chance.
+        read["train"]["drawn_from"] = account_of(train_ids)
+    record |= {"left_out": left_train | left_dev, "read": read}
     return Trained(result, meta, record)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainSerializer, field_validator
 
 from avemo.base.arithmetic import Precision
-from avemo.base.contracts import ComponentConfig, Section, speed
+from avemo.base.contracts import ComponentConfig, Section, left_out, speed
 from avemo.base.registry import nearest
 from avemo.dataset.normalise import Normalise
 from avemo.training import STEPS
@@ -78,6 +78,18 @@ class TrainingConfig(ComponentConfig):
     """``alternating`` starts with the visual step, as VAVL's released code does; its paper starts with audio."""
     sampling: Literal["batch", "clip", "all"] = "batch"
     """``sampled`` draws one head for a whole mini-batch, one for each clip, or takes the mean of all heads."""
+    class_weights: Literal["none", "inverse", "effective"] = left_out("none")
+    """Of classes, and of each emotion bit's two values, in the loss: by ``inverse`` size in the train part, or by the
+    ``effective`` number of its clips (Cui et al., CVPR 2019). The dev loss has the same weights."""
+    effective_beta: float = left_out(0.999, ge=0, lt=1)
+    """β of ``effective``: 0 weighs all classes alike, near 1 as ``inverse``."""
+    focal_gamma: float = left_out(0.0, ge=0)
+    """γ of focal loss (Lin et al., ICCV 2017), which makes clips that are already right count less; 0: cross-entropy."""
+    draw: Literal["each", "balanced"] = left_out("each")
+    """An epoch has ``each`` train clip once, or as many, drawn with replacement so that classes are equally frequent
+    (of several outputs: on average over them)."""
+    draw_bins: int = left_out(10, ge=2)
+    """Of ``balanced`` for attributes: bins of equal width that count as classes."""
     seed: int = Field(0, ge=0)
     """With the names of split and system, the source of every random number of the run."""
     common_random_numbers: bool = False

@@ -14,6 +14,7 @@ from avemo.models.base import System
 from avemo.training.optimizers import OPTIMIZERS
 from avemo.training.recipe import TrainingConfig
 from avemo.training.seeding import Generators, rng_state, set_rng_state
+from avemo.training.skew import Skew, WeightedLoss
 from avemo.training.watch import Watch
 
 SCHEDULER_NUMBERS = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")
@@ -83,13 +84,21 @@ class RunState(Resumable):
     model: System
     task: Task
     config: TrainingConfig
+    skew: Skew = field(default_factory=Skew)
+    """What is done about classes of unequal size."""
     stream: str
     """Whose random numbers it draws (`avemo.training.seeding.stream_of`)."""
     watch: Watch = field(default_factory=Watch)
 
     @classmethod
     def fresh(
-        cls, model: System, task: Task, config: TrainingConfig, stream: str, device: torch.device
+        cls,
+        model: System,
+        task: Task,
+        config: TrainingConfig,
+        stream: str,
+        device: torch.device,
+        skew: Skew | None = None,
     ) -> RunState:
         """A run before its first epoch."""
         model.to(device)
@@ -108,7 +117,13 @@ class RunState(Resumable):
             generators=Generators.of(config.seed, stream, device),
             device=device,
             stream=stream,
+            skew=skew or Skew(),
         )
+
+    @property
+    def criterion(self) -> Task | WeightedLoss:
+        """What has the loss that is trained and judged."""
+        return self.skew.loss or self.task
 
     @property
     def lr(self) -> float:

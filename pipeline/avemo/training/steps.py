@@ -167,7 +167,7 @@ def _terms(run: RunState, batch: Batch, head: str | None = None) -> dict[str, Te
             outputs = run.model.forward_only(head, batch, run.generators.noise)
     if low:
         outputs.logits = {name: logits_BC.float() for name, logits_BC in outputs.logits.items()}
-    return total(outputs, batch, run.task)
+    return total(outputs, batch, run.criterion)
 
 
 def _term(head: str, name: str) -> str:

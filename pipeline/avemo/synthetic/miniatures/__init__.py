@@ -12,6 +12,9 @@ MINIATURES = Registry(
     affectnet="avemo.synthetic.miniatures.affectnet:write",
     cmu_mosei="avemo.synthetic.miniatures.cmu_mosei:write",
     crema_d="avemo.synthetic.miniatures.crema_d:write",
+    emodb="avemo.synthetic.miniatures.coded_names:write_emodb",
     msp_improv="avemo.synthetic.miniatures.msp_improv:write",
     msp_podcast="avemo.synthetic.miniatures.msp_podcast:write",
+    ravdess="avemo.synthetic.miniatures.coded_names:write_ravdess",
+    savee="avemo.synthetic.miniatures.coded_names:write_savee",
 )

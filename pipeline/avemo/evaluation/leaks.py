@@ -1,0 +1,129 @@
+"""Leaks that a run's own records do not show: one recording, one person or one look under two names.
+
+Functions return sentences. What is certain is an offence; what only looks like a leak is a warning.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from avemo.corpora.near_names import folded
+from avemo.dataset.splits import Split
+
+UNSEEN = (
+    "No check sees whom pretrained weights have met, scores that somebody read and remembered, a look at test clips in a "
+    "folder that is gone, or one person under two names that are unlike."
+)
+NEAR = 0.5
+"""Clips count as near-duplicates whose cosine distance is below this share of the median one to the nearest other clip.
+
+A voice that was coded anew, in AAC, MP3 or Opus, lay at 0.3 to 0.5 of its original; one with audible noise cannot be told
+so. Of 360 real voices one pair of different people lay at 0.45, so that it is a warning to look, no proof.
+"""
+MOST_CLIPS = 20_000
+"""Near-duplicates are looked for among so many clips at most."""
+FEW = 5
+"""A group of fewer clips may show one label by chance."""
+
+
+def on_two_sides(splits: Iterable[Split], first: str, second: str) -> list[str]:
+    """Names of the splits that have two clips on different sides, with the sides: ``split00 (train, test)``."""
+    found = []
+    for split in splits:
+        sides = split.sides()
+        homes = [
+            next((name for name, clips in sides.items() if clip in clips), "") for clip in (first, second)
+        ]
+        if all(homes) and homes[0] != homes[1]:
+            found.append(f"{split.name} ({homes[0]}, {homes[1]})")
+    return found
+
+
+def twice_named(groups: Mapping[str, str], splits: Sequence[Split]) -> Iterator[str]:
+    """Groups on different sides whose names differ by case, blanks, accents or punctuation alone."""
+    by_fold: dict[str, dict[str, str]] = {}
+    for clip, group in groups.items():
+        by_fold.setdefault(folded(group) or group, {}).setdefault(group, clip)
+    for same in by_fold.values():
+        for (first, one), (second, other) in combinations(same.items(), 2):
+            if where := on_two_sides(splits, one, other):
+                yield f"groups {first!r} and {second!r} have nearly one name, and are apart in {_some(where)}"
+
+
+def near_duplicates(
+    vectors: Mapping[str, np.ndarray],
+    clip_ids: Sequence[str],
+    groups: Mapping[str, str],
+    splits: Sequence[Split],
+) -> Iterator[str]:
+    """Clips of different groups on different sides that sound or look nearly the same.
+
+    ``vectors`` are `avemo.evaluation.pooled.pooled` statistics ``(clips, dim)`` by modality. They are z-scored, and each
+    clip's nearest other one by cosine distance is found; see `NEAR`.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    for modality, given in vectors.items():
+        known = np.flatnonzero(~np.isnan(given).any(axis=1))
+        if len(known) < 3:
+            continue
+        x = given[known]
+        x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-9)
+        far, which = NearestNeighbors(n_neighbors=2, metric="cosine").fit(x).kneighbors(x)
+        limit = NEAR * float(np.median(far[:, 1]))
+        pairs = {
+            tuple(sorted((row, int(column)))): distance
+            for row, (column, distance) in enumerate(zip(which[:, 1], far[:, 1], strict=True))
+            if distance < limit
+        }
+        for (a, b), distance in sorted(pairs.items(), key=lambda pair: pair[1]):
+            first, second = clip_ids[known[a]], clip_ids[known[b]]
+            if groups.get(first) != groups.get(second) and (where := on_two_sides(splits, first, second)):
+                share = distance / np.median(far[:, 1])
+                yield (
+                    f"{modality}: {first} and {second} are nearly the same (distance {share:.2f} of the median to the nearest "
+                    f"clip, below {NEAR}), and are apart in {_some(where)}"
+                )
+
+
+def confounded(labels: Mapping[str, str], groups: Mapping[str, str]) -> Iterator[str]:
+    """Groups of `FEW` clips or more that show one label alone, where most do: who it is says what it is."""
+    shown: dict[str, Counter[str]] = {}
+    for clip, label in labels.items():
+        shown.setdefault(groups[clip], Counter())[label] += 1
+    large = {group: found for group, found in shown.items() if found.total() >= FEW}
+    single = [group for group, found in large.items() if len(found) == 1]
+    if len(set(labels.values())) > 1 and 2 * len(single) > len(large):
+        yield (
+            f"{len(single)} of {len(large)} groups of {FEW} clips or more show one label alone, such as {single[0]!r} "
+            f"({next(iter(large[single[0]]))}): a system that knows rooms or voices would score"
+        )
+
+
+def seen_before(folder: Path, results: Path, tested: set[str]) -> Iterator[str]:
+    """Other runs beside a run's ``folder`` whose models were scored on the same clips."""
+    from avemo.base.contracts import AvemoError
+    from avemo.dataset.splits import load_splits
+
+    for path in sorted(results.glob("*/data/splits.json")):
+        other = path.parent.parent
+        if other.resolve() == folder.resolve() or not any((other / ".readings").glob("*.jsonl")):
+            continue
+        try:
+            theirs = {clip for split in load_splits(path) for clip in split.test}
+        except AvemoError:
+            continue
+        if both := tested & theirs:
+            yield (
+                f"{other}: its models were scored on {len(both)} of the {len(tested)} clips that are tested here; "
+                "what was chosen after a look at those scores was chosen on test clips"
+            )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

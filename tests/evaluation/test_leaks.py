@@ -1,0 +1,95 @@
+"""Each leak planted, and honest data that look like it left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from avemo.base.contracts import Clip
+from avemo.dataset.splits import Split, save_splits
+from avemo.evaluation.leaks import confounded, near_duplicates, seen_before, twice_named
+from avemo.evaluation.pooled import pooled
+from avemo.features.extraction import extract_audio
+from avemo.features.opensmile_lld import CompareLLD
+from avemo.media.sound import read_audio
+from feature_source import Source
+
+SPLITS = [Split("split00", ("a1", "a2"), ("b1",), ("c1",)), Split("split01", ("b1",), ("a1", "a2"), ("c1",))]
+
+
+@pytest.mark.parametrize("other", ["Anna ", "anna", "ANNA", "An-na", "Ánna"])
+def test_one_person_under_nearly_one_name_is_found_on_two_sides(other):
+    groups = {"a1": "Anna", "a2": "Anna", "b1": "Ben", "c1": other}
+    (sentence,) = twice_named(groups, SPLITS)
+    assert f"groups 'Anna' and {other!r} have nearly one name" in sentence
+    assert "split00 (train, test), split01 (dev, test)" in sentence
+    assert not list(twice_named({"a1": "Anna", "a2": other, "b1": "Ben", "c1": "Cem"}, SPLITS))
+    assert not list(twice_named({"a1": "s1", "a2": "s1", "b1": "s10", "c1": "s11"}, SPLITS))
+
+
+def coded(signal: np.ndarray, codec: str, path: Path) -> Path:
+    """A lossy copy."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=16_000)
+        stream.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(signal[None].astype(np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 16_000
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            file.mux(packet)
+    return path
+
+
+def test_a_coded_copy_of_a_real_voice_is_found_and_no_two_real_ones_are(shared_data, tmp_path):
+    wavs = sorted((shared_data / "ravdess" / "wav").glob("*.wav"))[::6]
+    smile = CompareLLD(CompareLLD.Config())
+    source = Source({}, smile.dim)
+
+    def add(name: str, path: Path) -> None:
+        source.x[name] = extract_audio(smile, Clip(name, "s", "s", audio_path=path)).x
+
+    for path in wavs:
+        add(path.stem, path)
+    honest = sorted(source.x)
+    half = len(honest) // 2
+    splits = [Split("split00", tuple(honest[:half]), (), tuple(honest[half:]))]
+    each = {clip: clip for clip in honest}
+    assert not list(near_duplicates({"audio": pooled(source, honest)}, honest, each, splits))
+    copies = {f"copy of {wavs[i].stem}": wavs[i] for i in (0, 7)}
+    for (name, path), (codec, suffix) in zip(
+        copies.items(), (("aac", "m4a"), ("libopus", "ogg")), strict=True
+    ):
+        signal = read_audio(Clip(name, "s", "s", audio_path=path), 16_000)
+        add(name, coded(signal, codec, tmp_path / f"copy.{suffix}"))
+    clips, each = sorted(source.x), {clip: clip for clip in source.x}
+    train = tuple(honest)
+    splits = [Split("split00", train, (), tuple(copies))]
+    found = list(near_duplicates({"audio": pooled(source, clips)}, clips, each, splits))
+    assert len(found) == 2
+    for name, path in copies.items():
+        assert any(path.stem in sentence and name in sentence for sentence in found)
+    same_group = dict.fromkeys(clips, "one")
+    assert not list(near_duplicates({"audio": pooled(source, clips)}, clips, same_group, splits))
+
+
+def test_speakers_of_one_emotion_each_are_a_warning():
+    clips = [f"{who}{i}" for who in "abc" for i in range(6)]
+    groups = {clip: clip[0] for clip in clips}
+    (sentence,) = confounded(
+        {clip: {"a": "sad", "b": "sad", "c": "happy"}[clip[0]] for clip in clips}, groups
+    )
+    assert "3 of 3 groups of 5 clips or more show one label alone, such as 'a' (sad)" in sentence
+    assert not list(confounded({clip: "sad" if int(clip[1]) % 2 else "happy" for clip in clips}, groups))
+
+
+def test_another_run_that_was_scored_on_the_same_clips_is_a_warning(tmp_path):
+    for run in ("now", "before", "unscored"):
+        (tmp_path / run / "data").mkdir(parents=True)
+        save_splits(tmp_path / run / "data" / "splits.json", SPLITS)
+    for run in ("now", "before"):
+        (tmp_path / run / ".readings").mkdir()
+        (tmp_path / run / ".readings" / "net.jsonl").write_text("{}\n")
+    (sentence,) = seen_before(tmp_path / "now", tmp_path, {"c1", "c2"})
+    assert sentence.startswith(f"{tmp_path / 'before'}: its models were scored on 1 of the 2 clips")
