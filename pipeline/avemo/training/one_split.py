@@ -84,9 +84,9 @@ def train_on(job: Job, data: ClipData, split: Split, read: Data, resume: Path, p
     meta |= {"inputs": job.inputs, "weights": dict(job.weights), "batch_size": config.batch_size}
     record = place | run_record(part, seed=config.seed, inputs=job.inputs, started=started)
     record |= {"parameters": sum(weights.numel() for weights in model.parameters())}
-    read = seen.account()
+    account = seen.account()
     if skew.chances is not None and seen.read["train"] <= set(train_ids):
         # Draws with replacement leave clips out by chance.
-        read["train"]["drawn_from"] = account_of(train_ids)
-    record |= {"left_out": left_train | left_dev, "read": read}
+        account["train"]["drawn_from"] = account_of(train_ids)
+    record |= {"left_out": left_train | left_dev, "read": account}
     return Trained(result, meta, record)
