@@ -12,7 +12,7 @@ from avemo.cli.audit import _lines
 from avemo.dataset.absences import Absence
 from avemo.dataset.normalise import BY_TRAIN, ClipNormaliser, Normalise, Normaliser
 from avemo.dataset.splits import Split
-from avemo.evaluation.audit import CHECKS, Records, audit
+from avemo.evaluation.audit import CHECKS, COVERS, Records, audit
 from avemo.training.witness import account_of
 
 FRAMES = {clip: np.array([[number, 1.0]]) for number, clip in enumerate(["a1", "a2", "b1", "b2", "c1", "c2"])}
@@ -122,7 +122,7 @@ def test_a_class_that_a_side_lacks_is_a_warning_and_no_leak(honest):
     assert last.passed
     assert last.warnings == ["split01: no clip of fear on test"]
     assert "\n".join(_lines("run", [last])) == (
-        "run: nothing leaked\n  !!  A side lacks a class, which means over classes count as 0 (2 splits)\n"
+        f"run: nothing leaked\n  {COVERS}\n  !!  A side lacks a class, which means over classes count as 0 (2 splits)\n"
         "       split01: no clip of fear on test"
     )
 
@@ -298,3 +298,36 @@ def test_clips_drawn_with_replacement_are_the_train_sides_though_not_all(honest)
     assert not offences(drawn)
     assert offences(account_of(["a1"]))
     assert offences(account_of(["a1"]) | {"drawn_from": account_of(["a1", "c1"])})
+
+
+def test_a_speaker_on_two_sides_is_found_where_groups_are_finer(honest):
+    finer = replace(honest, groups={clip: clip for clip in FRAMES}, speakers=dict.fromkeys(FRAMES, "anna"))
+    assert found(finer)["speakers"] == [
+        f"split0{n}: speaker anna is on train and dev and test; groups are finer than speakers"
+        for n in range(2)
+    ]
+    assert found(replace(honest, speakers={clip: clip[0] for clip in FRAMES})) == {}
+    assert found(replace(honest, speakers=dict.fromkeys(FRAMES, "N/A"))) == {}, "no name is nobody's"
+
+
+def test_speakers_of_like_names_on_several_sides_are_told(honest):
+    names = {"a1": "s1", "a2": "s1", "b1": "S1 ", "b2": "S1 ", "c1": "s3", "c2": "s3"}
+    (told,) = [finding for finding in audit(replace(honest, speakers=names)) if finding.warnings]
+    assert told.passed
+    assert told.warnings == [
+        "speakers 'S1 ' and 's1' are alike and on several sides of split00, split01: one person?"
+    ]
+
+
+def test_a_system_that_looked_and_has_another_name_now_is_told(honest):
+    (told,) = [finding for finding in audit(replace(honest, former={"old": 2})) if finding.warnings]
+    assert told.name == "test"
+    assert told.warnings == ["old: 2 models of this name read test clips too; the run has no such system now"]
+
+
+def test_labels_that_changed_between_two_looks_are_found(honest):
+    first = {"split": "split01", "model": "second-split01", "inputs": INPUTS, "labels": "l1"}
+    twice = {**honest.readings, "second": [*honest.readings["second"], first, {**first, "labels": "l2"}]}
+    assert found(replace(honest, readings=twice))["test"] == [
+        "second, split01: its test clips were scored by 2 tables of labels, one after the other"
+    ]

@@ -113,6 +113,19 @@ KINDS: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
+        "speakers on both sides where groups are finer; speakers of like names; a system renamed, or labels changed, after a "
+        "look; a journal of looks sent to a device, or cut",
+        "found by the audit: a leak, or a warning where it may be none; a device keeps nothing, so nothing is scored; what "
+        "the audit cannot see stands beside its result",
+        [
+            "evaluation/test_audit.py::test_a_speaker_on_two_sides_is_found_where_groups_are_finer",
+            "evaluation/test_audit.py::test_speakers_of_like_names_on_several_sides_are_told",
+            "evaluation/test_audit.py::test_a_system_that_looked_and_has_another_name_now_is_told",
+            "evaluation/test_audit.py::test_labels_that_changed_between_two_looks_are_found",
+            "evaluation/test_readings.py::test_what_is_no_journal_is_named_and_a_device_keeps_nothing",
+        ],
+    ),
+    (
         "cells with blanks, also those that cannot be seen, and letters composed or not",
         "one speaker, one group, one class",
         ["corpora/test_table.py::test_blanks_make_no_second_speaker_and_no_second_class"],

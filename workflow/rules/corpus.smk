@@ -58,6 +58,6 @@ rule splits:
     params:
         cfg=lambda w: as_cfg(RUNS[w.run].splits),
     message:
-        "speaker-independent splits of {wildcards.run}"
+        "splits of {wildcards.run}"
     shell:
         "avemo splits --cfg {params.cfg:q} --labels {input.labels:q} --out {output:q} > {log:q} 2>&1"

@@ -20,19 +20,21 @@ def audit(
     run: Annotated[Path, typer.Option(help="A run's results folder, e.g. results/demo, or a paper's.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check that no test clip leaked into a finished run: groups, statistics, selection, test, splits, features.
+    """Check that no test clip leaked into a finished run: groups, speakers, media, statistics, selection, test, splits, features.
 
     Exit code 1 where something did. A class that a side lacks is a warning (!!).
 
     Example: avemo audit --run results/demo
     """
+    from avemo.evaluation.audit import COVERS
     from avemo.evaluation.leaks import UNSEEN
     from avemo.evaluation.run_audit import examine, run_configs
 
     found = {name: examine(config) for name, config in run_configs(run).items()}
     passed = all(finding.passed for findings in found.values() for finding in findings)
     text = json.dumps(
-        {"passed": passed, "runs": {n: [_shown(f) for f in fs] for n, fs in found.items()}}, indent=1
+        {"passed": passed, "covers": COVERS, "runs": {n: [_shown(f) for f in fs] for n, fs in found.items()}},
+        indent=1,
     )
     lines = [line for name in found for line in _lines(name, found[name])]
     typer.echo(text if as_json else "\n".join([*lines, UNSEEN]))
@@ -47,7 +49,9 @@ def _shown(finding: Finding) -> dict[str, Any]:
 
 def _lines(run: str, findings: list[Finding]) -> list[str]:
     """For people: a line a check, and its offences and warnings below it."""
-    lines = [f"{run}: {'nothing leaked' if all(f.passed for f in findings) else 'NOT CLEAN'}"]
+    from avemo.evaluation.audit import COVERS
+
+    lines = [f"{run}: {'nothing leaked' if all(f.passed for f in findings) else 'NOT CLEAN'}", f"  {COVERS}"]
     for finding in findings:
         mark = "NO " if finding.offences else "!! " if finding.warnings else "ok "
         lines.append(f"  {mark} {finding.title} ({finding.examined})")

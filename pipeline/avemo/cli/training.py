@@ -205,6 +205,7 @@ def evaluate(
     use_threads(threads)
     import torch
 
+    from avemo.base.contracts import digest
     from avemo.base.devices import choose_device
     from avemo.base.made_of import checked, require_made_of, write_made
     from avemo.dataset.labels import load_labels
@@ -224,6 +225,7 @@ def evaluate(
     torch.set_num_threads(threads)
     sides, known = sides_read(labels, splits), load_labels(labels)
     with features_of(audio, visual, known.targets) as features:
+        labelled = digest(sorted(known.targets.items()))
         read, kept = sides | features.read, {model: checked(model) for model in models}
         for model in models:
             require_made_of(model, read)
@@ -232,7 +234,8 @@ def evaluate(
             for clip_id, reason in left_out.items():
                 typer.echo(f"{split}: {clip_id} not scored: {reason}")
             read[f"model of {split}"] = kept[model]
-            reading = {"split": split, "model": kept[model], "inputs": features.fingerprints}
+            seen = {"inputs": features.fingerprints, "labels": labelled}
+            reading = {"split": split, "model": kept[model], **seen}
             note_reading(readings, reading | {"hardware": hardware()})
 
         scored = score_models(system, models, near(features.data, device), known, splits, before, device)

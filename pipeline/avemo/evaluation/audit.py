@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from avemo.base.contracts import digest
+from avemo.corpora.near_names import folded, is_missing
 from avemo.dataset.absences import Absence
 from avemo.dataset.normalise import ClipNormaliser, Normalise, Normaliser
 from avemo.dataset.splits import Split
@@ -28,11 +29,19 @@ HISTORY = ("epoch", "lr", "seconds")
 """What the history of a training holds beside ``train_…`` and ``dev_…``."""
 
 
+COVERS = (
+    "It covers what this folder's records tell of clips, speakers, groups and files by their bytes, of statistics, selection, "
+    "splits and features, and of each model that a journal names. Journals and records that were sent elsewhere, deleted or "
+    "rewritten it cannot see."
+)
+"""What is proved where nothing leaked, and what cannot be."""
+
+
 @dataclass(frozen=True)
 class Records:
     """What a run left behind.
 
-    ``groups`` by clip; ``runs`` are the run records, ``models`` the models' meta and ``sha256``,
+    ``groups`` and ``speakers`` by clip; ``former`` says how many models of systems that the run has not now read test clips; ``runs`` are the run records, ``models`` the models' meta and ``sha256``,
     ``histories`` a row an epoch; ``predictions`` and ``readings`` (one a model that was scored on
     test clips, in order of time) by system. ``absences`` are the classes that no clip of a side shows;
     ``cut`` says of lines of the readings' journals that they are not whole, and
@@ -54,6 +63,8 @@ class Records:
     unmade: Sequence[str] = ()
     cut: Sequence[str] = ()
     linear: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    speakers: Mapping[str, str] = field(default_factory=dict)
+    former: Mapping[str, int] = field(default_factory=dict)
     statistics: Callable[[Sequence[str], Normalise], Mapping[str, Normaliser | ClipNormaliser]] | None = None
 
     def split(self, name: str) -> Split:
@@ -89,7 +100,7 @@ class Finding:
 
 def audit(records: Records) -> list[Finding]:
     """Every check of `CHECKS`, and what there is to know of classes that a side lacks and of machines."""
-    told = {"test": list(records.cut)}
+    told = {"test": [*records.cut, *_former(records)], "speakers": list(_alike(records))}
     checked = [
         Finding(name, title, examined(records), list(check(records)), told.get(name, []))
         for name, (title, examined, check) in CHECKS.items()
@@ -141,6 +152,46 @@ def groups_are_disjoint(records: Records) -> Iterator[str]:
         for clip, times in Counter(clip for clips in split.sides().values() for clip in clips).items():
             if times > 1:
                 yield f"{split.name}: clip {clip} is there {times} times"
+
+
+def speakers_are_disjoint(records: Records) -> Iterator[str]:
+    """No speaker is on two sides of a split, also where groups are finer than speakers."""
+    for split in records.splits:
+        apart = [(name, sides) for name, sides in _sides_of(records, split).items() if len(sides) > 1]
+        for name, sides in apart[:1]:
+            more = f", and {len(apart) - 1} more speakers" if len(apart) > 1 else ""
+            yield f"{split.name}: speaker {name} is on {' and '.join(sides)}{more}; groups are finer than speakers"
+
+
+def _alike(records: Records) -> Iterator[str]:
+    """Names of speakers on several sides that may be one person's."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for split in records.splits:
+        sides = _sides_of(records, split)
+        by_fold: dict[str, list[str]] = {}
+        for name in sorted(sides):
+            by_fold.setdefault(folded(name) or name, []).append(name)
+        for names in by_fold.values():
+            if len({side for name in names for side in sides[name]}) > 1 and len(names) > 1:
+                found.setdefault(tuple(names), []).append(split.name)
+    for several, splits in found.items():
+        yield f"speakers {' and '.join(map(repr, several))} are alike and on several sides of {_some(splits)}: one person?"
+
+
+def _sides_of(records: Records, split: Split) -> dict[str, list[str]]:
+    """The sides that each speaker is on; a name that says that there is none is nobody's."""
+    found: dict[str, dict[str, None]] = {}
+    for side, clips in split.sides().items():
+        for clip in clips:
+            name = records.speakers.get(clip, "")
+            if not is_missing(name):
+                found.setdefault(name, {})[side] = None
+    return {name: list(sides) for name, sides in found.items()}
+
+
+def _former(records: Records) -> Iterator[str]:
+    for system, count in records.former.items():
+        yield f"{system}: {count} models of this name read test clips too; the run has no such system now"
 
 
 def media_are_disjoint(records: Records) -> Iterator[str]:
@@ -205,6 +256,9 @@ def test_is_read_once(records: Records) -> Iterator[str]:
             yield f"{_at(place)}: nothing says which model read its test clips"
         elif len(tried) > 1:
             yield f"{_at(place)}: {len(tried)} models were scored on its test clips, one after the other"
+        labels = {one["labels"] for one in records.readings_of(place) if "labels" in one}
+        if len(labels) > 1:
+            yield f"{_at(place)}: its test clips were scored by {len(labels)} tables of labels, one after the other"
         if tried and records.readings_of(place)[-1]["model"] != records.models[place]["sha256"]:
             yield f"{_at(place)}: its scores are of another model than the one that was kept"
 
@@ -290,6 +344,11 @@ CHECKS: dict[str, tuple[str, Callable[[Records], str], Check]] = {
         "No group is on two sides of a split",
         lambda r: f"{len(r.splits)} splits, {len(set(r.groups.values()))} groups",
         groups_are_disjoint,
+    ),
+    "speakers": (
+        "No speaker is on two sides of a split",
+        lambda r: f"{len(set(r.speakers.values()))} speakers",
+        speakers_are_disjoint,
     ),
     "media": (
         "No file is on two sides under two ids",

@@ -121,7 +121,8 @@ def _records(
     splits, systems = load_splits(_there(layout.splits)), list(config.systems)
     places = [(system, split.name) for system in systems for split in splits]
     models = {place: _there(layout.model(*place)) for place in places}
-    journals = {s: read_journal(layout.readings(s)) for s in systems if layout.readings(s).is_file()}
+    kept = sorted(layout.readings("any").parent.glob("*.jsonl"))
+    journals = {path.stem: read_journal(path) for path in kept if path.is_file()}
     linear = [LINEAR] if layout.predictions(LINEAR).is_file() else []
     return Records(
         groups=labels.groups,
@@ -132,7 +133,11 @@ def _records(
         models={place: model_meta(path) | {"sha256": sha256_path(path)} for place, path in models.items()},
         histories={place: read_results(_there(layout.history(*place))) for place in places},
         predictions={s: pd.read_parquet(_there(layout.predictions(s))) for s in (*systems, *linear)},
-        readings={system: journal.models for system, journal in journals.items()},
+        readings={system: journals[system].models for system in systems if system in journals},
+        speakers=dict(zip(labels.table.clip_id, labels.table.speaker, strict=True)),
+        former={
+            name: len(journal.models) for name, journal in journals.items() if name not in (*systems, LINEAR)
+        },
         cut=[sentence for journal in journals.values() for sentence in journal.cut],
         features=features,
         statistics=statistics,

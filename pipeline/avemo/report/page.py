@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from avemo import __version__
 from avemo.base.contracts import AvemoError
 from avemo.dataset.tasks import Task
-from avemo.evaluation.audit import Finding
+from avemo.evaluation.audit import COVERS, Finding
 from avemo.evaluation.leaks import UNSEEN
 from avemo.report.figures import Chart
 from avemo.report.opening import Answer, Basis, how_much, is_real, is_sound, what_next, which
@@ -100,6 +100,7 @@ def render(context: Context) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["covers"] = COVERS
     return environment.get_template("report.html.j2").render(
         page=context,
         version=__version__,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from avemo import __version__
-from avemo.evaluation.audit import Finding
+from avemo.evaluation.audit import COVERS, Finding
 from avemo.papers.definitions import TableDefinition
 from avemo.report.figures import Chart
 from avemo.report.page import chart_view
@@ -33,6 +33,7 @@ def render_paper(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["covers"] = COVERS
     notes = list(notes)
     sections = [
         {
