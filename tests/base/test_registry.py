@@ -43,6 +43,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder on the import path with a module ``mylab``."""
     (tmp_path / "mylab.py").write_text(SHARES)
     monkeypatch.syspath_prepend(tmp_path)
+    for module in [name for name in sys.modules if name.split(".")[0] == "mylab"]:
+        # Another test may have imported another laboratory.
+        monkeypatch.delitem(sys.modules, module)
     component.maker_of.cache_clear()
     yield tmp_path
     sys.modules.pop("mylab", None)

@@ -310,15 +310,6 @@ def test_a_speaker_on_two_sides_is_found_where_groups_are_finer(honest):
     assert found(replace(honest, speakers=dict.fromkeys(FRAMES, "N/A"))) == {}, "no name is nobody's"
 
 
-def test_speakers_of_like_names_on_several_sides_are_told(honest):
-    names = {"a1": "s1", "a2": "s1", "b1": "S1 ", "b2": "S1 ", "c1": "s3", "c2": "s3"}
-    (told,) = [finding for finding in audit(replace(honest, speakers=names)) if finding.warnings]
-    assert told.passed
-    assert told.warnings == [
-        "speakers 'S1 ' and 's1' are alike and on several sides of split00, split01: one person?"
-    ]
-
-
 def test_a_system_that_looked_and_has_another_name_now_is_told(honest):
     (told,) = [finding for finding in audit(replace(honest, former={"old": 2})) if finding.warnings]
     assert told.name == "test"

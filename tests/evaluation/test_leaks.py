@@ -26,6 +26,8 @@ def test_one_person_under_nearly_one_name_is_found_on_two_sides(other):
     (sentence,) = twice_named(groups, SPLITS)
     assert f"groups 'Anna' and {other!r} have nearly one name" in sentence
     assert "split00 (train, test), split01 (dev, test)" in sentence
+    (sentence,) = twice_named(groups, SPLITS, "speakers")
+    assert sentence.startswith("speakers 'Anna'")
     assert not list(twice_named({"a1": "Anna", "a2": other, "b1": "Ben", "c1": "Cem"}, SPLITS))
     assert not list(twice_named({"a1": "s1", "a2": "s1", "b1": "s10", "c1": "s11"}, SPLITS))
 

@@ -119,7 +119,7 @@ KINDS: list[tuple[str, str, list[str]]] = [
         "the audit cannot see stands beside its result",
         [
             "evaluation/test_audit.py::test_a_speaker_on_two_sides_is_found_where_groups_are_finer",
-            "evaluation/test_audit.py::test_speakers_of_like_names_on_several_sides_are_told",
+            "evaluation/test_leaks.py::test_one_person_under_nearly_one_name_is_found_on_two_sides",
             "evaluation/test_audit.py::test_a_system_that_looked_and_has_another_name_now_is_told",
             "evaluation/test_audit.py::test_labels_that_changed_between_two_looks_are_found",
             "evaluation/test_readings.py::test_what_is_no_journal_is_named_and_a_device_keeps_nothing",

@@ -27,7 +27,6 @@ def audit(
     Example: avemo audit --run results/demo
     """
     from avemo.evaluation.audit import COVERS
-    from avemo.evaluation.leaks import UNSEEN
     from avemo.evaluation.run_audit import examine, run_configs
 
     found = {name: examine(config) for name, config in run_configs(run).items()}
@@ -37,7 +36,7 @@ def audit(
         indent=1,
     )
     lines = [line for name in found for line in _lines(name, found[name])]
-    typer.echo(text if as_json else "\n".join([*lines, UNSEEN]))
+    typer.echo(text if as_json else "\n".join(lines))
     raise typer.Exit(0 if passed else 1)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from avemo.base.contracts import digest
-from avemo.corpora.near_names import folded, is_missing
+from avemo.corpora.near_names import is_missing
 from avemo.dataset.absences import Absence
 from avemo.dataset.normalise import ClipNormaliser, Normalise, Normaliser
 from avemo.dataset.splits import Split
@@ -27,12 +27,11 @@ Place = tuple[str, str]
 
 HISTORY = ("epoch", "lr", "seconds")
 """What the history of a training holds beside ``train_…`` and ``dev_…``."""
-
-
 COVERS = (
     "It covers what this folder's records tell of clips, speakers, groups and files by their bytes, of statistics, selection, "
-    "splits and features, and of each model that a journal names. Journals and records that were sent elsewhere, deleted or "
-    "rewritten it cannot see."
+    "splits and features, and of each model that a journal names. It cannot "
+    "see journals, records and folders that were sent elsewhere, deleted or rewritten, whom pretrained weights have met, "
+    "scores that somebody read and remembered, or one person under two names that are unlike."
 )
 """What is proved where nothing leaked, and what cannot be."""
 
@@ -41,9 +40,9 @@ COVERS = (
 class Records:
     """What a run left behind.
 
-    ``groups`` and ``speakers`` by clip; ``former`` says how many models of systems that the run has not now read test clips; ``runs`` are the run records, ``models`` the models' meta and ``sha256``,
+    ``groups`` and ``speakers`` by clip; ``runs`` are the run records, ``models`` the models' meta and ``sha256``,
     ``histories`` a row an epoch; ``predictions`` and ``readings`` (one a model that was scored on
-    test clips, in order of time) by system. ``absences`` are the classes that no clip of a side shows;
+    test clips, in order of time) by system, and ``former`` counts those of systems that the run has no more. ``absences`` are the classes that no clip of a side shows;
     ``cut`` says of lines of the readings' journals that they are not whole, and
     ``unmade`` of files that they were not made of what lies beside them. ``linear`` is the record of the linear baseline by
     split. ``features`` are the fingerprints of what lies in the cache now, ``same_media`` sets of clips that share media,
@@ -100,7 +99,7 @@ class Finding:
 
 def audit(records: Records) -> list[Finding]:
     """Every check of `CHECKS`, and what there is to know of classes that a side lacks and of machines."""
-    told = {"test": [*records.cut, *_former(records)], "speakers": list(_alike(records))}
+    told = {"test": [*records.cut, *_former(records)]}
     checked = [
         Finding(name, title, examined(records), list(check(records)), told.get(name, []))
         for name, (title, examined, check) in CHECKS.items()
@@ -161,21 +160,6 @@ def speakers_are_disjoint(records: Records) -> Iterator[str]:
         for name, sides in apart[:1]:
             more = f", and {len(apart) - 1} more speakers" if len(apart) > 1 else ""
             yield f"{split.name}: speaker {name} is on {' and '.join(sides)}{more}; groups are finer than speakers"
-
-
-def _alike(records: Records) -> Iterator[str]:
-    """Names of speakers on several sides that may be one person's."""
-    found: dict[tuple[str, ...], list[str]] = {}
-    for split in records.splits:
-        sides = _sides_of(records, split)
-        by_fold: dict[str, list[str]] = {}
-        for name in sorted(sides):
-            by_fold.setdefault(folded(name) or name, []).append(name)
-        for names in by_fold.values():
-            if len({side for name in names for side in sides[name]}) > 1 and len(names) > 1:
-                found.setdefault(tuple(names), []).append(split.name)
-    for several, splits in found.items():
-        yield f"speakers {' and '.join(map(repr, several))} are alike and on several sides of {_some(splits)}: one person?"
 
 
 def _sides_of(records: Records, split: Split) -> dict[str, list[str]]:

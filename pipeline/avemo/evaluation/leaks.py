@@ -15,10 +15,6 @@ import numpy as np
 from avemo.corpora.near_names import folded
 from avemo.dataset.splits import Split
 
-UNSEEN = (
-    "No check sees whom pretrained weights have met, scores that somebody read and remembered, a look at test clips in a "
-    "folder that is gone, or one person under two names that are unlike."
-)
 NEAR = 0.5
 """Clips count as near-duplicates whose cosine distance is below this share of the median one to the nearest other clip.
 
@@ -44,15 +40,15 @@ def on_two_sides(splits: Iterable[Split], first: str, second: str) -> list[str]:
     return found
 
 
-def twice_named(groups: Mapping[str, str], splits: Sequence[Split]) -> Iterator[str]:
-    """Groups on different sides whose names differ by case, blanks, accents or punctuation alone."""
+def twice_named(names: Mapping[str, str], splits: Sequence[Split], what: str = "groups") -> Iterator[str]:
+    """``what`` on different sides, by clip, whose names differ by case, blanks, accents or punctuation alone."""
     by_fold: dict[str, dict[str, str]] = {}
-    for clip, group in groups.items():
-        by_fold.setdefault(folded(group) or group, {}).setdefault(group, clip)
+    for clip, name in names.items():
+        by_fold.setdefault(folded(name) or name, {}).setdefault(name, clip)
     for same in by_fold.values():
         for (first, one), (second, other) in combinations(same.items(), 2):
             if where := on_two_sides(splits, one, other):
-                yield f"groups {first!r} and {second!r} have nearly one name, and are apart in {_some(where)}"
+                yield f"{what} {first!r} and {second!r} have nearly one name, and are apart in {_some(where)}"
 
 
 def near_duplicates(

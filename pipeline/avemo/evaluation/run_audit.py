@@ -13,6 +13,7 @@ import pandas as pd
 from avemo.base.contracts import AvemoError
 from avemo.base.result_tables import read_results
 from avemo.cache.manifest import FeatureSet
+from avemo.corpora.near_names import is_missing
 from avemo.dataset.absences import absences
 from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.loading import ClipData
@@ -80,12 +81,14 @@ def _leaks(layout: Layout, labels: Labels, sets: Mapping[str, FeatureSet]) -> li
     how = f"distance below {NEAR} of the median to the nearest clip; {', '.join(vectors) or 'not looked for'}"
     shown = labels.given if labels.task.kind == "classes" else {}
     names = {clip: label for clip, label in shown.items() if isinstance(label, str)}
+    speakers = {clip: name for clip, name in _speakers(labels).items() if not is_missing(name)}
     return [
         Finding(
             "names",
             "No group is on two sides under nearly one name",
-            f"{len(set(groups.values()))} groups",
+            f"{len(set(groups.values()))} groups, {len(set(speakers.values()))} speakers",
             list(twice_named(groups, splits)),
+            [] if speakers == groups else list(twice_named(speakers, splits, "speakers")),
         ),
         Finding(
             "duplicates",
@@ -134,7 +137,7 @@ def _records(
         histories={place: read_results(_there(layout.history(*place))) for place in places},
         predictions={s: pd.read_parquet(_there(layout.predictions(s))) for s in (*systems, *linear)},
         readings={system: journals[system].models for system in systems if system in journals},
-        speakers=dict(zip(labels.table.clip_id, labels.table.speaker, strict=True)),
+        speakers=_speakers(labels),
         former={
             name: len(journal.models) for name, journal in journals.items() if name not in (*systems, LINEAR)
         },
@@ -144,6 +147,10 @@ def _records(
         linear=json.loads(layout.linear_record.read_text()) if layout.linear_record.is_file() else {},
         same_media=_same_media(layout.index),
     )
+
+
+def _speakers(labels: Labels) -> dict[str, str]:
+    return dict(zip(labels.table.clip_id, labels.table.speaker, strict=True))
 
 
 def _same_media(index: Path) -> list[list[str]] | None:

@@ -15,7 +15,6 @@ from avemo import __version__
 from avemo.base.contracts import AvemoError
 from avemo.dataset.tasks import Task
 from avemo.evaluation.audit import COVERS, Finding
-from avemo.evaluation.leaks import UNSEEN
 from avemo.report.figures import Chart
 from avemo.report.opening import Answer, Basis, how_much, is_real, is_sound, what_next, which
 from avemo.report.scores import MODALITIES, WIDE_MARGIN, unit_of
@@ -110,7 +109,6 @@ def render(context: Context) -> str:
         main=context.task.metrics[context.task.headline[0]],
         margin=WIDE_MARGIN,
         modalities=MODALITIES,
-        unseen=UNSEEN,
         sections=sections,
         tables={name: to_html(table) for name, table in tables.items()},
         titles={name: table.title for name, table in tables.items()},
