@@ -23,7 +23,7 @@ CONFIG = {
     "systems": {"mult": {"model": "mult", "config": {"width": 8, "heads": 2, "layers": 1}}},
 }
 AFTER_TRAINING = {"evaluate": 1, "tests": 1, "report": 1}
-AFTER_LABELS = {"splits": 1, "baselines": 1, "train": 2, "run_config": 1, **AFTER_TRAINING}
+AFTER_LABELS = {"splits": 1, "baselines": 1, "linear": 1, "train": 2, "run_config": 1, **AFTER_TRAINING}
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_features_of_another_setting_that_are_older_than_what_was_trained_are_no
         shutil.rmtree(made.folder / memory)
     assert made.planned(CONFIG) == {}
     again = made.planned(config)
-    assert again == {"quality": 1, "train": 2, "run_config": 1, **AFTER_TRAINING, "all": 1}
+    assert again == {"quality": 1, "linear": 1, "train": 2, "run_config": 1, **AFTER_TRAINING, "all": 1}
 
 
 def test_a_second_checkout_with_another_table_does_not_take_the_firsts_media(once, made, tmp_path):
