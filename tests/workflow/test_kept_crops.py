@@ -12,7 +12,10 @@ import yaml
 
 from avemo.base.contracts import Clip
 from avemo.cache.manifest import FeatureSet
-from avemo.evaluation.prediction import _visual_features
+from avemo.evaluation.prediction import visual_features
+from avemo.faces.track import FaceTracker
+from avemo.features import EXTRACTORS
+from avemo.features.extraction import track_clip
 from avemo.study.config import resolve
 from avemo.synthetic.actors import make_actor
 from avemo.synthetic.face import draw_face
@@ -73,14 +76,19 @@ def test_another_extractor_reads_the_crops_alone(kept):
 
 def test_prediction_sees_what_was_trained_on(kept):
     resolved = resolve(config())
+    visual = resolved.features["visual"]
+    extractor = EXTRACTORS.load(visual.extractor)
+    extractor = extractor(extractor.Config(**visual.config, **visual.places))
+    tracker = FaceTracker(FaceTracker.Config(**resolved.faces.config))
     clip = Clip("anna", "s", "s", video_path=kept.folder / "media" / "anna.mp4")
     with FeatureSet(kept.folder / "cache/table" / resolved.features["visual"].id / "manifest.json") as held:
         expected = held.read("anna")
     assert_close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4 * np.abs(expected.x).max())
-    assert_close(_visual_features(clip, resolved, []).x, expected.x)
+    track = track_clip(tracker, clip)
+    assert_close(visual_features(extractor, track, clip, resolved).x, expected.x)
     without = resolved.model_copy(update={"crops": None})
     with pytest.raises(AssertionError):
-        assert_close(_visual_features(clip, without, []).x, expected.x)
+        assert_close(visual_features(extractor, track, clip, without).x, expected.x)
 
 
 def test_a_file_that_is_away_stops_a_job_that_needs_it_and_no_clip_is_to_blame(kept):

@@ -169,7 +169,11 @@ def _track(clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
 def _visual_features(
     track: FeatureSequence, model_path: Path, clip: Clip, run: Run, notes: list[str]
 ) -> FeatureSequence:
-    extractor = trained_with(model_path, run, "visual", notes)
+    return visual_features(trained_with(model_path, run, "visual", notes), track, clip, run)
+
+
+def visual_features(extractor: Any, track: FeatureSequence, clip: Clip, run: Run) -> FeatureSequence:
+    """A clip's features as the run's systems were trained on: by way of kept crops where it keeps them."""
     if run.crops is None:
         return extract_visual(extractor, clip, track)
     keeper = JpegCrops(JpegCrops.Config(**run.crops.config))
