@@ -95,7 +95,7 @@ def test_the_workflow_runs_and_each_job_is_where_it_belongs(cluster, repository,
     jobs = cluster.jobs()[before:]
     assert (tmp_path / "results/tiny/report.html").is_file()
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
-    once = ("index", "faces", "audio_features", "visual_features", "quality", "evaluate")
+    once = ("index", "faces", "audio_features", "visual_features", "quality", "linear", "evaluate")
     assert Counter(map(rule_of, jobs)) == dict.fromkeys(once, 1) | {"train": 3}
     for job in jobs:
         on_gpu = rule_of(job) in ON_GPU
