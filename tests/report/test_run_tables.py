@@ -51,7 +51,9 @@ def run(tmp_path, scores, tests, predictions, clips, costs) -> RunFiles:
     quality = pd.DataFrame({"clip_id": CLIPS, "missing": 0.0, "concern": None})
     # Its cached frames, in place of files.
     vars(found).update(config=config, layout=layout, titles={name: name for name in systems})
-    vars(found).update(scores=named(scores), predictions=named(predictions), tests=tests)
+    vars(found).update(
+        scores=named(scores), each_seed=named(scores), predictions=named(predictions), tests=tests
+    )
     vars(found).update(clips=clips, costs=costs, quality=quality, curve=pd.DataFrame())
     return found
 
