@@ -77,6 +77,7 @@ class Ravdess(CodedNames):
         return tuple(name for name in names if name != "calm" or self.label_rule.calm == "calm")
 
     def clips(self) -> list[Clip]:
+        """A clip a trial that has the media asked for; its id is the name of the file that was taken, sound first."""
         found = self.files()
         wanted = {"full": FULL, "audio": SOUND, "video": PICTURES}.get(self.config.media)
         clips = []

@@ -54,6 +54,7 @@ class Savee(CodedNames):
         return tuple(EMOTIONS.values())
 
     def clips(self) -> list[Clip]:
+        """A clip a sentence that has the media asked for, named ``DC_a01`` whatever the layout."""
         by_name: dict[str, dict[str, Path]] = {}
         self.files()
         for (_, suffix), paths in self._found.items():

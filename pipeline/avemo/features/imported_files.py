@@ -137,6 +137,7 @@ class _Hdf5:
         self._path, self._reading = path, reading
 
     def read(self, clip_id: str) -> FeatureSequence | None:
+        """A clip's data set, or its group of frames and times; None if the file has neither. Raises `AvemoError`."""
         import h5py
 
         try:
