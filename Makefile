@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 WORKERS ?= 2
 
-.PHONY: another-torch help demo paper-mini test test-all lint bench gpu gpu-pack stress cluster docs dag lock clean
+.PHONY: another-torch help demo paper-mini test test-slow test-all lint bench gpu gpu-pack stress cluster docs dag lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -28,6 +28,9 @@ paper-mini: .venv/installed ## all four papers on generated miniature corpora
 
 test: .venv/installed ## the tests, without those that take minutes by nature
 	OMP_NUM_THREADS=1 pytest -m "not slow" -n $(WORKERS) --dist loadfile --durations=10
+
+test-slow: .venv/installed ## those that take minutes by nature, alone
+	OMP_NUM_THREADS=1 pytest -m slow -n $(WORKERS) --dist loadfile --durations=25
 
 test-all: .venv/installed ## all tests: four papers, every system, a real Slurm, kills and races
 	OMP_NUM_THREADS=1 pytest -n $(WORKERS) --dist loadfile --durations=25

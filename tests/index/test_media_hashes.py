@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -140,7 +141,7 @@ def test_a_damaged_memory_knows_nothing(text, file, memory):
 
 def test_a_memory_that_may_not_be_written_is_left_alone(file, memory, monkeypatch):
     def refuse(*_: object) -> None:
-        raise PermissionError
+        raise PermissionError(errno.EACCES, "denied")
 
     touch(file)
     hashes = HashCache(memory)

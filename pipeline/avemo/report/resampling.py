@@ -28,7 +28,7 @@ def resampled(
     tail: Tail = "greater",
     draws: int = DRAWS,
 ) -> dict[str, dict[str, float]]:
-    """By metric of the task: ``mean_difference`` of the scores as they are, and of the draws ``sd, ci_low, ci_high, p``.
+    """By metric of `scores_of`: ``mean_difference`` of the scores as they are, and of the draws ``sd, ci_low, ci_high, p``.
 
     ``ours`` and ``other`` are predictions (`Task.table`, with ``clip_id``) of the same clips. ``p`` is the share of
     draws in which ours is not higher, what was found counted among them; two-sided, twice the smaller share.
@@ -50,7 +50,10 @@ def resampled(
 
 
 def scores_of(counts_GOCC: np.ndarray, times_RG: np.ndarray, task: Task) -> dict[str, np.ndarray]:
-    """Every metric of the task ``(R,)``, where each group counts so many times."""
+    """Every metric of the task that confusion counts give ``(R,)``, where each group counts so many times.
+
+    Those are all but AUC and AP, which rank clips by probability.
+    """
     # As floats, which are exact up to 2^53 and multiply in BLAS.
     flat_RK = times_RG.astype(np.float64) @ counts_GOCC.reshape(len(counts_GOCC), -1).astype(np.float64)
     counts_ROCC = flat_RK.reshape(-1, *counts_GOCC.shape[1:])
@@ -58,10 +61,12 @@ def scores_of(counts_GOCC: np.ndarray, times_RG: np.ndarray, task: Task) -> dict
     if task.kind == "classes":
         hits_R = np.trace(counts_ROCC[:, 0], axis1=1, axis2=2) / counts_ROCC.sum((1, 2, 3))
         parts = {name: name.split("_") for name in PAPER_SCORES}
-        return {
+        named = {
             name: getattr(found, score)[:, 0].mean(-1) if mean == "macro" else hits_R
             for name, (mean, score) in parts.items()
         }
+        # The recall of a class without a clip is 0.
+        return named | {"uar": found.recall[:, 0].sum(-1) / (found.support[:, 0] > 0).sum(-1)}
     weighted_RO = (found.f1 * found.support).sum(-1) / found.support.sum(-1)
     each = {"wf1": weighted_RO, "mf1": found.f1.mean(-1)}
     named = {f"{m}_{name}": values[:, i] for m, values in each.items() for i, name in enumerate(task.names)}
