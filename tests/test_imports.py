@@ -39,6 +39,7 @@ ORDER = [
 ]
 LIGHT = (
     "avemo.study.config",
+    "avemo.study.resolve",
     "avemo.study.layout",
     "avemo.study.file_contents",
     "avemo.study.study",

@@ -10,7 +10,7 @@ import pytest
 from avemo.base.contracts import AvemoError, Clip
 from avemo.evaluation.prediction import predict_clip
 from avemo.models import build_model
-from avemo.study.config import resolve
+from avemo.study.resolve import resolve
 from avemo.study.run import Run
 from avemo.training.checkpoint import save_model
 from media_factory import write_sound, write_wav

@@ -8,7 +8,8 @@ import pytest
 from avemo.base.contracts import AvemoError, ConfigError, digest
 from avemo.faces.crop import CropPolicy
 from avemo.models import MODELS
-from avemo.study.config import read_config, resolve, schema
+from avemo.study.config import read_config, schema
+from avemo.study.resolve import resolve
 from avemo.study.run import Run
 from avemo.study.specs import as_cfg, component_spec, settings
 from avemo.training.recipe import TrainSpec

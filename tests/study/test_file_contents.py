@@ -11,9 +11,9 @@ from avemo.base.contracts import ConfigError
 from avemo.base.made_of import note
 from avemo.index.media_hashes import HashCache
 from avemo.index.source import source_of
-from avemo.study.config import corpus_of
 from avemo.study.file_contents import listing
 from avemo.study.layout import Layout
+from avemo.study.resolve import corpus_of
 from avemo.study.run import Run
 from runs import run_of
 

@@ -10,8 +10,9 @@ import pytest
 from avemo.base import component
 from avemo.base.contracts import AvemoError, digest
 from avemo.cli.options import as_spec
-from avemo.study.config import read_config, resolve
+from avemo.study.config import read_config
 from avemo.study.layers import expand, overlaid
+from avemo.study.resolve import resolve
 from avemo.study.run import Run
 from avemo.study.specs import (
     CropsSpec,

@@ -12,8 +12,9 @@ from avemo.faces.track import FaceTracker
 from avemo.index.media_hashes import HashCache
 from avemo.models import MODELS
 from avemo.papers.definitions import papers, read_paper
-from avemo.study.config import read_config, resolve
+from avemo.study.config import read_config
 from avemo.study.layers import expand, overlaid
+from avemo.study.resolve import resolve
 from avemo.study.specs import settings
 from avemo.study.study import Kept, read_record, read_run, resolve_cached, resolve_study
 

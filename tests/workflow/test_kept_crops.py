@@ -16,7 +16,7 @@ from avemo.evaluation.prediction import visual_features
 from avemo.faces.track import FaceTracker
 from avemo.features import EXTRACTORS
 from avemo.features.extraction import track_clip
-from avemo.study.config import resolve
+from avemo.study.resolve import resolve
 from avemo.synthetic.actors import make_actor
 from avemo.synthetic.face import draw_face
 from avemo.synthetic.motion import FACE_AXES, Pose

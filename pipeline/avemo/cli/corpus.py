@@ -36,8 +36,8 @@ def index(
     from avemo.index.same_media import same_media, told
     from avemo.index.source import require_same_source, source_of
     from avemo.study import specs
-    from avemo.study.config import corpus_of
     from avemo.study.losses import losses
+    from avemo.study.resolve import corpus_of
     from avemo.study.stage_code import corpus_code
     from avemo.study.triggers import keep_sums
 
@@ -93,8 +93,8 @@ def labels(
     from avemo.dataset.labels import make_labels, save_labels
     from avemo.index.clip_table import read_table
     from avemo.index.same_media import joined_groups, same_media, told
-    from avemo.study.config import corpus_of
     from avemo.study.file_contents import contents
+    from avemo.study.resolve import corpus_of
     from avemo.study.specs import LabelsSpec
     from avemo.study.stage_code import corpus_code
 

@@ -57,7 +57,7 @@ def check(
 
 def _survey_run(config: Path, run: str, decode_s: float) -> dict[str, Any]:
     """A run's corpus, and whether its splits have every class on every side."""
-    from avemo.study.config import corpus_of
+    from avemo.study.resolve import corpus_of
     from avemo.study.study import read_study
 
     wanted = read_study(config).run(run)

@@ -18,9 +18,9 @@ from avemo.progress.clips import done_clips, held_pairs, indexed_clips
 from avemo.progress.costs import Cost, component_cost, cost_of
 from avemo.progress.dryrun import PlannedJob
 from avemo.progress.reasons import siblings
-from avemo.study.config import corpus_of
 from avemo.study.layout import Layout
 from avemo.study.makings import RunMakings
+from avemo.study.resolve import corpus_of
 from avemo.study.study import Study
 
 MOST_REASONS = 6

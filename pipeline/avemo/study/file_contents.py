@@ -12,8 +12,8 @@ from avemo.base.made_of import made_of
 from avemo.corpora.base import Corpus
 from avemo.index.media_hashes import HashCache, fingerprint, is_media
 from avemo.index.source import require_same_source
-from avemo.study.config import corpus_of
 from avemo.study.layout import Layout
+from avemo.study.resolve import corpus_of
 from avemo.study.run import Run
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from avemo.base.contracts import AvemoError, Clip
 from avemo.base.made_of import made_of
 from avemo.index.clip_table import Row, read_table
-from avemo.study.config import corpus_of
 from avemo.study.file_contents import listing
 from avemo.study.layout import Layout
+from avemo.study.resolve import corpus_of
 from avemo.study.run import Run
 from avemo.study.study import Study
 

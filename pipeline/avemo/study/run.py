@@ -1,7 +1,7 @@
 """One run, resolved: every component checked, every default filled in, every version named.
 
 A component's fields lie in three places: ``config`` changes numbers, ``speed``
-does not, and ``places`` say where weights lie. `avemo.study.config.resolve`
+does not, and ``places`` say where weights lie. `avemo.study.resolve.resolve`
 makes a `Run`; `Run.record` is what a run's folder keeps of it.
 """
 

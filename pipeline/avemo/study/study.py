@@ -25,9 +25,10 @@ from avemo.base.contracts import AvemoError, ConfigError, Section, digest
 from avemo.base.registry import nearest
 from avemo.index.media_hashes import HashCache
 from avemo.papers.definitions import read_paper
-from avemo.study.config import corpus_of, counted, foreign_sources, read_config, resolve, shortened
+from avemo.study.config import read_config, shortened
 from avemo.study.layers import expand
 from avemo.study.layout import CONFIG, Layout
+from avemo.study.resolve import corpus_of, counted, foreign_sources, resolve
 from avemo.study.run import Run
 from avemo.study.specs import ExtractSpec, IndexSpec, TrackSpec, component_spec
 from avemo.weights.find import quick_identity
