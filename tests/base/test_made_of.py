@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from avemo.base.contracts import AvemoError, MachineError
-from avemo.base.made_of import Making, checked, made_of, note, record_path, require_made_of, write_made
+from avemo.base.made_of import (
+    Making,
+    checked,
+    made_of,
+    note,
+    read_of,
+    record_path,
+    require_made_of,
+    write_made,
+)
 
 
 @pytest.fixture
@@ -108,3 +117,18 @@ def test_a_record_that_may_not_be_read_is_named(table):
         MachineError, match=r"table.made.json: expected the record of what made table.csv, found it closed"
     ):
         made_of(table)
+
+
+def test_a_manifest_that_is_read_no_more_or_in_another_way_is_a_change(tmp_path):
+    model, manifests = tmp_path / "model", {name: tmp_path / name / "manifest.json" for name in ("a", "b")}
+    read: dict[str, str] = {}
+    for name, manifest in manifests.items():
+        write_made(manifest, lambda aside: aside.write_text("{}"), None, {})
+        read |= read_of(name, manifest, made_of(manifest).of)
+    write_made(model, lambda aside: aside.write_text("w"), None, {"labels": "l1"} | read)
+    assert Making(model, None, {"labels": "l1"}, cached=manifests).changes() == []
+    assert Making(model, None, {"labels": "l1"}, cached={"a": manifests["a"]}).changes() == ["b changed"]
+    other = {"a": manifests["a"], "b (nearest)": manifests["b"]}
+    assert Making(model, None, {"labels": "l1"}, cached=other).changes() == [
+        *("b (nearest) changed", "code of b (nearest) changed", "b changed")
+    ]

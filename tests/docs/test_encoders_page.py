@@ -1,4 +1,4 @@
-"""The examples of the pages on encoders and on imported features run as they stand."""
+"""The examples of the pages on encoders, imported and joined features run as they stand."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 from pages import DOCS, blocks
 
-PAGES = [DOCS / "how-to" / name for name in ("encoders.md", "import_features.md")]
+PAGES = [DOCS / "how-to" / name for name in ("encoders.md", "import_features.md", "several_features.md")]
 
 
 @pytest.mark.parametrize("block", [block for page in PAGES for block in blocks(page, "python")], ids=str)

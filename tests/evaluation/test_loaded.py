@@ -1,6 +1,9 @@
 """`avemo.load` on a small cache and a run's folder: what is read is what was written, on any side, in any process."""
 
 import json
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +17,11 @@ from avemo.cache.manifest import write_manifest
 from avemo.cache.shard_writer import write_shard
 from avemo.corpora.base import Label
 from avemo.dataset.labels import make_labels, save_labels
+from avemo.dataset.normalise import Normalise
 from avemo.dataset.splits import Split, save_splits
+from avemo.study.inputs import inputs_of, open_inputs
 from avemo.study.layout import Layout
+from avemo.study.study import read_run
 from runs import FEATURE, run_of
 
 NAMES = [f"clip{n}" for n in range(8)]
@@ -139,3 +145,28 @@ def test_what_is_not_there_is_named(home):
     ):
         with pytest.raises(AvemoError, match=words):
             avemo.load(**arguments)
+
+
+def test_of_several_features_each_comes_by_itself_and_systems_see_them_joined(home, tmp_path, monkeypatch):
+    shutil.copytree(home, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    seen = {
+        "audio": FEATURE | {"id": "lld-1"},
+        "audio-2": FEATURE | {"id": "net-2", "reading": {"parts": ["1"]}},
+    }
+    run = run_of(features=seen)
+    Layout(run).config.write_text(json.dumps(run.record()))
+    assert read_run(Path("results/r")) == run
+    clips = avemo.load("results/r")["all"]
+    assert {name: one.dim for name, one in clips.features.items()} == {"audio": 3, "audio-2/1": 2}
+    whole = avemo.load("results/r", features=["audio", "audio-2"])["all"]
+    assert whole[0]["audio-2"].shape[1] == 4
+    with ExitStack() as stack:
+        data = open_inputs(inputs_of(run), stack).clips(dict.fromkeys(NAMES, 0))
+        assert data.usable([BLIND, "clip0"]) == (["clip0"], {BLIND: "no features of audio-2"})
+        data.fit(["clip0", "clip1"], Normalise(audio="none"))
+        found = data.collate(["clip0"]).audio_BTD[0].numpy()
+    first, second = frames_of("clip0", 3), frames_of("clip0", 4)
+    np.testing.assert_array_equal(found[:, :3], first.x)
+    nearest = np.abs(first.times_s[:, None] - second.times_s).argmin(1)
+    np.testing.assert_array_equal(found[:, 3:], second.x[nearest, 2:])

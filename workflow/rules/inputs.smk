@@ -36,8 +36,8 @@ def feature_manifests(wildcards):
 
 
 def feature_options(wildcards):
-    """The same as options."""
-    return STUDY.manifest_options(wildcards.run, "audio", "visual")
+    """The same as options, which say how they are seen."""
+    return STUDY.feature_options(wildcards.run)
 
 
 def sheets(run):

@@ -125,7 +125,7 @@ rule linear:
     resources:
         mem_mb=lambda w, attempt: attempt * 4000,
     params:
-        features=lambda w: STUDY.manifest_options(w.run, "audio", "visual"),
+        features=feature_options,
     message:
         "linear baseline of {wildcards.run}"
     shell:

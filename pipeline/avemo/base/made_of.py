@@ -74,6 +74,8 @@ class Making:
         if not self._is_as_written(found):
             return ["its bytes changed"]
         other = [name for name, what in self.held(known).items() if found.read.get(name) != what]
+        # Of manifests records name the code too: one that is read no more, or in another way.
+        other += [name for name in found.read if f"code of {name}" in found.read and not self._reads(name)]
         other += [f"code of {file}" for file in (self.older_code() if code else ())]
         return differences(found.cfg, self.cfg) + [f"{name} changed" for name in other]
 
@@ -82,6 +84,9 @@ class Making:
         found = made_of(self.path)
         now = self.code() if found and found.code and self.path.is_file() else {}
         return differing(found.code, now) if found and now else []
+
+    def _reads(self, name: str) -> bool:
+        return name in self.read or name in self.cached
 
     def _is_as_written(self, found: MadeOf) -> bool:
         """Reads the file only where another may be in its place: a copy, say, which is then taken note of."""

@@ -118,7 +118,7 @@ class FeatureSet:
         self.path, self.part = Path(path), part
         manifest = read_manifest(self.path)
         self.info, self.name = manifest.info, manifest.name
-        self.columns = _columns(self.path, manifest, part)
+        self.columns = columns_of(self.path, manifest.info.get("parts", ()), manifest.dim, part)
         self.dim = len(range(manifest.dim)[self.columns])
         self.dtype, self.fingerprint = manifest.dtype, manifest.fingerprint
         self.paths = [self.path.parent / shard for shard in manifest.shards]
@@ -225,18 +225,17 @@ class FeatureSet:
         return self._shards[path]
 
 
-def _columns(path: Path, manifest: Manifest, part: str) -> slice:
-    """The columns of a part's own; all where none is named."""
+def columns_of(where: Path | str, parts: Sequence[str], dim: int, part: str) -> slice:
+    """Of frames of ``dim`` that are made of ``parts``, the columns of one; all where none is named."""
     if not part:
         return EVERY
-    parts = list(manifest.info.get("parts", ()))
     if part not in parts:
         raise AvemoError(
-            f"{path}: expected a part of its frames ({', '.join(parts) or 'they have none'}), found {part!r}; "
+            f"{where}: expected a part of its frames ({', '.join(parts) or 'they have none'}), found {part!r}; "
             "name one of these, or leave it out"
         )
-    width = manifest.dim // len(parts)
-    first = parts.index(part) * width
+    width = dim // len(parts)
+    first = list(parts).index(part) * width
     return slice(first, first + width)
 
 

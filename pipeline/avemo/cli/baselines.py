@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from avemo.cli.options import Out, Threads, use_threads, write_aside, write_text
-from avemo.cli.training import AudioFile, LabelFile, SplitFile, VisualFile, features_of, sides_read
+from avemo.cli.training import AudioFiles, LabelFile, SplitFile, VisualFiles, features_of, sides_read
 
 
 def register(app: typer.Typer) -> None:
@@ -40,8 +40,8 @@ def linear(
     predictions: Annotated[Path, typer.Option(help="Predictions to write (Parquet).")],
     scores: Annotated[Path, typer.Option(help="Scores to write (CSV).")],
     record: Annotated[Path, typer.Option(help="What was read and chosen on each split, to write (JSON).")],
-    audio: AudioFile = None,
-    visual: VisualFile = None,
+    audio: AudioFiles = None,
+    visual: VisualFiles = None,
     threads: Threads = 1,
 ) -> None:
     """Fit and score the linear baseline: statistics of a clip's features into logistic or ridge regression.

@@ -21,8 +21,12 @@ def quality(
     index: Index,
     out: Out,
     faces: Annotated[Path | None, typer.Option(help="Manifest of the face tracks.")] = None,
-    audio: Annotated[Path | None, typer.Option(help="Manifest of the acoustic features.")] = None,
-    visual: Annotated[Path | None, typer.Option(help="Manifest of the visual features.")] = None,
+    audio: Annotated[
+        list[Path] | None, typer.Option(help="Manifest of acoustic features; again for further ones.")
+    ] = None,
+    visual: Annotated[
+        list[Path] | None, typer.Option(help="Manifest of visual features; again for further ones.")
+    ] = None,
 ) -> None:
     """Write a row a clip: failures, faces, gaps, clipping, silence, lengths; the worst clips first.
 
@@ -33,18 +37,17 @@ def quality(
     from avemo.cache.manifest import FeatureSet
     from avemo.evaluation.clip_quality import quality_table
     from avemo.index.clip_table import read_table
+    from avemo.study.run import named
     from avemo.study.stage_code import stage_code
 
     read, rows = {"index": checked(index)}, read_table(index)
     counter = Counter("quality")
     with ExitStack() as opened:
-        stages = {
-            name: opened.enter_context(FeatureSet(path))
-            for name, path in (("faces", faces), ("audio", audio), ("visual", visual))
-            if path is not None
-        }
-        for name, path in (("faces", faces), ("audio", audio), ("visual", visual)):
-            read |= read_of(name, path, stages[name].fingerprint) if path else {}
+        given = {"faces": faces} if faces else {}
+        given |= named("audio", audio or ()) | named("visual", visual or ())
+        stages = {name: opened.enter_context(FeatureSet(path)) for name, path in given.items()}
+        for name, path in given.items():
+            read |= read_of(name, path, stages[name].fingerprint)
         table = quality_table(rows, stages, lambda done: counter(done, len(rows)))
     code = stage_code("quality")
     write_made(out, partial(write_text, text=to_result_csv(table)), None, read, code)

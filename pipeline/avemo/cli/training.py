@@ -33,8 +33,13 @@ if TYPE_CHECKING:
 
 LabelFile = Annotated[Path, typer.Option("--labels", help="Label table.")]
 SplitFile = Annotated[Path, typer.Option("--splits", help="Splits (JSON).")]
-AudioFile = Annotated[Path | None, typer.Option("--audio", help="Manifest of the acoustic features, if any.")]
-VisualFile = Annotated[Path | None, typer.Option("--visual", help="Manifest of the visual features, if any.")]
+AudioFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--audio", help="Manifest of the acoustic features, if any; again for what is joined to them."
+    ),
+]
+VisualFiles = Annotated[list[str] | None, typer.Option("--visual", help="The same of the visual features.")]
 System = Annotated[str, typer.Option("--system", help="The system's name.")]
 
 
@@ -76,8 +81,8 @@ def train(
     splits: SplitFile,
     resume: Annotated[Path, typer.Option(help="Folder of the checkpoint that survives a kill.")],
     out: Out,
-    audio: AudioFile = None,
-    visual: VisualFile = None,
+    audio: AudioFiles = None,
+    visual: VisualFiles = None,
     run: Run = "",
     settings: Settings = "{}",
     threads: Threads = 1,
@@ -190,8 +195,8 @@ def evaluate(
     scores: Annotated[Path, typer.Option(help="Scores to write (CSV).")],
     models: Annotated[list[Path], typer.Argument(help="The system's models, one a split.")],
     readings: Annotated[Path, typer.Option(help="Journal that gets a line a model; `avemo audit` reads it.")],
-    audio: AudioFile = None,
-    visual: VisualFile = None,
+    audio: AudioFiles = None,
+    visual: VisualFiles = None,
     run: Run = "",
     settings: Settings = "{}",
     threads: Threads = 1,
@@ -290,7 +295,8 @@ def tests(
 
 @dataclass(frozen=True)
 class Features:
-    """The ``data`` of a run's manifests; by modality their ``fingerprints``, and what the networks behind them hold.
+    """The ``data`` of a run's manifests; by what records call these features their ``fingerprints``, and by name what the
+    networks behind them hold.
 
     ``read`` is what records say of the manifests.
     """
@@ -302,24 +308,27 @@ class Features:
 
 
 @contextmanager
-def features_of(audio: Path | None, visual: Path | None, targets: dict[str, Any]) -> Iterator[Features]:
-    """Those of the manifests there are."""
+def features_of(
+    audio: list[str] | None, visual: list[str] | None, targets: dict[str, Any]
+) -> Iterator[Features]:
+    """Those of the manifests there are, each given with how it is read; see `avemo.study.run.as_option`."""
     from avemo.base.made_of import read_of
-    from avemo.cache.manifest import FeatureSet
-    from avemo.dataset.loading import ClipData
+    from avemo.study.inputs import Input, open_inputs
+    from avemo.study.run import named, read_option
 
-    given = {"audio": audio, "visual": visual}
+    texts = named("audio", audio or ()) | named("visual", visual or ())
+    given = [Input(name, *read_option(text)) for name, text in texts.items()]
     with ExitStack() as stack:
-        sets = {name: stack.enter_context(FeatureSet(path)) for name, path in given.items() if path}
-        prints = {name: features.fingerprint for name, features in sets.items()}
+        opened = open_inputs(given, stack)
+        prints = {one.told: opened.sets[one.name].fingerprint for one in given}
         made_by = {
-            name: features.info.get("provenance", {}).get("weights") for name, features in sets.items()
+            name: features.info.get("provenance", {}).get("weights") for name, features in opened.sets.items()
         }
         read: dict[str, str] = {}
-        for name, path in given.items():
-            read |= read_of(name, path, prints[name]) if path else {}
+        for one in given:
+            read |= read_of(one.told, one.manifest, prints[one.told])
         yield Features(
-            ClipData(sets.get("audio"), sets.get("visual"), targets),
+            opened.clips(targets),
             prints,
             {name: weights for name, weights in made_by.items() if weights},
             read,

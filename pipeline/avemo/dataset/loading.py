@@ -14,6 +14,7 @@ from torch import Tensor
 
 from avemo.base.contracts import AvemoError
 from avemo.dataset.batch import Batch
+from avemo.dataset.joined import JoinedFeatures
 from avemo.dataset.normalise import BY_TRAIN, ClipNormaliser, Normalise, Normaliser
 from avemo.dataset.ordering import batch_order
 
@@ -44,7 +45,7 @@ class FeatureSource(Protocol):
         """Write the clip's first frames to ``out (frames, dim)`` float32."""
 
     def moments(self, clip_ids: Sequence[str]) -> Any:
-        """``count`` of frames, their ``sum`` and sum of ``squares (dim,)`` over the clips."""
+        """``count`` of frames, all or per dimension, their ``sum`` and sum of ``squares (dim,)`` over the clips."""
 
 
 class ClipData:
@@ -84,7 +85,7 @@ class ClipData:
             if clip_id not in self.targets:
                 left_out[clip_id] = "no target"
             elif not any(self.present(modality, clip_id) for modality in self.sources):
-                left_out[clip_id] = f"no features of {' or '.join(self.sources) or 'any source'}"
+                left_out[clip_id] = f"no features of {' or '.join(self._lacking(clip_id)) or 'any source'}"
             else:
                 kept.append(clip_id)
         return kept, left_out
@@ -101,11 +102,17 @@ class ClipData:
         for modality, source in self.sources.items():
             found = [clip_id for clip_id in train_ids if self.present(modality, clip_id)]
             if not found:
+                each = {name: sum(map(one.has, train_ids)) for name, one in features_in(modality, source)}
+                told = (
+                    f" ({', '.join(f'{n} of {name}' for name, n in each.items())})" if len(each) > 1 else ""
+                )
                 raise AvemoError(
-                    f"{modality}: expected features of train clips, found none of {len(train_ids)}; "
+                    f"{modality}: expected features of train clips, found none of {len(train_ids)}{told}; "
                     f"extract them, or leave {modality} out of the experiment"
                 )
             way = getattr(normalise, modality)
+            if way == "clip":
+                _require_frames(modality, source, found)
             if source.dtype == "uint8" or way == "none":
                 normalisers[modality] = Normaliser.unchanged(source.dim)
             elif way == "clip":
@@ -169,6 +176,12 @@ class ClipData:
             whole=True,
         )
 
+    def _lacking(self, clip_id: str) -> Iterator[str]:
+        """What a clip lacks that has no modality: of joined features those that are missing."""
+        for modality, source in self.sources.items():
+            missing = [name for name, one in features_in(modality, source) if not one.has(clip_id)]
+            yield " and ".join(missing) or modality
+
     def _dim(self, modality: str) -> int:
         return self.sources[modality].dim if modality in self.sources else 1
 
@@ -206,6 +219,21 @@ class ClipData:
             self.sources[modality].read_into(clip_id, out)
             self._memory.keep((modality, clip_id), out)
         self.normalisers[modality].apply(out if stored is None else stored, out=out)
+
+
+def features_in(modality: str, source: FeatureSource) -> Iterable[tuple[str, FeatureSource]]:
+    """The features that a modality's frames are joined of, by name; the one that it has."""
+    return source.sources.items() if isinstance(source, JoinedFeatures) else [(modality, source)]
+
+
+def _require_frames(modality: str, source: FeatureSource, clip_ids: Sequence[str]) -> None:
+    """Raise `AvemoError` where the clips' own statistics would make zeros of all that they have."""
+    for name, one in features_in(modality, source):
+        if max(map(one.length, clip_ids)) == 1:
+            raise AvemoError(
+                f"{name}: expected several frames a clip, to be normalised by the clip's own, found a row a clip; "
+                f"set training.normalise.{modality} to train or none"
+            )
 
 
 class _Memory:

@@ -41,8 +41,8 @@ class Normaliser:
     std: np.ndarray
 
     @classmethod
-    def from_moments(cls, count: int, sum: ArrayLike, squares: ArrayLike) -> Normaliser:
-        """From frames counted and, per dimension, their sum and sum of squares ``(dim,)``.
+    def from_moments(cls, count: ArrayLike, sum: ArrayLike, squares: ArrayLike) -> Normaliser:
+        """From frames counted, all or per dimension, and their sum and sum of squares ``(dim,)``.
 
         ``std = √max(0, squares/count − mean²) + EPSILON``: population, in float64.
         Raises `AvemoError` for no frames or moments that are not finite.
@@ -51,7 +51,8 @@ class Normaliser:
         Normaliser(mean=array([2.], dtype=float32), std=array([1.000001], dtype=float32))
         """
         total, square = np.asarray(sum, dtype=np.float64), np.asarray(squares, dtype=np.float64)
-        if count < 1:
+        frames = np.asarray(count)
+        if (frames < 1).any():
             raise AvemoError(
                 "normalisation: expected train frames, found none; extract the train clips first"
             )
@@ -61,9 +62,9 @@ class Normaliser:
                 f"normalisation: expected finite moments, found others in dimensions {bad[:8].tolist()}; "
                 "look for NaN or infinite features with `avemo cache verify`"
             )
-        mean = total / count
+        mean = total / frames
         # Rounding can leave a constant dimension a hair below zero.
-        variance = np.maximum(square / count - mean**2, 0.0)
+        variance = np.maximum(square / frames - mean**2, 0.0)
         return cls(mean.astype(np.float32), (np.sqrt(variance) + EPSILON).astype(np.float32))
 
     @classmethod

@@ -17,6 +17,7 @@ from avemo.base.registry import nearest
 from avemo.cache.manifest import FeatureSet
 from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.splits import load_splits
+from avemo.study.inputs import inputs_of
 from avemo.study.layout import CONFIG, Layout
 from avemo.study.run import Run
 
@@ -105,8 +106,9 @@ def load(
 ) -> dict[str, Clips]:
     """The clips of a run's folder under ``results``, or of a corpus' folder under ``cache``, by side.
 
-    ``features``: of a run ``audio`` and ``visual``, of a cache folders of components, or the names that they begin
-    with; ``name/part`` is a part of its frames, such as a layer. None: all. Labels and splits come from a run: from
+    ``features``: of a run ``audio``, ``visual``, and ``audio-2`` or the like where a modality has several; of a cache
+    folders of components, or the names that they begin with; ``name/part`` is a part of its frames, such as a layer.
+    None: all, of a run those parts that its systems see. Each comes by itself, at its own times. Labels and splits come from a run: from
     ``folder`` if it is one, else from ``run``. With ``split`` (a number or a name) the sides are ``train``, ``dev`` and
     ``test``; without one all clips are under ``all``. Raises `AvemoError` for what is not there.
 
@@ -118,18 +120,18 @@ def load(
     of_run = folder if (folder / CONFIG).is_file() else Path(run) if run is not None else None
     layout, config = _run(of_run) if of_run else (None, None)
     if of_run == folder and layout and config:
-        there: dict[str, Path] = {
-            str(name): layout.manifest(feature.id) for name, feature in config.features.items()
-        }
+        inputs = inputs_of(config, layout)
+        there = {one.name: one.manifest for one in inputs}
+        usual = [f"{one.name}/{part}".rstrip("/") for one in inputs for part in one.reading.parts or ("",)]
     else:
         there = {path.parent.name: path for path in sorted(folder.glob(f"*/{MANIFEST}"))}
+        usual = [name for name in there if not name.startswith(NO_FRAMES_OF_FEATURES)]
     if not there:
         found = "no manifest.json in it" if folder.is_dir() else "nothing"
         raise AvemoError(
             f"{folder}: expected a run's folder under results, or a corpus' under cache, found {found}; correct the path"
         )
-    wanted = features or [name for name in there if not name.startswith(NO_FRAMES_OF_FEATURES)]
-    sets = {name: _opened(folder, there, name) for name in wanted}
+    sets = {name: _opened(folder, there, name) for name in features or usual}
     labels = load_labels(layout.labels) if layout else None
     if split is None:
         known = {entry.clip_id for one in sets.values() for entry in one.entries()}
@@ -169,7 +171,7 @@ def _run(folder: Path) -> tuple[Layout, Run]:
 
 def _opened(folder: Path, there: Mapping[str, Path], name: str) -> FeatureSet:
     whole, _, part = name.partition("/")
-    fitting = [known for known in there if whole == known or known.rpartition("-")[0] == whole]
+    fitting = [whole] if whole in there else [one for one in there if one.rpartition("-")[0] == whole]
     if len(fitting) != 1:
         found = f"several: {', '.join(fitting)}" if fitting else f"{', '.join(there)}{nearest(whole, there)}"
         raise AvemoError(f"{folder}: expected one feature {whole!r}, found {found}; name the folder")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from avemo.dataset.joined import JoinedFeatures
+
 if TYPE_CHECKING:
     from avemo.dataset.loading import FeatureSource
 
@@ -17,9 +19,13 @@ PERCENTILES = (10, 50, 90)
 def pooled(source: FeatureSource, clip_ids: Sequence[str]) -> np.ndarray:
     """``(clips, statistics)`` float64: mean, deviation and `PERCENTILES` over a clip's real frames, per dimension.
 
-    Features of one frame a clip, functionals, stay as they are; of pixels there are mean and deviation alone. A clip
-    that lacks the modality is a row of NaN.
+    Features of one frame a clip, functionals, stay as they are; of pixels there are mean and deviation alone. Of joined
+    features each has its own statistics, over its own frames. A clip that lacks the modality is a row of NaN.
     """
+    if isinstance(source, JoinedFeatures):
+        joined = np.hstack([pooled(one, clip_ids) for one in source.sources.values()])
+        joined[[not source.has(clip) for clip in clip_ids]] = np.nan
+        return joined
     lengths = {clip: source.length(clip) for clip in clip_ids if source.has(clip)}
     single = max(lengths.values(), default=0) <= 1
     rows = 1 if single else 2 if source.dtype == "uint8" else 2 + len(PERCENTILES)

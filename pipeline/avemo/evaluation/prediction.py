@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import torch
 
 from avemo.base.arithmetic import arithmetic
 from avemo.base.contracts import AvemoError, Clip, ClipFailure, FeatureSequence, Status
+from avemo.cache.manifest import columns_of
 from avemo.dataset import TASKS
+from avemo.dataset.joined import TimedSource
 from avemo.dataset.loading import ClipData
 from avemo.dataset.tasks import Task
 from avemo.evaluation.clip_quality import concerns, face_quality, sound_quality
@@ -23,7 +26,8 @@ from avemo.features import EXTRACTORS
 from avemo.features.extraction import extract_audio, extract_kept, extract_visual, keep_crops, track_clip
 from avemo.media.probe import probe
 from avemo.media.sound import read_sound
-from avemo.study.run import Modality, Run
+from avemo.study.inputs import by_modality
+from avemo.study.run import Run, modality_of
 from avemo.training.checkpoint import model_meta
 
 
@@ -49,14 +53,15 @@ class OneClip:
         return self.features is not None and clip_id == self.clip_id
 
     def length(self, clip_id: str) -> int:
+        return len(self.read(clip_id).x)
+
+    def read(self, clip_id: str) -> FeatureSequence:
         if self.features is None:
             raise AvemoError(f"{clip_id}: expected features, found none")
-        return len(self.features.x)
+        return self.features
 
     def read_into(self, clip_id: str, out: np.ndarray) -> None:
-        if self.features is None:
-            raise AvemoError(f"{clip_id}: expected features, found none")
-        out[...] = self.features.x[: len(out)]
+        out[...] = self.read(clip_id).x[: len(out)]
 
     def moments(self, clip_ids: Any) -> Any:
         raise AvemoError("one clip has no train statistics; use the trained system's own")
@@ -69,18 +74,17 @@ def predict_clip(clip: Clip, run: Run, model_path: Path) -> Prediction:
     """
     notes = _odd(clip)
     failures: list[str] = []
-    heard = partial(_audio_features, model_path)
-    sound = _attempt(heard, clip, run, notes, failures) if "audio" in run.features else None
-    track = _attempt(_track, clip, run, notes, failures) if "visual" in run.features else None
-    faces = None
-    if track is not None:
-        faces = _attempt(partial(_visual_features, track, model_path), clip, run, notes, failures)
-    if sound is None and faces is None:
+    track, found = None, {}
+    for name in run.features:
+        if name == "visual" and "faces" in run.components:
+            track = _attempt(_track, clip, run, notes, failures)
+        extract = partial(_features, name, track, model_path)
+        found[name] = _attempt(extract, clip, run, notes, failures)
+    sources = _sources(clip.clip_id, run, found, model_meta(model_path)["dims"])
+    heard, seen = (name in sources and sources[name].has(clip.clip_id) for name in ("audio", "visual"))
+    if not (heard or seen):
         raise AvemoError("\n".join(dict.fromkeys(failures)))
-    dims = model_meta(model_path)["dims"]
-    found = {"audio": sound, "visual": faces}
-    sources = {name: OneClip(clip.clip_id, found[name], dims[f"{name}_dim"]) for name in run.features}
-    notes += _concerns(clip, sound is not None, track)
+    notes += _concerns(clip, heard, track)
     data = ClipData(sources.get("audio"), sources.get("visual"), {clip.clip_id: 0})
     model, meta = load_system(model_path, data)
     model.eval()
@@ -92,6 +96,19 @@ def predict_clip(clip: Clip, run: Run, model_path: Path) -> Prediction:
         raise AvemoError(f"{clip.clip_id}: expected finite {task.readout_name}, found {values.tolist()}")
     named = dict(zip(task.names, values.tolist(), strict=True))
     return Prediction(named, task.readout_name, notes + failures)
+
+
+def _sources(
+    clip_id: str, run: Run, found: Mapping[str, FeatureSequence | None], dims: Mapping[str, int]
+) -> dict[str, TimedSource]:
+    """The modalities of one clip, as wide as a model wants them; a modality is there where all its features are."""
+    lost = {modality_of(name) for name, one in found.items() if one is None}
+    there = {
+        name: (run.features[name].reading, OneClip(clip_id, one, one.x.shape[1]))
+        for name, one in found.items()
+        if one is not None and modality_of(name) not in lost
+    }
+    return by_modality(there) | {m: OneClip(clip_id, None, dims[f"{m}_dim"]) for m in lost}
 
 
 def _odd(clip: Clip) -> list[str]:
@@ -128,20 +145,20 @@ def _attempt(
         return None
 
 
-def _require_ours(run: Run, modality: Modality, clip: Clip) -> None:
+def _require_ours(run: Run, name: str, clip: Clip) -> None:
     """Raise `ClipFailure` where another program made the run's features: a new clip has none."""
-    if run.features[modality].imported:
-        text = f"the run's {modality} features were made by another program"
+    if run.features[name].imported:
+        text = f"the run's {name} features were made by another program"
         raise ClipFailure(Status.not_imported, clip.clip_id, text)
 
 
-def trained_with(model_path: Path, run: Run, modality: Modality, notes: list[str]) -> Any:
-    """The run's extractor; raises `AvemoError` for weights that the model has not been trained with."""
-    feature = run.features[modality]
+def trained_with(model_path: Path, run: Run, name: str, notes: list[str]) -> Any:
+    """The extractor of a run's feature; raises `AvemoError` for weights that the model has not been trained with."""
+    feature = run.features[name]
     found = EXTRACTORS.load(feature.extractor)
     extractor = found(found.Config(**feature.config, **feature.places))
     weights = extractor.provenance().get("weights")
-    expected = model_meta(model_path).get("weights", {}).get(modality, weights)
+    expected = model_meta(model_path).get("weights", {}).get(name, weights)
     if expected != weights:
         raise AvemoError(
             f"{', '.join(map(str, feature.places.values()))}: expected the weights that {model_path} was trained with "
@@ -152,24 +169,27 @@ def trained_with(model_path: Path, run: Run, modality: Modality, notes: list[str
     return extractor
 
 
-def _audio_features(model_path: Path, clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
-    _require_ours(run, "audio", clip)
-    features = extract_audio(trained_with(model_path, run, "audio", notes), clip)
-    notes += features.notes
-    return features
+def _features(
+    name: str, track: FeatureSequence | None, model_path: Path, clip: Clip, run: Run, notes: list[str]
+) -> FeatureSequence | None:
+    """What systems see of the feature of this name; None where it needs a face track and there is none."""
+    _require_ours(run, name, clip)
+    if modality_of(name) == "visual" and track is None:
+        return None
+    extractor, reading = trained_with(model_path, run, name, notes), run.features[name].reading
+    if track is not None and modality_of(name) == "visual":
+        features = visual_features(extractor, track, clip, run)
+    else:
+        features = extract_audio(extractor, clip)
+        notes += [note for note in features.notes if note not in notes]
+    columns = [columns_of(name, extractor.parts, features.x.shape[1], part) for part in reading.parts]
+    return replace(features, x=np.hstack([features.x[:, one] for one in columns])) if columns else features
 
 
 def _track(clip: Clip, run: Run, notes: list[str]) -> FeatureSequence:
-    _require_ours(run, "visual", clip)
     track = track_clip(FaceTracker(FaceTracker.Config(**run.faces.config)), clip)
     notes += track.notes
     return track
-
-
-def _visual_features(
-    track: FeatureSequence, model_path: Path, clip: Clip, run: Run, notes: list[str]
-) -> FeatureSequence:
-    return visual_features(trained_with(model_path, run, "visual", notes), track, clip, run)
 
 
 def visual_features(extractor: Any, track: FeatureSequence, clip: Clip, run: Run) -> FeatureSequence:

@@ -12,11 +12,10 @@ import pandas as pd
 
 from avemo.base.contracts import AvemoError
 from avemo.base.result_tables import read_results
-from avemo.cache.manifest import FeatureSet
 from avemo.corpora.near_names import is_missing
 from avemo.dataset.absences import absences
 from avemo.dataset.labels import Labels, load_labels
-from avemo.dataset.loading import ClipData
+from avemo.dataset.loading import FeatureSource
 from avemo.dataset.splits import load_splits
 from avemo.evaluation.audit import Finding, Records, audit
 from avemo.evaluation.leaks import (
@@ -32,6 +31,7 @@ from avemo.evaluation.pooled import pooled
 from avemo.evaluation.readings import read_journal
 from avemo.index.clip_table import read_table
 from avemo.index.same_media import same_media
+from avemo.study.inputs import inputs_of, open_inputs
 from avemo.study.layout import PAPER, Layout
 from avemo.study.makings import RunMakings
 from avemo.study.run import Run
@@ -51,16 +51,15 @@ def run_configs(folder: Path) -> dict[str, Run]:
 def examine(config: Run) -> list[Finding]:
     """Every check on one run; statistics are made again where the cache still has the features."""
     layout = Layout(config)
-    manifests: dict[str, Path] = {modality: layout.manifest(f.id) for modality, f in config.features.items()}
+    inputs = inputs_of(config)
+    there = [one for one in inputs if one.manifest.is_file()]
     labels = load_labels(_there(layout.labels))
-    with ExitStack() as opened:
-        sets = {m: opened.enter_context(FeatureSet(path)) for m, path in manifests.items() if path.is_file()}
-        statistics = None
-        if sets.keys() == manifests.keys():
-            statistics = ClipData(sets.get("audio"), sets.get("visual"), labels.targets).fit
-        features = {modality: stored.fingerprint for modality, stored in sets.items()}
+    with ExitStack() as stack:
+        opened = open_inputs(there, stack)
+        statistics = opened.clips(labels.targets).fit if there == inputs else None
+        features = {one.told: opened.sets[one.name].fingerprint for one in there}
         found = audit(_records(config, layout, labels, features, statistics))
-        return [*found, *_leaks(layout, labels, sets)]
+        return [*found, *_leaks(layout, labels, opened.sources)]
 
 
 def audited(config: Run) -> list[Finding]:
@@ -71,13 +70,13 @@ def audited(config: Run) -> list[Finding]:
         return [Finding("records", "The records are whole", "", [str(error)])]
 
 
-def _leaks(layout: Layout, labels: Labels, sets: Mapping[str, FeatureSet]) -> list[Finding]:
+def _leaks(layout: Layout, labels: Labels, sources: Mapping[str, FeatureSource]) -> list[Finding]:
     """Recordings, people and looks under two names."""
     splits, groups = load_splits(layout.splits), labels.groups
     clips = sorted({clip for split in splits for side in split.sides().values() for clip in side})
     tested = {clip for split in splits for clip in split.test}
     few = len(clips) <= MOST_CLIPS
-    vectors = {modality: pooled(stored, clips) for modality, stored in sets.items()} if few else {}
+    vectors = {modality: pooled(stored, clips) for modality, stored in sources.items()} if few else {}
     how = f"distance below {NEAR} of the median to the nearest clip; {', '.join(vectors) or 'not looked for'}"
     shown = labels.given if labels.task.kind == "classes" else {}
     names = {clip: label for clip, label in shown.items() if isinstance(label, str)}

@@ -32,6 +32,11 @@ class Extractor(Component, ABC):
     """Where a frame is made of equal parts side by side, such as layers of a network: their names. Each can be
     read alone."""
 
+    @classmethod
+    def parts_of(cls, config: Any) -> tuple[str, ...] | None:
+        """`parts` as far as a ``Config`` tells; None where only the network knows them."""
+        return ()
+
     def provenance(self) -> dict[str, Any]:
         """What the numbers come from besides config and libraries: weight hashes.
 

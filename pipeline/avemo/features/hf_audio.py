@@ -120,6 +120,15 @@ class HFAudio(AudioExtractor):
                 f"{self._window_s:g}"
             )
 
+    @classmethod
+    def parts_of(cls, config: Any) -> tuple[str, ...] | None:
+        """See `Extractor`."""
+        if config.layers == "all":
+            return None
+        return (
+            tuple(map(str, config.layers)) if isinstance(config.layers, tuple) and config.layers[1:] else ()
+        )
+
     def _opened(self) -> tuple[Weights, SpeechNetwork, tuple[int, ...]]:
         """The weights, the network and the layers that the config asks for."""
         config, weights = self.config, find(self.config.weights)

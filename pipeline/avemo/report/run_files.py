@@ -22,9 +22,10 @@ from avemo.report.clustered import Speakers
 from avemo.report.people import divisions
 from avemo.report.scores import LINEAR, seeds_averaged
 from avemo.report.writers import LACKING
+from avemo.study.inputs import inputs_of
 from avemo.study.layout import Layout
 from avemo.study.makings import RunMakings
-from avemo.study.run import Run
+from avemo.study.run import Run, modality_of
 from avemo.study.study import read_run
 
 
@@ -219,8 +220,9 @@ def randomness(config: Run) -> str:
 def run_notes(config: Run) -> list[dict[str, str]]:
     """What limits a run's numbers, told by its corpus, its splits and the records of the features there are."""
     notes = []
-    if len(config.features) == 1:
-        (only,) = config.features
+    modalities = set(map(modality_of, config.features))
+    if len(modalities) == 1:
+        (only,) = modalities
         text = f"this run has {only} features alone; what is called audio-visual is {only} only"
         notes.append({"kind": f"{only} only", "text": text})
     if config.corpus.synthetic:
@@ -241,7 +243,23 @@ def run_notes(config: Run) -> list[dict[str, str]]:
                 "another program made these features, and no key says from which media"
             )
             notes.append({"kind": "imported features", "text": text})
-    return [*notes, *_absence_notes(config), *_code_notes(config)]
+    return [*notes, *_joined_notes(config), *_absence_notes(config), *_code_notes(config)]
+
+
+def _joined_notes(config: Run) -> Iterator[dict[str, str]]:
+    """Clips that lack one of several features of a modality, and so all of it."""
+    there: dict[str, dict[str, set[str]]] = {}
+    for one in inputs_of(config):
+        if one.manifest.is_file():
+            with FeatureSet(one.manifest) as stored:
+                there.setdefault(modality_of(one.name), {})[one.name] = set(stored.clip_ids)
+    for modality, found in there.items():
+        every = set().union(*found.values())
+        for name, clips in found.items():
+            if lacking := sorted(every - clips):
+                more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+                text = f"{name} lacks {', '.join(lacking[:3])}{more} of {len(every)} clips, which count as without {modality}"
+                yield {"kind": "feature missing", "text": text}
 
 
 def _code_notes(config: Run) -> Iterator[dict[str, str]]:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from avemo.base.atomic import aside
 from avemo.base.contracts import ConfigError, Section, digest
@@ -18,6 +18,7 @@ from avemo.base.paths import InRules
 from avemo.base.registry import nearest
 from avemo.base.yaml_files import read_yaml
 from avemo.corpora import CORPORA
+from avemo.dataset.joined import Join
 from avemo.dataset.splits import SplitConfig
 from avemo.features import EXTRACTORS
 from avemo.models import MODELS
@@ -29,6 +30,8 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 FILES_OF_ALL = ("baselines", "linear", "tests")
 """What lies beside the scores of systems, and so cannot be one."""
 LONGEST_TITLE, SHOWN = 200, 300
+Parts = str | int | list[str | int]
+"""As a person writes them."""
 
 
 class CorpusSection(Section):
@@ -53,26 +56,58 @@ class CropsSection(Section):
     """Of the JPEGs."""
 
 
+def _texts(given: Any) -> Any:
+    """One name or number, or several, as texts."""
+    several = given if isinstance(given, list | tuple) else [given]
+    return tuple(str(one) if isinstance(one, int) else one for one in several)
+
+
+def _several(given: Any) -> Any:
+    """One section, or several."""
+    return () if given is None else [given] if isinstance(given, dict | Section) else given
+
+
 class FeatureSection(Section):
-    """Which extractor, its fields, and how its frames are stored."""
+    """Which extractor, its fields, how its frames are stored, and how systems see them."""
 
     extractor: str
     """One that avemo has, or a class of another package (`module:Class`)."""
     config: dict[str, Any] = {}
     compression: Literal["none", "lzf", "gzip"] = "none"
     """Of shards on disk; changes no number, and computes nothing again."""
+    parts: Annotated[tuple[str, ...], BeforeValidator(_texts, json_schema_input_type=Parts)] = ()
+    """Of frames that are made of parts, such as layers of a network, those that systems see: one, or several. None: all.
+    Another choice extracts nothing again."""
+    join: Join | None = None
+    """Of a further feature of its modality: what stands beside a frame of the first. ``mean`` (default): the mean of its
+    frames that are nearest to this frame, or the nearest where there are fewer than two. ``nearest``: the nearest."""
+
+
+Features = Annotated[
+    tuple[FeatureSection, ...],
+    BeforeValidator(_several, json_schema_input_type=FeatureSection | list[FeatureSection] | None),
+]
 
 
 class FeaturesSection(Section):
-    """One feature a modality; one modality may be absent."""
+    """One feature a modality, or a list of them; one modality may be absent.
 
-    audio: FeatureSection | None = None
-    visual: FeatureSection | None = None
+    Systems see features of one modality side by side, at the times of the first one's frames. A row a clip, such as
+    functionals, stands beside every frame. A clip that lacks one of them lacks the modality.
+    """
+
+    audio: Features = ()
+    visual: Features = ()
 
     @model_validator(mode="after")
     def _something(self) -> FeaturesSection:
-        if self.audio is None and self.visual is None:
+        if not (self.audio or self.visual):
             raise ValueError("expected audio, visual or both; name an extractor")
+        for modality, found in (("audio", self.audio), ("visual", self.visual)):
+            if found and found[0].join:
+                raise ValueError(
+                    f"{modality}: expected no join of the first feature, which others are joined to; take it away"
+                )
         return self
 
 
@@ -162,7 +197,20 @@ def parse(model: type[Checked], values: Any, where: str) -> Checked:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(model, where, problem) for problem in error.errors())) from None
+        problems = [problem | {"loc": _as_given(values, problem["loc"])} for problem in error.errors()]
+        raise ConfigError("\n".join(_explain(model, where, problem) for problem in problems)) from None
+
+
+def _as_given(values: Any, location: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The location without the numbers of lists that stand for one mapping."""
+    found = []
+    for part in location:
+        if isinstance(part, int) and isinstance(values, dict):
+            continue
+        found.append(part)
+        within = isinstance(values, dict) or (isinstance(values, list) and isinstance(part, int))
+        values = values[part] if within and (isinstance(values, list) or part in values) else None
+    return tuple(found)
 
 
 def shortened(text: str) -> str:

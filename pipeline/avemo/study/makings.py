@@ -12,7 +12,7 @@ from typing import Any
 from avemo.base.contracts import AvemoError, ConfigError, Section
 from avemo.base.made_of import NO_RECORD, Making, checked, made_of, recorded
 from avemo.study.layout import MODEL, PAPER, PAPER_PAGE, Layout
-from avemo.study.run import Run
+from avemo.study.run import Run, modality_of
 from avemo.study.specs import ExtractSpec, IndexSpec, LabelsSpec, TrackSpec, as_cfg, component_spec
 from avemo.study.stage_code import corpus_code, feature_code, model_code, score_code, stage_code
 from avemo.study.study import Study
@@ -39,8 +39,14 @@ class RunMakings:
         return {"labels": self.layout.labels, "splits": self.layout.splits}
 
     def _manifests(self, *stages: str) -> dict[str, Path]:
-        found = self.run.components
-        return {stage: self.layout.manifest(found[stage].id) for stage in stages if stage in found}
+        found = self.run.components.items()
+        return {name: self.layout.manifest(one.id) for name, one in found if modality_of(name) in stages}
+
+    @property
+    def _seen(self) -> dict[str, Path]:
+        """The manifests of features, by what records call these as systems see them."""
+        found = self.run.features.items()
+        return {one.reading.told(name): self.layout.manifest(one.id) for name, one in found}
 
     def labels(self, **digests: str) -> Making:
         """``digests``: of the files that labels are read from."""
@@ -57,7 +63,7 @@ class RunMakings:
 
     def model(self, system: str, split: str) -> Making:
         """A trained system."""
-        spec, cached = self.run.systems[system], self._manifests("audio", "visual")
+        spec, cached = self.run.systems[system], self._seen
         path, code = (
             self.layout.model(system, split),
             partial(model_code, spec.model, spec.training.procedure),
@@ -75,7 +81,7 @@ class RunMakings:
     def _evaluated(self, path: Path, system: str) -> Making:
         models: dict[str, Path | str] = {}
         models |= {f"model of {split}": self.layout.model(system, split) for split in self.run.split_names}
-        code, cached = partial(score_code, self.run.systems[system].model), self._manifests("audio", "visual")
+        code, cached = partial(score_code, self.run.systems[system].model), self._seen
         return Making(path, None, self._sides | models, code=code, cached=cached)
 
     def baselines(self) -> Making:
@@ -92,7 +98,7 @@ class RunMakings:
         return self._of_linear(self.layout.predictions("linear"))
 
     def _of_linear(self, path: Path) -> Making:
-        read = self._sides | self._manifests("audio", "visual")
+        read = self._sides | self._seen
         return Making(path, None, read, code=partial(stage_code, "linear"))
 
     def tests(self) -> Making:
@@ -218,11 +224,10 @@ def shard_making(run: Run, stage: str, shard: int | str, **digests: str) -> Maki
 
 def stage_code_of(run: Run, stage: str) -> dict[str, str]:
     """Through which code the items of a run's stage are made."""
-    for modality, feature in run.features.items():
-        if modality == stage:
-            return feature_code(
-                stage, feature.extractor, kept_crops=stage == "visual" and run.crops is not None
-            )
+    if stage in run.features:
+        feature, modality = run.features[stage], modality_of(stage)
+        kept = modality == "visual" and not feature.imported and run.crops is not None
+        return feature_code(modality, feature.extractor, kept_crops=kept)
     return stage_code(stage)
 
 

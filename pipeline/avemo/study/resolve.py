@@ -13,11 +13,19 @@ from avemo.base.registry import nearest
 from avemo.corpora import CORPORA
 from avemo.corpora.base import Corpus as CorpusKind
 from avemo.dataset import TASKS
+from avemo.dataset.joined import Reading
 from avemo.dataset.splits import SplitConfig
 from avemo.features import EXTRACTORS
 from avemo.models import MODELS
-from avemo.study.config import CorpusSection, FeatureSection, RunConfig, parse
-from avemo.study.run import Component, Corpus, Feature, LearningCurve, Modality, Run, RunSpeed, System
+from avemo.study.config import (
+    CorpusSection,
+    CropsSection,
+    FeatureSection,
+    FeaturesSection,
+    RunConfig,
+    parse,
+)
+from avemo.study.run import Component, Corpus, Feature, LearningCurve, Run, RunSpeed, System, named
 from avemo.study.specs import IndexSpec, LabelsSpec, identified
 
 
@@ -32,16 +40,14 @@ def resolve(raw: dict[str, Any]) -> Run:
     given = parse(RunConfig, raw, "")
     corpus = _corpus(given.corpus)
     faces = _component(FaceTracker, _fields(FaceTracker.Config, given.faces, "faces"))
-    audio, visual = (_extractor(name, getattr(given.features, name)) for name in ("audio", "visual"))
-    features: dict[Modality, Feature] = {}
-    crops = None
-    if audio:
-        features["audio"] = _feature(audio)
-    if visual:
-        if given.crops.cache == "jpeg" and visual.kind.reads == "faces":
-            crops = _crops(visual, given.crops.quality, faces.id)
-        upstream = [] if visual.kind.reads == "table" else [crops.id if crops else faces.id]
-        features["visual"] = _feature(visual, *upstream)
+    extractors = _extractors(given.features)
+    crops = _kept_crops(given.crops, extractors, faces.id)
+    face_stage = crops.id if crops else faces.id
+    features = {
+        name: _feature(one, *([face_stage] if one.kind.reads == "faces" else []))
+        for name, one in extractors.items()
+    }
+    _check_apart(features)
     fields = {
         name: _fields(MODELS.load(one.model).Config, one.config, f"systems.{name}.config")
         for name, one in given.systems.items()
@@ -74,18 +80,18 @@ def resolve(raw: dict[str, Any]) -> Run:
         learning_curve=given.learning_curve,
         strict=given.strict,
         code_changes=given.code_changes,
-        speed=RunSpeed(splits_per_job=given.splits_per_job, work=_work(given, audio, visual)),
+        speed=RunSpeed(splits_per_job=given.splits_per_job, work=_work(given, extractors)),
         crops=crops,
     )
 
 
-def _work(given: RunConfig, *extractors: Extractor | None) -> dict[str, Work]:
+def _work(given: RunConfig, extractors: Mapping[str, Extractor]) -> dict[str, Work]:
     """What the jobs of each stage's component, and of each system, ask for."""
     from avemo.faces.jpeg import JpegCrops
     from avemo.faces.track import FaceTracker
 
     found: dict[str, type[Declared]] = {"faces": FaceTracker, "crops": JpegCrops}
-    found |= {one.kind.modality: one.kind for one in extractors if one}
+    found |= {name: one.kind for name, one in extractors.items()}
     found |= {f"systems/{name}": MODELS.load(system.model) for name, system in given.systems.items()}
     return {name: kind.work for name, kind in found.items()}
 
@@ -137,23 +143,53 @@ def _corpus(given: CorpusSection) -> Corpus:
 
 
 class Extractor(NamedTuple):
-    """A modality's section, the extractor that it names, and its fields."""
+    """A feature's section, the extractor that it names, and its fields."""
 
     given: FeatureSection
     kind: Any
     fields: Fields
 
 
-def _extractor(modality: str, given: FeatureSection | None) -> Extractor | None:
-    if given is None:
-        return None
+def _extractors(given: FeaturesSection) -> dict[str, Extractor]:
+    """By the names that a run has for its features."""
+    found = {}
+    for modality, sections in (("audio", given.audio), ("visual", given.visual)):
+        for number, (name, section) in enumerate(named(modality, sections).items()):
+            where = f"features.{modality}.{number}" if len(sections) > 1 else f"features.{modality}"
+            found[name] = _extractor(modality, section, where)
+    return found
+
+
+def _extractor(modality: str, given: FeatureSection, where: str) -> Extractor:
     kind = EXTRACTORS.load(given.extractor)
     if kind.modality != modality:
         raise ConfigError(
-            f"config: features.{modality}: expected an extractor of {modality} features, "
+            f"config: {where}: expected an extractor of {modality} features, "
             f"found {given.extractor!r}, which is {kind.modality}"
         )
-    return Extractor(given, kind, _fields(kind.Config, given.config, f"features.{modality}.config"))
+    fields = _fields(kind.Config, given.config, f"{where}.config")
+    if len(set(given.parts)) < len(given.parts):
+        raise ConfigError(f"config: {where}.parts: expected each part once, found {', '.join(given.parts)}")
+    there = kind.parts_of(fields.checked)
+    for part in given.parts:
+        if there is not None and part not in there:
+            raise ConfigError(
+                f"config: {where}.parts: expected parts of its frames ({', '.join(there) or 'they have none'}), "
+                f"found {part!r}; correct it, or leave parts out"
+            )
+    return Extractor(given, kind, fields)
+
+
+def _check_apart(features: Mapping[str, Feature]) -> None:
+    """Raise `ConfigError` for a feature that is there twice."""
+    firsts: dict[Any, str] = {}
+    for name, one in features.items():
+        first = firsts.setdefault((one.id, one.reading.parts), name)
+        if first != name:
+            raise ConfigError(
+                f"config: features: expected different ones, found {one.extractor!r} of the same fields as {first} and "
+                f"as {name}; leave one out"
+            )
 
 
 def _feature(of: Extractor, *upstream: str) -> Feature:
@@ -169,7 +205,23 @@ def _feature(of: Extractor, *upstream: str) -> Feature:
         version=of.kind.release(),
         libraries=of.kind.versions(),
         id=_variant(of.kind, of.fields.config, *upstream, *weights),
+        reading=Reading(parts=of.given.parts, join=of.given.join or "mean"),
     )
+
+
+def _kept_crops(given: CropsSection, extractors: Mapping[str, Extractor], faces: str) -> Component | None:
+    """The component that keeps crops, if any; raises `ConfigError` where features want them cut differently."""
+    seen = {name: one for name, one in extractors.items() if one.kind.reads == "faces"}
+    if given.cache == "none" or not seen:
+        return None
+    kept = {name: _crops(one, given.quality, faces) for name, one in seen.items()}
+    if len({component.id for component in kept.values()}) > 1:
+        raise ConfigError(
+            f"config: crops.cache: expected features that want faces cut alike, as crops are kept once, found "
+            f"{', '.join(f'{name} {component.config}' for name, component in kept.items())}; write none, or make "
+            "the features' crops alike"
+        )
+    return next(iter(kept.values()))
 
 
 def _crops(visual: Extractor, quality: int, faces: str) -> Component:

@@ -7,20 +7,24 @@ makes a `Run`; `Run.record` is what a run's folder keeps of it.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from avemo.base.component import Work
 from avemo.base.contracts import AvemoError, Section, left_out
 from avemo.base.registry import nearest
+from avemo.dataset.joined import Reading
 from avemo.dataset.splits import SplitConfig
 from avemo.study.specs import LabelsSpec, Places
 from avemo.training.recipe import TrainingConfig, TrainSpec
 
 STAGES = ("faces", "crops", "audio", "visual")
-"""Stages whose components fill a cache, in the order of the data's flow."""
-Modality = Literal["audio", "visual"]
+"""Kinds of stage whose components fill a cache, in the order of the data's flow."""
+FeatureName = Annotated[str, Field(pattern=r"^(audio|visual)(-[1-9]\d*)?$")]
+"""The first feature of a modality has its name, further ones ``audio-2``, ``audio-3``; each is a stage of its own."""
 CodeChanges = Literal["warn", "rerun", "ignore"]
 
 
@@ -62,8 +66,29 @@ class Component(Section):
     id: str
 
 
+def modality_of(name: str) -> str:
+    """The modality of a feature, and the kind of any stage.
+
+    >>> modality_of("audio-2"), modality_of("faces")
+    ('audio', 'faces')
+    """
+    return name.partition("-")[0]
+
+
+Thing = TypeVar("Thing")
+
+
+def named(modality: str, several: Iterable[Thing]) -> dict[str, Thing]:
+    """Features of a modality, in their order, by name.
+
+    >>> named("audio", ["a", "b"])
+    {'audio': 'a', 'audio-2': 'b'}
+    """
+    return {f"{modality}-{n}" if n > 1 else modality: one for n, one in enumerate(several, 1)}
+
+
 class Feature(Section):
-    """A modality's extractor, and how its frames are stored."""
+    """An extractor, how its frames are stored, and how systems see them."""
 
     extractor: str
     config: dict[str, Any]
@@ -76,6 +101,29 @@ class Feature(Section):
     libraries: dict[str, str] = left_out({})
     """Versions of the distributions that make its numbers."""
     id: str
+    reading: Reading = left_out(Reading())
+
+
+def as_option(manifest: Path, reading: Reading) -> str:
+    """A feature's manifest and how systems see it, as an option that `read_option` reads.
+
+    >>> as_option(Path("a.json"), Reading()), read_option('a.json#{"join": "nearest"}')
+    ('a.json', (PosixPath('a.json'), Reading(parts=(), join='nearest')))
+    """
+    said = reading.model_dump_json()
+    return str(manifest) if said == "{}" else f"{manifest}#{said}"
+
+
+def read_option(text: str) -> tuple[Path, Reading]:
+    """Of a feature's option its manifest, and how to read it; raises `AvemoError` for a reading that is none."""
+    path, mark, said = text.partition("#{")
+    try:
+        return Path(path), Reading.model_validate_json(f"{{{said}" if mark else "{}")
+    except ValidationError as error:
+        raise AvemoError(
+            f'{text[:300]}: expected a manifest, or one with how to read it, such as a.json#{{"parts": ["3"]}}, '
+            f"found {error.errors()[0]['msg']}"
+        ) from error
 
 
 class System(TrainSpec):
@@ -105,7 +153,7 @@ class Run(Section):
     results: str
     corpus: Corpus
     faces: Component
-    features: dict[Modality, Feature]
+    features: dict[FeatureName, Feature]
     splits: SplitConfig
     systems: dict[str, System]
     tests: Tests
@@ -119,10 +167,9 @@ class Run(Section):
     @property
     def components(self) -> dict[str, Component | Feature]:
         """Components by stage; faces are tracked, and crops kept, for visual features alone."""
-        audio, visual = self.features.get("audio"), self.features.get("visual")
-        faces = self.faces if visual and not visual.imported else None
-        given = zip(STAGES, (faces, self.crops, audio, visual), strict=True)
-        return {stage: component for stage, component in given if component}
+        seen = [one for name, one in self.features.items() if modality_of(name) == "visual"]
+        found = {"faces": None if all(one.imported for one in seen) else self.faces, "crops": self.crops}
+        return {stage: component for stage, component in found.items() if component} | self.features
 
     @property
     def places(self) -> list[str]:

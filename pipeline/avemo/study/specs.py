@@ -16,7 +16,7 @@ from avemo.base.contracts import Section, left_out
 from avemo.weights.find import quick_identity
 
 if TYPE_CHECKING:
-    from avemo.study.run import Modality, Run
+    from avemo.study.run import Run
 
 
 Places = dict[str, Any]
@@ -103,18 +103,17 @@ def _adapter(kind: type[Section]) -> TypeAdapter[Section]:
 
 def component_spec(run: Run, stage: str) -> TrackSpec | ExtractSpec:
     """What the shards of a stage's component depend on."""
-    for modality in run.features:
-        if modality == stage:
-            return extract_spec(run, modality)
+    if stage in run.features:
+        return extract_spec(run, stage)
     found = run.components[stage]
     given = {"corpus": run.corpus.id, **found.model_dump(include={"id", "version", "libraries", "config"})}
     return CropsSpec(**given, faces=run.faces.id) if stage == "crops" else TrackSpec(**given)
 
 
-def extract_spec(run: Run, modality: Modality) -> ExtractSpec:
-    """What the features of a modality depend on; of weights what they are, not where."""
-    feature = run.features[modality]
-    visual = modality == "visual" and not feature.imported
+def extract_spec(run: Run, name: str) -> ExtractSpec:
+    """What the feature of this name depends on; of weights what they are, not where."""
+    feature = run.features[name]
+    visual = name.startswith("visual") and not feature.imported
     return ExtractSpec(
         corpus=run.corpus.id,
         id=feature.id,

@@ -29,7 +29,7 @@ from avemo.study.config import read_config, shortened
 from avemo.study.layers import expand
 from avemo.study.layout import CONFIG, Layout
 from avemo.study.resolve import corpus_of, counted, foreign_sources, resolve
-from avemo.study.run import Run
+from avemo.study.run import Run, as_option, modality_of
 from avemo.study.specs import ExtractSpec, IndexSpec, TrackSpec, component_spec
 from avemo.weights.find import quick_identity
 
@@ -131,7 +131,9 @@ class Study:
         """Megabytes of a GPU to train a run's system on mini-batches whose clips may all be of ``longest_s`` seconds,
         with the features of ``media_s`` seconds beside them."""
         of = self.runs[run]
-        frames_hz = sum(self.work(of, modality).frames_hz for modality in of.features)
+        # Further features of a modality are joined to the frames of the first.
+        firsts = [name for name in of.features if name == modality_of(name)]
+        frames_hz = sum(self.work(of, name).frames_hz for name in firsts)
         frames = of.systems[system].training.batch_size * longest_s * frames_hz
         asked = self.work(of, f"systems/{system}").training_gpu_mb(frames)
         return asked + min(RESIDENT_MB, ceil(media_s * RESIDENT_MB_A_SECOND)) if asked else 0
@@ -141,22 +143,39 @@ class Study:
         return {
             component
             for (_, component), (stage, run) in self.components.items()
-            if stage in stages
+            if modality_of(stage) in stages
             and gpu in (None, bool(self.work(run, stage).gpu_mb))
             and imported in (None, getattr(run.components[stage], "imported", False))
         }
 
     def manifests(self, run: str, *stages: str) -> list[Path]:
         """Manifests of a run's components of these stages, as far as it has them."""
-        return [path for _, path in self._manifests(run, *stages)]
+        return list(dict.fromkeys(path for _, path in self._manifests(run, *stages)))
 
     def manifest_options(self, run: str, *stages: str) -> list[str]:
-        """The same as a command's options, each named for its stage."""
-        return [word for stage, path in self._manifests(run, *stages) for word in (f"--{stage}", str(path))]
+        """The same as a command's options, each named for its kind of stage."""
+        return [
+            word
+            for stage, path in self._manifests(run, *stages)
+            for word in (f"--{modality_of(stage)}", str(path))
+        ]
+
+    def feature_options(self, run: str) -> list[str]:
+        """The manifests of a run's features as options that say how systems see these."""
+        found, layout = self.runs[run].features.items(), self.layouts[run]
+        return [
+            word
+            for name, one in found
+            for word in (f"--{modality_of(name)}", as_option(layout.manifest(one.id), one.reading))
+        ]
 
     def _manifests(self, run: str, *stages: str) -> list[tuple[str, Path]]:
-        found = self.runs[run].components
-        return [(stage, self.layouts[run].manifest(found[stage].id)) for stage in stages if stage in found]
+        found = self.runs[run].components.items()
+        return [
+            (stage, self.layouts[run].manifest(one.id))
+            for stage, one in found
+            if modality_of(stage) in stages
+        ]
 
     def shards(self, run: str) -> list[Path]:
         """Shards of all of a run's components: one that is gone is made again, though its manifest is there."""
