@@ -62,7 +62,7 @@ def test_files_have_the_mode_that_the_umask_leaves_and_the_group_of_a_setgid_fol
         with aside(tmp_path / "file") as temporary:
             write(temporary)
         with aside_folder(tmp_path / "folder") as temporary:
-            (temporary / "inner").touch()
+            write(temporary / "inner")
         append_line(tmp_path / "lines", "first")
     finally:
         os.umask(before)

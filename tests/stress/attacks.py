@@ -21,8 +21,10 @@ from unittest.mock import patch
 import h5py
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 from avemo.base import passing
+from avemo.base.atomic import aside_folder
 from avemo.base.contracts import AvemoError, MachineError, Status
 from avemo.cache import lock
 from avemo.cache import store as store_module
@@ -35,6 +37,7 @@ from avemo.dataset.loading import ClipData
 from avemo.evaluation.readings import note_reading, read_journal
 from avemo.machine.gpus import leased
 from avemo.training.checkpoint import CHECKPOINT, load_checkpoint, load_model, save_checkpoint, save_model
+from avemo.weights.hashes import check, record, remembered_sha256
 from stress.tally import Tally
 
 INFO = {"component": "made up"}
@@ -288,6 +291,14 @@ def _fill_and_read(folder: Path, wanted: dict[str, str]) -> None:
     note_reading(folder / "mult.jsonl", {"split": "split00", "model": "m", "inputs": {}})
     save_model(folder / "model.safetensors", torch.nn.Linear(2, 2).state_dict(), {})
     load_model(folder / "model.safetensors", torch.nn.Linear(2, 2))
+    network = folder / "weights" / "network"
+    if not network.is_dir():
+        with aside_folder(network, new=True) as temporary:
+            # As its library writes it, which may be for its owner alone.
+            save_file({"a": torch.zeros(2)}, temporary / "model.safetensors")
+    check("network", network, None)
+    record(network.parent, f"of {os.geteuid()}", "0" * 64)
+    remembered_sha256(network, folder / "memory" / "weights.json")
     with FeatureSet(folder / "manifest.json") as features:
         for name in wanted:
             features.read(name)

@@ -43,6 +43,9 @@ def aside_folder(path: Path, new: bool = False) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
+        for found in temporary.rglob("*"):
+            if found.is_file() and not found.is_symlink():
+                _open_to_others(found)
         if path.exists() and not new:
             shutil.rmtree(path)
         os.replace(temporary, path)
