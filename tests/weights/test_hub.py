@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
@@ -69,6 +70,21 @@ def test_other_bytes_than_at_first_are_refused(hub):
         find(NAME)
     done = CliRunner().invoke(app, ["weights", "verify", NAME])
     assert done.exit_code == 1
+
+
+def test_two_who_fetch_at_once_both_have_what_came_first(hub, monkeypatch):
+    save_file(STATE, hub / "model.safetensors")
+    theirs, download = hub_name(NAME).folder, huggingface_hub.hf_hub_download
+
+    def while_another_ends(*args, **kwargs):
+        if not theirs.is_dir():
+            shutil.copytree(hub, theirs)
+        download(*args, **kwargs)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", while_another_ends)
+    assert fetch_hub(NAME) == theirs
+    assert (theirs / "notes.txt").is_file(), "it is still theirs"
+    assert sorted(path.name for path in theirs.parent.iterdir()) == [theirs.name, "sha256.json"]
 
 
 def test_tensors_in_several_files_come_with_their_list(hub):

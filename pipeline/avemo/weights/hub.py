@@ -73,11 +73,13 @@ def fetch_hub(weights: str) -> Path:
                     hf_hub_download(name.repository, file, revision=name.revision, local_dir=temporary)
                 _convert(temporary)
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            detail = " ".join(str(error).split())[:300]
-            raise AvemoError(
-                f"{weights}: expected to be fetched to {folder}, found {type(error).__name__}: {detail}; "
-                "go online (and unset HF_HUB_OFFLINE), or bring the files there by hand"
-            ) from error
+            # Unless another who shares the folder was first: what stands there is whole.
+            if not folder.is_dir():
+                detail = " ".join(str(error).split())[:300]
+                raise AvemoError(
+                    f"{weights}: expected to be fetched to {folder}, found {type(error).__name__}: {detail}; "
+                    "go online (and unset HF_HUB_OFFLINE), or bring the files there by hand"
+                ) from error
     check(weights, folder, None)
     return folder
 
