@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from avemo.base.contracts import AvemoError
-from avemo.finetuning.loop import Batch, Schedule, Tuned, predict, tune
+from avemo.finetuning.loop import Batch, Schedule, predict, tune
+from avemo.training.loop import TrainingResult
 
 SCHEDULE = Schedule(epochs=4, batch_size=8, lr=0.01, device="cpu")
 
@@ -52,7 +53,7 @@ def accuracy(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     return {"accuracy": float((outputs.argmax(-1) == targets).float().mean())}
 
 
-def run(folder: Path, data: Toy | None = None, schedule: Schedule = SCHEDULE, **kwargs) -> Tuned:
+def run(folder: Path, data: Toy | None = None, schedule: Schedule = SCHEDULE, **kwargs) -> TrainingResult:
     model = kwargs.pop("model", None) or network()
     data = data or Toy()
     return tune(model, data, schedule, cross_entropy, accuracy, run_id="toy", folder=folder, **kwargs)

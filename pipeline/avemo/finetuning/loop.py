@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from pydantic import Field
@@ -22,7 +22,7 @@ from avemo.base.arithmetic import Precision, arithmetic
 from avemo.base.contracts import AvemoError, ComponentConfig, digest, silent, speed
 from avemo.base.devices import choose_device
 from avemo.training.checkpoint import save_checkpoint
-from avemo.training.loop import Listener, resume
+from avemo.training.loop import Listener, TrainingResult, resume
 from avemo.training.seeding import Generators, seed_global
 from avemo.training.state import Resumable
 
@@ -76,15 +76,6 @@ Items = Callable[[int, int, int], None]
 """Called after each mini-batch with the epoch, the items trained on in it, and their number in all."""
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """``history``: a row an epoch. ``best_state``: weights of ``best_epoch`` (from 1), on the CPU."""
-
-    history: list[dict[str, Any]]
-    best_epoch: int
-    best_state: dict[str, Tensor]
-
-
 def tune(
     model: nn.Module,
     data: TrainDev,
@@ -96,7 +87,7 @@ def tune(
     folder: Path,
     progress: Listener | None = None,
     items: Items | None = None,
-) -> Tuned:
+) -> TrainingResult:
     """Tune every parameter of ``model`` that requires a gradient; keep the epoch with the lowest dev loss.
 
     After each epoch ``folder`` holds a checkpoint. Called again after a kill
@@ -120,7 +111,7 @@ def tune(
             save_checkpoint(folder, tensors, meta | {"identity": identity})
             if progress:
                 progress(epoch, schedule.epochs, run.history[-1])
-    return Tuned(run.history, run.best_epoch, run.best_state)
+    return TrainingResult(run.history, run.best_epoch, run.best_state)
 
 
 def predict(

@@ -92,17 +92,9 @@ def render(context: Context) -> str:
     tables = _by_name("table", context.tables)
     charts = _by_name("chart", context.charts)
     sections = _sections(tables, charts)
-    environment = Environment(
-        loader=PackageLoader("avemo.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["covers"] = COVERS
-    return environment.get_template("report.html.j2").render(
+    return filled(
+        "report.html.j2",
         page=context,
-        version=__version__,
         opening=_opening(context, {section.anchor for section in sections}),
         note=note_label(context.notes),
         unit=unit_of(context.task),
@@ -115,6 +107,19 @@ def render(context: Context) -> str:
         charts={name: chart_view(chart) for name, chart in charts.items()},
         sheet=_data_uri("image/png", context.contact_sheet) if context.contact_sheet else "",
     )
+
+
+def filled(template: str, **shown: Any) -> str:
+    """One of the package's templates with what it shows."""
+    environment = Environment(
+        loader=PackageLoader("avemo.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["covers"], environment.globals["version"] = COVERS, __version__
+    return environment.get_template(template).render(shown)
 
 
 def _opening(context: Context, anchors: Collection[str]) -> list[Answer]:

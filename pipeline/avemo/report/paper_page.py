@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from avemo import __version__
-from avemo.evaluation.audit import COVERS, Finding
+from avemo.evaluation.audit import Finding
 from avemo.papers.definitions import TableDefinition
 from avemo.report.figures import Chart
-from avemo.report.page import chart_view
+from avemo.report.page import chart_view, filled
 from avemo.report.writers import Notes, Table, note_label, to_html
 
 Part = tuple[TableDefinition, Table, Table | None, Chart | None]
@@ -26,14 +23,6 @@ def render_paper(
     notes: Notes = (),
 ) -> str:
     """The page as HTML; ``waiting`` says by (run, system) what is still to be done, ``audits`` are of finished runs."""
-    environment = Environment(
-        loader=PackageLoader("avemo.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["covers"] = COVERS
     notes = list(notes)
     sections = [
         {
@@ -47,10 +36,10 @@ def render_paper(
         for definition, table, tests, chart in parts
     ]
     open_cells = [(run, system or "labels", text) for (run, system), text in waiting.items()]
-    return environment.get_template("paper.html.j2").render(
+    return filled(
+        "paper.html.j2",
         title=title,
         name=name,
-        version=__version__,
         notes=notes,
         note=note_label(notes),
         sections=sections,
