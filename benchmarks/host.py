@@ -22,11 +22,11 @@ from benchmarks.results import publish
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from avemo.base import devices
 from avemo.base.contracts import Clip
 from avemo.dataset.resident import ResidentData
 from avemo.faces import track
 from avemo.media.pictures import iter_frames
-from avemo.training import watch
 from avemo.training.checkpoint import save_checkpoint
 
 VIEWS = (
@@ -97,10 +97,10 @@ def faces(path: Path) -> list[dict[str, Any]]:
 def steps() -> list[dict[str, Any]]:
     """Calls and reads of a training step, read back at once and later."""
     rows = []
-    before = watch.AT_ONCE
+    before = devices.AT_ONCE
     for name in ("av_ladder", "auxformer"):
-        for way, devices, whole in (("read at once", before, False), ("read at the end", (), True)):
-            watch.AT_ONCE = devices
+        for way, free, whole in (("read at once", before, False), ("read at the end", (), True)):
+            devices.AT_ONCE = free
             run, batch = prepared(table_systems(CONFIG)[name], "cpu", "float32", tiny=True)
             batch.whole = whole
             step = steps_of(run, batch)
@@ -109,7 +109,7 @@ def steps() -> list[dict[str, Any]]:
                 step()
             rows.append(row(f"a step of {name}, one layer", way, "calls", calls.count))
             rows.append(row(f"a step of {name}, one layer", way, "reads", reads.count))
-    watch.AT_ONCE = before
+    devices.AT_ONCE = before
     return rows
 
 

@@ -36,16 +36,16 @@ def compute(clip_id):
     return frames_of(clip_id)
 
 with ShardStore(Path(sys.argv[1]), INFO) as store:
-    fill(store, wanted_of(ids(30)), compute, flush_s=float(sys.argv[2]), flush_items=4)
+    fill(store, wanted_of(ids(30)), compute, flush_s=float(sys.argv[2]), flush_items=4, at_once=int(sys.argv[4]))
     store.publish(wanted_of(ids(30)), Path(sys.argv[3]))
 """
 
 
-def run_slow(folder: Path, output: Path, flush_s: float = 20.0) -> subprocess.Popen[str]:
+def run_slow(folder: Path, output: Path, flush_s: float = 20.0, at_once: int = 1) -> subprocess.Popen[str]:
     """The fill in a process of its own, which prints each clip it computes."""
     root = Path(__file__).resolve().parents[2]
     path = os.pathsep.join(map(str, (root / "pipeline", root / "tests/helpers")))
-    command = [sys.executable, "-c", SLOW_RUN, str(folder), str(flush_s), str(output)]
+    command = [sys.executable, "-c", SLOW_RUN, str(folder), str(flush_s), str(output), str(at_once)]
     environment = os.environ | {"PYTHONPATH": path}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -77,10 +77,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "0000.h5").read_bytes()
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_killed_fill_goes_on_where_it_was(seed: int, tmp_path: Path, undisturbed: bytes) -> None:
+@pytest.mark.parametrize(("seed", "at_once"), [*((seed, 1) for seed in range(5)), (0, 3), (1, 8)])
+def test_a_killed_fill_goes_on_where_it_was(
+    seed: int, at_once: int, tmp_path: Path, undisturbed: bytes
+) -> None:
     generator = np.random.default_rng(seed)
-    process = run_slow(tmp_path / "store", tmp_path / "0000.h5")
+    process = run_slow(tmp_path / "store", tmp_path / "0000.h5", at_once=at_once)
     begun = kill_after(process, int(generator.integers(6, 26)), generator.uniform(0, 0.03), signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "0000.h5").exists()
@@ -92,16 +94,57 @@ def test_a_killed_fill_goes_on_where_it_was(seed: int, tmp_path: Path, undisturb
         store.publish(WANTED, tmp_path / "0000.h5")
     assert computed == missing
     assert told(summary) == (len(missing), 30 - len(missing), FAILED)
-    assert len(set(begun) & set(computed)) <= 4, "at most a batch is lost, the clip under way included"
+    # Besides, of several at once, those that have begun and wait for their turn.
+    lost = 4 if at_once == 1 else 4 + 2 * at_once
+    assert len(set(begun) & set(computed)) <= lost, "at most a batch is lost, the clip under way included"
     assert (tmp_path / "0000.h5").read_bytes() == undisturbed
 
 
-def test_sigterm_loses_only_the_clip_under_way(tmp_path: Path) -> None:
-    process = run_slow(tmp_path / "store", tmp_path / "0000.h5")
+@pytest.mark.parametrize(("at_once", "lost"), [(1, 1), (3, 6)])
+def test_sigterm_loses_only_the_clips_under_way(at_once: int, lost: int, tmp_path: Path) -> None:
+    process = run_slow(tmp_path / "store", tmp_path / "0000.h5", at_once=at_once)
     begun = kill_after(process, 7, 0.002, signal.SIGTERM)
     assert process.returncode == 128 + signal.SIGTERM
     with ShardStore(tmp_path / "store", INFO) as store:
-        assert len(set(begun) & set(store.missing(WANTED))) <= 1
+        assert len(set(begun) & set(store.missing(WANTED))) <= lost
+
+
+@pytest.mark.parametrize("at_once", [2, 7, 50])
+def test_clips_computed_at_once_make_the_same_shard(at_once: int, tmp_path: Path, undisturbed: bytes) -> None:
+    """However long each takes; the clip that fails fails alone."""
+    begun: list[str] = []
+    counts: list[tuple[int, int]] = []
+    several = threading.Barrier(2)
+
+    def compute(clip_id: str) -> FeatureSequence:
+        begun.append(clip_id)
+        if clip_id in CLIPS[:2]:
+            several.wait(10)
+        time.sleep(0.003 * (int(clip_id[-1]) % 3))
+        return frames_of(clip_id)
+
+    with ShardStore(tmp_path / "store", INFO) as store:
+        summary = fill(store, WANTED, compute, at_once=at_once, progress=lambda *each: counts.append(each))
+        assert told(summary) == (30, 0, FAILED)
+        store.publish(WANTED, tmp_path / "0000.h5")
+    assert sorted(begun) == CLIPS
+    assert counts == [(number, 30) for number in range(1, 31)]
+    assert (tmp_path / "0000.h5").read_bytes() == undisturbed
+
+
+def test_few_clips_are_computed_ahead_of_the_slowest(tmp_path: Path) -> None:
+    begun: list[str] = []
+
+    def compute(clip_id: str) -> FeatureSequence:
+        begun.append(clip_id)
+        if clip_id == CLIPS[0]:
+            time.sleep(0.3)
+            assert len(begun) <= 6, begun
+        return frames_of(clip_id)
+
+    with ShardStore(tmp_path, INFO) as store:
+        fill(store, WANTED, compute, at_once=3)
+        assert store.missing(WANTED) == []
 
 
 def test_time_alone_makes_a_flush(tmp_path: Path) -> None:
@@ -165,10 +208,11 @@ def stop_at(clip_id: str, error: BaseException):
     return compute
 
 
-def test_a_bug_stops_the_fill_with_its_clip_named_and_the_rest_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_a_bug_stops_the_fill_with_its_clip_named_and_the_rest_kept(at_once: int, tmp_path: Path) -> None:
     with ShardStore(tmp_path, INFO) as store:
         with pytest.raises(ZeroDivisionError) as caught:
-            fill(store, WANTED, stop_at("clip12", ZeroDivisionError()))
+            fill(store, WANTED, stop_at("clip12", ZeroDivisionError()), at_once=at_once)
         assert caught.value.__notes__ == ["while computing clip clip12"]
         assert store.missing(WANTED) == CLIPS[12:]
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.overrides import TorchFunctionMode
 
+from avemo.base import devices
 from avemo.base.contracts import AvemoError
+from avemo.finetuning import loop
 from avemo.finetuning.loop import Batch, Schedule, predict, tune
 from avemo.training.loop import TrainingResult
 
-SCHEDULE = Schedule(epochs=4, batch_size=8, lr=0.01, device="cpu")
+SCHEDULE = Schedule(epochs=4, batch_size=8, lr=0.01, device="cpu", checkpoint_s=0)
 
 
 class Toy:
@@ -99,6 +105,54 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path, epoch):
     assert all(torch.equal(resumed.best_state[name], value) for name, value in whole.best_state.items())
     kept = [[{k: v for k, v in row.items() if k != "seconds"} for row in r.history] for r in (whole, resumed)]
     assert kept[0] == kept[1]
+
+
+def test_checkpoints_are_as_far_apart_as_asked_and_the_last_epoch_is_always_kept(tmp_path, monkeypatch):
+    clock, saved = iter(range(0, 1000, 12)), []
+    timers = SimpleNamespace(monotonic=lambda: next(clock), perf_counter=time.perf_counter)
+    monkeypatch.setattr(loop, "time", timers)
+    whole = loop.save_checkpoint
+
+    def save(folder, tensors, meta):
+        saved.append(len(meta["history"]))
+        whole(folder, tensors, meta)
+
+    monkeypatch.setattr(loop, "save_checkpoint", save)
+    run(tmp_path, schedule=Schedule(epochs=8, batch_size=8, lr=0.01, device="cpu"))
+    # The clock is asked once an epoch but the last, and once more after a checkpoint.
+    assert saved == [1, 4, 7, 8]
+
+
+def test_a_step_reads_nothing_where_that_would_be_waited_for(tmp_path, monkeypatch):
+    """No more reads in many steps than in one, and the same bits."""
+
+    class Reads(TorchFunctionMode):
+        count = 0
+
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            self.count += getattr(function, "__name__", "") in ("item", "__float__", "__bool__", "tolist")
+            return function(*args, **(kwargs or {}))
+
+    class Split(Toy):
+        def train(self, generator):
+            for batch in super().train(generator):
+                for row in range(len(batch.names)):
+                    yield Batch(
+                        (batch.inputs[0][row : row + 1],), batch.targets[row : row + 1], batch.names[:1]
+                    )
+
+    def counted(data):
+        with Reads() as reads:
+            tuned = run(tmp_path / data.__class__.__name__ / str(devices.AT_ONCE), data)
+        return reads.count, [row["train_loss"] for row in tuned.history]
+
+    # Unfused, it reads its own count of steps, which lies on the CPU.
+    monkeypatch.setattr(torch.optim, "Adam", partial(torch.optim.Adam, fused=True))
+    at_once = [counted(data()) for data in (Toy, Split)]
+    monkeypatch.setattr(devices, "AT_ONCE", ())
+    later = [counted(data()) for data in (Toy, Split)]
+    assert later[0][0] == later[1][0] < at_once[0][0] < at_once[1][0]
+    assert [losses for _, losses in later] == [losses for _, losses in at_once]
 
 
 @pytest.mark.parametrize("change", [{"lr": 0.02}, {"seed": 1}, {"epochs": 5}])

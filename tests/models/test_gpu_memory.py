@@ -53,6 +53,7 @@ def held_bytes(name: str) -> tuple[int, int]:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_training_asks_for_what_its_step_holds_and_not_for_many_times_that(monkeypatch, name):
     monkeypatch.setattr("avemo.models.attention.FILLED_ON", ("cpu",))
+    monkeypatch.setattr("avemo.base.devices.AT_ONCE", ())
     held, parameters = held_bytes(name)
     work = MODELS.load(name).work
     frames = CLIPS * sum(FRAMES[name])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
+from avemo.base import devices
 from avemo.base.contracts import AvemoError
 from avemo.dataset.batch import Batch
 from avemo.models.attention import require_frames
@@ -51,7 +52,7 @@ def undrawn(monkeypatch):
 @pytest.fixture
 def elsewhere(monkeypatch):
     """A CPU that is treated as a GPU."""
-    monkeypatch.setattr(watch, "AT_ONCE", ())
+    monkeypatch.setattr(devices, "AT_ONCE", ())
 
 
 def test_nothing_is_read_back_at_a_step(elsewhere):
@@ -69,7 +70,7 @@ def test_a_cpu_looks_before_each_update():
 )
 def test_losses_are_the_same_bits_whenever_they_are_read(monkeypatch, system, procedure):
     at_once, _ = epoch(8, system=system, procedure=procedure)
-    monkeypatch.setattr(watch, "AT_ONCE", ())
+    monkeypatch.setattr(devices, "AT_ONCE", ())
     assert epoch(8, system=system, procedure=procedure)[0] == at_once
 
 

@@ -6,6 +6,7 @@ multiplied. PyTorch's own defaults take the first for matrices and the second fo
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 Precision = Literal["float32", "tf32", "bfloat16"]
+_HELD = threading.RLock()
 
 
 def dtype_of(precision: Precision) -> torch.dtype:
@@ -28,6 +30,7 @@ def arithmetic(precision: Precision) -> Iterator[None]:
     """cuDNN on and deterministic, float32 products and convolutions in TF32 only for ``tf32``; before and after
     the block whatever was set.
 
+    The settings are the process': one thread has them at a time, and others wait at the block's head.
     cuDNN's attention stays out: it makes a plan for each length of its inputs, and clips have all lengths.
     Nothing here changes what a CPU computes, where ``tf32`` is float32.
     """
@@ -43,7 +46,7 @@ def arithmetic(precision: Precision) -> Iterator[None]:
         (dnn.rnn, "fp32_precision", form),
         (cuda.matmul, "fp32_precision", form),
     )
-    with ExitStack() as stack:
+    with _HELD, ExitStack() as stack:
         for place, name, value in settings:
             stack.callback(setattr, place, name, getattr(place, name))
             setattr(place, name, value)

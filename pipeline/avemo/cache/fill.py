@@ -6,7 +6,9 @@ import errno
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -36,10 +38,11 @@ def fill(
     *,
     flush_s: float = 20.0,
     flush_items: int = 64,
+    at_once: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
     """Compute exactly the missing clips, in order of id, keeping them every ``flush_s`` seconds; after each, ``progress``
-    is told how many of them are done.
+    is told how many of them are done. ``at_once`` clips are computed at a time, each by a thread; few wait to be kept.
 
     An `AvemoError` of ``compute``, and frames that cannot be stored (NaN, say),
     are recorded as the clip's failure, unless the machine ran out of something. Any other exception, Ctrl-C and SIGTERM
@@ -47,12 +50,40 @@ def fill(
     last flush.
     """
     todo = store.missing(wanted)
-    with _pending(store, flush_s, flush_items) as add:
-        for done, clip_id in enumerate(todo, start=1):
-            add(_item(store, clip_id, wanted[clip_id], compute))
+
+    def made(clip_id: str) -> Item:
+        return _item(store, clip_id, wanted[clip_id], compute)
+
+    with _pending(store, flush_s, flush_items) as add, _in_order(made, todo, at_once) as items:
+        for done, item in enumerate(items, start=1):
+            add(item)
             if progress:
                 progress(done, len(todo))
     return Summary(len(todo), len(wanted) - len(todo), store.failures(wanted))
+
+
+@contextmanager
+def _in_order(make: Callable[[str], Item], todo: Sequence[str], at_once: int) -> Iterator[Iterator[Item]]:
+    """An item of each of ``todo``, in their order; when the block ends, what has not begun is left."""
+    if at_once == 1:
+        yield map(make, todo)
+        return
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="clip")
+
+    def ahead() -> Iterator[Item]:
+        begun: deque[Future[Item]] = deque()
+        for clip_id in todo:
+            begun.append(pool.submit(make, clip_id))
+            if len(begun) == 2 * at_once:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+
+    try:
+        yield ahead()
+    finally:
+        # What is done is kept first: nobody waits here for clips under way.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _item(store: ShardStore, clip_id: str, key: str, compute: Callable[[str], FeatureSequence]) -> Item:

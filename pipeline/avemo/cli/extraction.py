@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +22,7 @@ from avemo.cli.options import (
     as_spec,
     use_threads,
 )
-from avemo.cli.shard_work import Work, fill_shard, note_keys, rows_of
+from avemo.cli.shard_work import Work, clips_at_once, fill_shard, note_keys, rows_of
 
 if TYPE_CHECKING:
     from avemo.base.contracts import FeatureSequence
@@ -84,7 +85,8 @@ def track(
     wanted = {name: item_key(row.media_key("visual"), tracker.key_part()) for name, row in rows.items()}
     code = component_code(spec, "faces")
     compute = SeenMedia(index).guarded("visual", lambda row: track_clip(tracker, row.clip))
-    work = Work(as_mapping(cfg), rows, wanted, compute, code)
+    at_once = clips_at_once(tracker.work.gpu_mb, fast.get("device", "auto"), threads)
+    work = Work(as_mapping(cfg), rows, wanted, compute, code, at_once=at_once)
     note_keys(store, "visual", tracker.key_part())
     fill_shard(partial(ShardStore, store, _info(spec, shards)), work, out, strict, wait, given.rerun_for_code)
 
@@ -179,6 +181,9 @@ def extract(
         "table": lambda: _imported_work(as_mapping(cfg), rows, extractor, spec),
     }
     work = works[extractor.reads]()
+    work = replace(work, at_once=clips_at_once(extractor.work.gpu_mb, fast.get("device", "auto"), threads))
+    if work.at_once > 1:
+        extractor.share()
     info = _info(spec, shards) | {"provenance": extractor.provenance()}
     info |= {"parts": list(extractor.parts)} if extractor.parts else {}
     note_keys(store, extractor.modality, extractor.key_part(), spec.crops or spec.faces)

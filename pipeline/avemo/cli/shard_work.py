@@ -24,7 +24,7 @@ class Work:
     """A shard's ``rows`` of the clip table, the keys of the items that they want, and how to compute one.
 
     ``cfg`` is the component's spec as it was given, ``code`` what items are made by, ``read`` what they come from
-    beside media, by name.
+    beside media, by name. ``at_once`` clips are computed at a time.
     """
 
     cfg: Any
@@ -33,6 +33,7 @@ class Work:
     compute: Callable[[Row], FeatureSequence]
     code: dict[str, str]
     read: dict[str, str] = field(default_factory=dict)
+    at_once: int = 1
 
 
 def rows_of(index: Path, shard: int, shards: int) -> dict[str, Row]:
@@ -40,6 +41,26 @@ def rows_of(index: Path, shard: int, shards: int) -> dict[str, Row]:
     from avemo.index.clip_table import read_table, shard_rows
 
     return {row.clip_id: row for row in shard_rows(read_table(index), shard, shards)}
+
+
+def clips_at_once(gpu_mb: int, device: str, threads: int) -> int:
+    """How many clips a job of so many ``threads`` decodes at a time.
+
+    Where a GPU computes (``gpu_mb``: the component can use one), each thread has a clip, that it need not wait for
+    media; a CPU's threads compute one clip together.
+    """
+    if threads == 1 or not gpu_mb:
+        return 1
+    import cv2
+    import torch
+
+    from avemo.base.devices import choose_device
+
+    if choose_device(device).type == "cpu":
+        return 1
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    return threads
 
 
 def note_keys(store: Path, modality: str, key_part: str, upstream: str = "") -> None:
@@ -88,7 +109,7 @@ def fill_shard(
         code = take_up(held.folder, work.code, **there, rerun=rerun, forget=held.forget)
         counter = Counter(held.info["component"])
         begin = time.monotonic()
-        summary = fill(held, work.wanted, compute_clip, progress=counter)
+        summary = fill(held, work.wanted, compute_clip, at_once=work.at_once, progress=counter)
         seconds = time.monotonic() - begin
         for failure in summary.failed.values():
             print(f"failed: {failure}", file=sys.stderr)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from avemo.base.devices import sent
+
+LOOKED_AT = ("audio_mask_BT", "visual_mask_BT", "has_audio_B", "has_visual_B")
+"""What decides how a batch is worked on."""
 
 
 @dataclass
@@ -32,6 +36,8 @@ class Batch:
     has_visual_B: Tensor = None  # type: ignore[assignment]
     whole: bool = False
     """Every clip is known to have a frame of each modality, so that nobody need look: on a GPU a look waits."""
+    made_of: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False, compare=False)
+    """Of tensors in `LOOKED_AT` that are on a GPU: themselves, and the same on the CPU."""
 
     def __post_init__(self) -> None:
         everyone = torch.ones(len(self), dtype=torch.bool, device=self.targets.device)
@@ -46,6 +52,12 @@ class Batch:
         """Which clips ``(B,)`` have ``"audio"`` or ``"visual"``."""
         return self.has_audio_B if modality == "audio" else self.has_visual_B
 
+    def known(self, name: str) -> Tensor:
+        """One of `LOOKED_AT` on the CPU; waits for a GPU only if it was made there."""
+        value: Tensor = getattr(self, name)
+        there, here = self.made_of.get(name, (None, value))
+        return here.cpu() if there is value or there is None else value.cpu()
+
     def frames(self, modality: str) -> tuple[Tensor, Tensor]:
         """Frames ``(B, T, D)`` of ``"audio"`` or ``"visual"`` and their mask ``(B, T)``."""
         if modality == "audio":
@@ -55,23 +67,34 @@ class Batch:
     def without(self, modality: str, clips_B: Tensor | None = None) -> Batch:
         """The same batch with the ``"audio"`` or ``"visual"`` input of ``clips_B`` (default: all) set to
         zero and marked as absent."""
-        x_BTD, has_B = getattr(self, f"{modality}_BTD"), self.has(modality)
-        kept_B = torch.zeros_like(has_B) if clips_B is None else ~clips_B
-        changed: dict[str, Any] = {
-            f"{modality}_BTD": x_BTD.masked_fill(~kept_B[:, None, None].to(x_BTD.device), 0),
-            f"has_{modality}_B": has_B & kept_B,
-        }
-        return replace(self, **changed)
+        x_BTD, has_B, name = getattr(self, f"{modality}_BTD"), self.has(modality), f"has_{modality}_B"
+        if clips_B is None:
+            here_B = torch.zeros(len(self), dtype=torch.bool)
+            changed = {f"{modality}_BTD": torch.zeros_like(x_BTD), name: torch.zeros_like(has_B)}
+        else:
+            here_B = self.known(name) & ~clips_B.cpu()
+            lost_B11 = sent(clips_B, x_BTD.device)[:, None, None]
+            changed = {f"{modality}_BTD": x_BTD.masked_fill(lost_B11, 0), name: sent(here_B, has_B.device)}
+        made_of = self.made_of | ({} if has_B.device.type == "cpu" else {name: (changed[name], here_B)})
+        return replace(self, **changed, made_of=made_of)  # type: ignore[arg-type]
 
     def select(self, keep_B: Tensor) -> Batch:
         """The clips where ``keep_B`` is True, padded as they were."""
+        keep_B = keep_B.cpu()
         if bool(keep_B.all()):
             return self
-        kept: dict[str, Any] = {k: v[keep_B] for k, v in vars(self).items() if isinstance(v, Tensor)}
+        rows_N = keep_B.nonzero().flatten()
+        kept = {name: x.index_select(0, sent(rows_N, x.device)) for name, x in self._tensors().items()}
         ids = [clip_id for clip_id, keep in zip(self.clip_ids, keep_B.tolist(), strict=False) if keep]
-        return replace(self, **kept, clip_ids=ids)
+        made_of = {name: (kept[name], self.known(name)[rows_N]) for name in self.made_of}
+        return replace(self, **kept, clip_ids=ids, made_of=made_of)  # type: ignore[arg-type]
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on ``device``."""
-        moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return replace(self, **moved)
+        """The same batch on ``device``; on the way to a GPU nobody waits."""
+        moved = {name: sent(x, device) for name, x in self._tensors().items()}
+        away = torch.device(device).type != "cpu"
+        made_of = {name: (moved[name], self.known(name)) for name in LOOKED_AT} if away else {}
+        return replace(self, **moved, made_of=made_of)  # type: ignore[arg-type]
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {name: x for name, x in vars(self).items() if isinstance(x, Tensor)}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from avemo.base.component import RESIDENT_MB
+from avemo.base.devices import sent
 from avemo.dataset.loading import ClipData, FeatureSource
 from avemo.dataset.normalise import ClipNormaliser, Normaliser
 
@@ -106,19 +107,21 @@ class ResidentData(ClipData):
     def _padded(self, modality: str, clip_ids: Sequence[str]) -> tuple[Tensor, Tensor]:
         """See `ClipData`; ``(B, T, D)`` on the device, its mask on the CPU."""
         lengths_B = torch.tensor([self.frames(modality, clip_id) for clip_id in clip_ids])
-        step_T = torch.arange(max(1, int(lengths_B.max())))
-        mask_BT = step_T < lengths_B.clamp(min=1)[:, None]
+        mask_BT = torch.arange(max(1, int(lengths_B.max()))) < lengths_B.clamp(min=1)[:, None]
         kept = self._frames_of.get(modality)
         if kept is None or not len(kept.x_ND):
             return torch.zeros(*mask_BT.shape, self._dim(modality), device=self.device), mask_BT
-        first_B = torch.tensor([kept.first.get(clip_id, 0) for clip_id in clip_ids])
+        # Of each clip three numbers travel, not one of each frame.
+        places = [(kept.first.get(clip_id, 0), kept.number.get(clip_id, 0)) for clip_id in clip_ids]
+        found = torch.cat([torch.tensor(places).T, lengths_B[None]])
+        first_B, number_B, lengths_B = sent(found, self.device)
+        step_T = torch.arange(mask_BT.shape[1], device=self.device)
         # What is padded reads some frame and is zeroed after.
         within_BT = torch.minimum(step_T, (lengths_B - 1).clamp(min=0)[:, None])
-        rows = (first_B[:, None] + within_BT).flatten().to(self.device)
+        rows = (first_B[:, None] + within_BT).flatten()
         x_BTD = kept.x_ND.index_select(0, rows).float().unflatten(0, mask_BT.shape)
         mean, std = self._scales[modality]
         if isinstance(self.normalisers[modality], ClipNormaliser):
-            number_B = torch.tensor([kept.number.get(clip_id, 0) for clip_id in clip_ids], device=self.device)
             mean, std = mean[number_B][:, None], std[number_B][:, None]
-        unreal_BT = (step_T >= lengths_B[:, None]).to(self.device)
+        unreal_BT = step_T >= lengths_B[:, None]
         return x_BTD.sub_(mean).div_(std).masked_fill_(unreal_BT[..., None], 0), mask_BT

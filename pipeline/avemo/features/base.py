@@ -57,6 +57,9 @@ class Extractor(Component, ABC):
     def __init__(self, config: ComponentConfig):
         self.config = config
 
+    def share(self) -> None:
+        """Called once before several threads extract at a time, each a clip of its own."""
+
 
 class AudioExtractor(Extractor):
     """Reads mono sound at ``rate_hz``."""

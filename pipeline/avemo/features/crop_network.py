@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,6 +16,7 @@ from avemo.base.contracts import AvemoError, ComponentConfig, FeatureSequence, l
 from avemo.base.devices import choose_device
 from avemo.base.frames import FrameBuffer
 from avemo.features.base import VisualExtractor, batched
+from avemo.features.shared_batches import SharedBatches, filled, places_alike
 from avemo.weights.find import Weights, find
 
 if TYPE_CHECKING:
@@ -23,11 +25,6 @@ if TYPE_CHECKING:
 
 SMALLEST = 8
 """Crops of the least batch that is filled up."""
-
-
-def filled(images: np.ndarray, size: int) -> np.ndarray:
-    """``images (n, ...)`` with black ones behind them, ``(size, ...)``."""
-    return np.concatenate([images, np.zeros((size - len(images), *images.shape[1:]), images.dtype)])
 
 
 class CropNetworkConfig(ComponentConfig):
@@ -70,6 +67,7 @@ class CropNetwork(VisualExtractor):
         self._device = choose_device(config.device)
         self._batch_size = config.batch_size or (self.cpu_batch if self._device.type == "cpu" else 64)
         self._dtype = dtype_of(config.precision)
+        self._shared: SharedBatches | None = None
         self._weights = find(config.weights)
         model = self.network(self._weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._model = model.to(self._device, self._dtype).eval()
@@ -96,11 +94,23 @@ class CropNetwork(VisualExtractor):
         Raises `AvemoError` for a crop of another shape or type.
         """
         times_s: list[float] = []
-        features = FrameBuffer((self.dim,), self.config.dtype)
-        for batch in batched(crops, self._batch_size):
-            times_s.extend(time_s for time_s, _ in batch)
-            features.append(self._forward(np.stack([self._checked(*item) for item in batch])))
+        features, shared = FrameBuffer((self.dim,), self.config.dtype), self._shared
+        forward = shared.rows if shared else self._forward
+        with shared.clip() if shared else nullcontext():
+            for batch in batched(crops, self._batch_size):
+                times_s.extend(time_s for time_s, _ in batch)
+                features.append(forward(np.stack([self._checked(*item) for item in batch])))
         return FeatureSequence(features.array(), np.array(times_s, float))
+
+    def share(self) -> None:
+        """Have threads' clips share batches, where this device gives a picture the same bits at each place of one."""
+        if places_alike(self._forward, self._batch_size, self.crop.size_px):
+            self._shared = SharedBatches(self._forward, self._batch_size)
+        else:
+            print(
+                f"{self.name}: on {self._device} what is made of a picture depends on its place among "
+                f"{self._batch_size}; each clip has batches of its own"
+            )
 
     def _forward(self, images: np.ndarray) -> np.ndarray:
         """``images (batch, height, width, 3)`` uint8 to ``(batch, dim)`` float32."""

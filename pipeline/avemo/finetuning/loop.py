@@ -20,11 +20,12 @@ from torch import Tensor, nn
 
 from avemo.base.arithmetic import Precision, arithmetic
 from avemo.base.contracts import AvemoError, ComponentConfig, digest, silent, speed
-from avemo.base.devices import choose_device
+from avemo.base.devices import choose_device, sent
 from avemo.training.checkpoint import save_checkpoint
 from avemo.training.loop import Listener, TrainingResult, resume
 from avemo.training.seeding import Generators, seed_global
 from avemo.training.state import Resumable
+from avemo.training.watch import Watch, told
 
 PURPOSE = "finetuning"
 """Stands for the split's name where `avemo.training.seeding` asks for one."""
@@ -44,6 +45,8 @@ class Schedule(ComponentConfig):
     seed: int = Field(0, ge=0)
     device: str = speed("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """``auto``: a GPU if there is one. Equal bytes are promised on the CPU only, and on one kind of processor."""
+    checkpoint_s: float = speed(30.0, ge=0)
+    """Seconds, at least, from one checkpoint to the next: what a kill may cost beside the epoch under way."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        return Batch(tuple(x.to(device) for x in self.inputs), self.targets.to(device), self.names)
+        return Batch(tuple(sent(x, device) for x in self.inputs), sent(self.targets, device), self.names)
 
 
 class TrainDev(Protocol):
@@ -90,7 +93,7 @@ def tune(
 ) -> TrainingResult:
     """Tune every parameter of ``model`` that requires a gradient; keep the epoch with the lowest dev loss.
 
-    After each epoch ``folder`` holds a checkpoint. Called again after a kill
+    After an epoch ``folder`` holds a checkpoint, which is at most ``checkpoint_s`` old. Called again after a kill
     with the same arguments (``run_id`` names the corpus and the start weights),
     it goes on from there and ends with the same bytes; a checkpoint of another
     run is replaced. Raises `AvemoError` if a loss is not finite.
@@ -99,6 +102,7 @@ def tune(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         identity = _identity(model, schedule, run_id, device)
         run = _start_or_resume(model, schedule, identity, folder, device)
+        kept_s = -math.inf
         while len(run.history) < schedule.epochs:
             began, epoch = time.perf_counter(), len(run.history) + 1
             place = f"{run_id}, epoch {epoch}"
@@ -107,8 +111,11 @@ def tune(
                 train_loss = _train_epoch(run, data, loss, schedule.precision, place, told)
             row = {"epoch": epoch, "train_loss": train_loss, **_assess(run, data, loss, scores, place)}
             run.finish_epoch(row | {"seconds": time.perf_counter() - began})
-            tensors, meta = run.snapshot()
-            save_checkpoint(folder, tensors, meta | {"identity": identity})
+            is_last = len(run.history) == schedule.epochs
+            if is_last or time.monotonic() - kept_s >= schedule.checkpoint_s:
+                tensors, meta = run.snapshot()
+                save_checkpoint(folder, tensors, meta | {"identity": identity})
+                kept_s = time.monotonic()
             if progress:
                 progress(epoch, schedule.epochs, run.history[-1])
     return TrainingResult(run.history, run.best_epoch, run.best_state)
@@ -126,13 +133,13 @@ def predict(
     with torch.inference_mode(), arithmetic("float32"):
         for batch in batches:
             moved = batch.to(device)
-            outputs.append(model(*moved.inputs).float().cpu())
+            outputs.append(model(*moved.inputs).float())
             targets.append(batch.targets)
             names += batch.names
     model.train(was_training)
     if not outputs:
         raise AvemoError("expected items to assess, found none; check the split column of the table")
-    return torch.cat(outputs), torch.cat(targets), names
+    return torch.cat(outputs).cpu(), torch.cat(targets), names
 
 
 def _start_or_resume(
@@ -167,26 +174,25 @@ def _train_epoch(
 ) -> float:
     """One pass over the train side; returns the mean loss of an item."""
     run.model.train()
-    total, count = 0.0, 0
+    watch = Watch("items", "look at these, or lower the learning rate")
+    total: float | Tensor = 0.0
+    count = 0
     for number, batch in enumerate(data.train(run.generators.shuffle), start=1):
         moved = batch.to(run.device)
         run.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(run.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             outputs = run.model(*moved.inputs)
         value = loss(outputs.float(), moved.targets)
-        if not torch.isfinite(value):
-            raise AvemoError(
-                f"{place}, batch {number}: expected a finite loss, found {value.item()}; "
-                f"items: {', '.join(batch.names)}; look at these, or lower the learning rate"
-            )
+        watch.require_finite(value, "loss", batch.names, f"{place}, batch {number}")
         value.backward()
         run.optimizer.step()
-        total, count = total + value.item() * len(batch.names), count + len(batch.names)
+        total, count = total + told(value) * len(batch.names), count + len(batch.names)
         if items:
             items(count, data.n_train)
     if not count:
         raise AvemoError(f"{place}: expected items to train on, found none; check the table's split column")
-    return total / count
+    watch.look()
+    return float(total) / count
 
 
 def _assess(run: Resumable, data: TrainDev, loss: Loss, scores: Scores, place: str) -> dict[str, float]:

@@ -165,7 +165,7 @@ class SpeechRegressor(nn.Module):
         """Padded ``waves (batch, samples)`` of so many samples each to ``(batch, 3)``."""
         samples_BS = torch.arange(waves_BS.shape[1], device=waves_BS.device) < lengths_B[:, None]
         x_BTD = self.network(waves_BS, attention_mask=samples_BS.long()).last_hidden_state
-        frames_B1 = torch.tensor([frame_count(n) for n in lengths_B.tolist()], device=x_BTD.device)[:, None]
+        frames_B1 = ((lengths_B - WINDOW) // STEP + 1).clamp(min=0)[:, None]
         mask_BT1 = (torch.arange(x_BTD.shape[1], device=x_BTD.device) < frames_B1)[..., None]
         return self.head((x_BTD * mask_BT1).sum(1) / frames_B1)
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avemo.base.contracts import AvemoError, ComponentConfig
+from avemo.base.devices import at_once
 from avemo.dataset.batch import Batch
 from avemo.models.base import heads_divide_width
 
@@ -122,6 +123,11 @@ def lengths(mask_BT: Tensor) -> Tensor:
     """Frames up to and including the last real one, ``(B,)``."""
     steps_T = torch.arange(1, mask_BT.shape[1] + 1, device=mask_BT.device)
     return (steps_T * mask_BT).amax(dim=1)
+
+
+def all_real(mask_BT: Tensor) -> bool:
+    """Whether every frame is real, as far as that can be known without waiting for a GPU."""
+    return at_once(mask_BT) and bool(mask_BT.all())
 
 
 def attention_mask(query_mask_BT: Tensor, key_mask_BS: Tensor, *, causal: bool) -> Tensor:

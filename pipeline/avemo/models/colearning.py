@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avemo.base.contracts import AvemoError, ComponentConfig, located
+from avemo.base.devices import sent
 from avemo.dataset.batch import Batch
 from avemo.models.attention import require_frames, sinusoid
 from avemo.models.base import Outputs, System, heads_divide_width
@@ -118,7 +119,7 @@ class CoLearning(System):
         streams, masks = [], []
         for modality, encoder in self._encoders(batch):
             x_BTF, mask_BT = batch.frames(modality)
-            x_BTD, mask_BT = encoder(x_BTF, mask_BT, shown(batch, modality))
+            x_BTD, mask_BT = encoder(x_BTF, mask_BT, shown(batch, modality), seen_frames(batch, modality))
             streams.append(x_BTD)
             masks.append(mask_BT)
         z_BTD, mask_BT = torch.cat(streams, dim=1), torch.cat(masks, dim=1)
@@ -156,7 +157,9 @@ class AudioEncoder(nn.Module):
         self.transformer = Transformer(config, config.audio_layers)
         self.segment_D = nn.Parameter(0.02 * torch.randn(config.width))
 
-    def forward(self, x_BTF: Tensor, mask_BT: Tensor, shown_B: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x_BTF: Tensor, mask_BT: Tensor, shown_B: Tensor, seen_N: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """``(B, ceil(T / 4), D)`` and its mask, False all over for clips that are not `shown`."""
         x_BFT, mask_B1T = x_BTF.transpose(1, 2), mask_BT[:, None].to(x_BTF.dtype)
         x_BFT = x_BFT * mask_B1T
@@ -178,14 +181,23 @@ class VisualEncoder(nn.Module):
         self.transformer = Transformer(config, config.visual_layers)
         self.segment_D = nn.Parameter(0.02 * torch.randn(config.width))
 
-    def forward(self, x_BTF: Tensor, mask_BT: Tensor, shown_B: Tensor) -> tuple[Tensor, Tensor]:
-        """``(B, T, D)`` and its mask, False all over for clips that are not `shown`."""
-        seen_BT = mask_BT & shown_B[:, None]
-        x_NF = x_BTF[seen_BT]
+    def forward(
+        self, x_BTF: Tensor, mask_BT: Tensor, shown_B: Tensor, seen_N: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """``(B, T, D)`` and its mask, False all over for clips that are not `shown`; ``seen_N``: `seen_frames`."""
+        x_NF = x_BTF.flatten(0, 1).index_select(0, seen_N)
         x_ND = self.project(x_NF if self.cnn is None else self.cnn(x_NF))
-        x_BTD = x_ND.new_zeros(*mask_BT.shape, x_ND.shape[-1])
-        x_BTD[seen_BT] = x_ND
-        return _encode(self.transformer, x_BTD, mask_BT, self.segment_D), seen_BT
+        x_BTD = x_ND.new_zeros(mask_BT.numel(), x_ND.shape[-1]).index_copy(0, seen_N, x_ND)
+        x_BTD = x_BTD.unflatten(0, mask_BT.shape)
+        return _encode(self.transformer, x_BTD, mask_BT, self.segment_D), mask_BT & shown_B[:, None]
+
+
+def seen_frames(batch: Batch, modality: str) -> Tensor:
+    """Where the real frames of the clips that are `shown` lie among all of a padded batch, ``(N,)``."""
+    has = {name: batch.known(f"has_{name}_B") for name in ("audio", "visual")}
+    shown_B = has[modality] | ~(has["audio"] | has["visual"])
+    seen_BT = batch.known(f"{modality}_mask_BT") & shown_B[:, None]
+    return sent(seen_BT.flatten().nonzero().flatten(), batch.frames(modality)[0].device)
 
 
 class Transformer(nn.Module):

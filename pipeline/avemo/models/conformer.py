@@ -18,7 +18,8 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avemo.models.attention import attend, xavier_linear
+from avemo.base.devices import at_once
+from avemo.models.attention import all_real, attend, xavier_linear
 from avemo.models.base import SystemConfig, heads_divide_width
 
 
@@ -75,7 +76,7 @@ class FrameEncoder(nn.Module):
 
     def forward(self, x_BTF: Tensor, mask_BT: Tensor) -> Tensor:
         """``(B, T, D)``."""
-        x_BTF = x_BTF if bool(mask_BT.all()) else x_BTF * mask_BT[:, :, None]
+        x_BTF = x_BTF if all_real(mask_BT) else x_BTF * mask_BT[:, :, None]
         return self.conformer(self.embed(x_BTF.transpose(1, 2)).transpose(1, 2), mask_BT)
 
 
@@ -95,7 +96,7 @@ class Conformer(nn.Module):
         x_BTD = self.dropout(self.project(x_BTF))
         if self.across_batch:
             x_BTD, mask_BT = x_BTD.transpose(0, 1), torch.ones_like(mask_BT.T)
-        padded_BT = None if bool(mask_BT.all()) else mask_BT
+        padded_BT = None if all_real(mask_BT) else mask_BT
         positions_RD = positions(x_BTD.shape[1], self.width, self.vendored, x_BTD.device).to(x_BTD.dtype)
         for block in self.blocks:
             x_BTD = block(x_BTD, positions_RD, padded_BT)
@@ -105,7 +106,7 @@ class Conformer(nn.Module):
 class ConformerBlock(nn.Module):
     """x += FFN(x) / 2;  x += Attention(x);  x += Convolution(x);  LN(x + FFN(x) / 2).
 
-    Its mask, like its parts', is None where every frame is real, which spares some passes over them.
+    Its mask, like its parts', is None where every frame is known to be real, which spares some passes over them.
     """
 
     def __init__(self, config: ConformerConfig):
@@ -224,6 +225,8 @@ class FrameBatchNorm(nn.BatchNorm1d):
 
     def forward(self, x_BTD: Tensor, mask_BT: Tensor | None) -> Tensor:  # type: ignore[override]
         """``(B, T, D)``."""
+        if mask_BT is not None and not at_once(mask_BT):
+            return self._unseen(x_BTD, mask_BT[:, :, None])
         x_ND = x_BTD.flatten(0, 1) if mask_BT is None else x_BTD[mask_BT]
         own_statistics = self.training and len(x_ND) > 1
         y_ND = F.batch_norm(
@@ -241,6 +244,26 @@ class FrameBatchNorm(nn.BatchNorm1d):
         y_BTD = torch.zeros_like(x_BTD, dtype=y_ND.dtype)
         y_BTD[mask_BT] = y_ND
         return y_BTD
+
+    def _unseen(self, x_BTD: Tensor, mask_BT1: Tensor) -> Tensor:
+        """The same but for rounding, without asking a GPU how many frames are real."""
+        assert self.running_mean is not None, "batch norms of this class track statistics"
+        assert self.running_var is not None, "batch norms of this class track statistics"
+        wide = torch.promote_types(x_BTD.dtype, torch.float32)
+        real_BTD, count = x_BTD.to(wide).masked_fill(~mask_BT1, 0), mask_BT1.sum().to(wide)
+        mean_D, variance_D = self.running_mean, self.running_var
+        if self.training:
+            own_mean_D = real_BTD.sum((0, 1)) / count
+            away_BTD = (real_BTD - own_mean_D).masked_fill(~mask_BT1, 0)
+            own_variance_D = away_BTD.square().sum((0, 1)) / count
+            mean_D = torch.where(count > 1, own_mean_D, mean_D)
+            variance_D = torch.where(count > 1, own_variance_D, variance_D)
+            with torch.no_grad():
+                part = torch.where(count > 1, self.momentum or 0.1, 0.0)
+                self.running_mean.lerp_(mean_D, part)
+                self.running_var.lerp_(variance_D * count / (count - 1).clamp(min=1), part)
+        y_BTD = (real_BTD - mean_D) * (variance_D + self.eps).rsqrt() * self.weight + self.bias
+        return y_BTD.masked_fill(~mask_BT1, 0).to(x_BTD.dtype)
 
 
 def positions(frames: int, width: int, vendored: bool, device: torch.device) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from avemo.base.devices import at_once
 from avemo.dataset.batch import Batch
 
 Average = Literal["logits", "probabilities"]
@@ -24,7 +25,9 @@ def shown(batch: Batch, modality: str) -> Tensor:
 
 def modalities_in(batch: Batch) -> list[str]:
     """The modalities to look at in at least one clip."""
-    return [modality for modality in ("audio", "visual") if bool(shown(batch, modality).any())]
+    has = {modality: batch.known(f"has_{modality}_B") for modality in ("audio", "visual")}
+    neither_B = ~(has["audio"] | has["visual"])
+    return [modality for modality, has_B in has.items() if bool((has_B | neither_B).any())]
 
 
 def mean_of_shown(batch: Batch, logits: Mapping[str, Tensor], average: Average = "logits") -> Tensor:
@@ -45,7 +48,7 @@ def mean_of(logits_BHC: Tensor, counts_BH: Tensor, average: Average) -> Tensor:
     if average == "probabilities":
         share_BH1 = counts_BH.log() - counts_BH.sum(dim=1, keepdim=True).log()
         return (logits_BHC.log_softmax(-1) + share_BH1[:, :, None]).logsumexp(dim=1)
-    if bool(counts_BH.all()):
+    if at_once(counts_BH) and bool(counts_BH.all()):
         return logits_BHC.mean(dim=1)
     weight_BH1 = (counts_BH / counts_BH.sum(dim=1, keepdim=True)).unsqueeze(-1)
     return (weight_BH1 * logits_BHC).sum(dim=1)

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from avemo.base.devices import at_once
 from avemo.dataset.batch import Batch
 from avemo.models.attention import lengths, require_frames
 from avemo.models.base import Outputs, System, SystemConfig, heads_divide_width
@@ -121,7 +122,7 @@ def pooled(x_BTF: Tensor, mask_BT: Tensor, length: int) -> tuple[Tensor, Tensor]
     ([[[2.0], [6.0]]], [[True, True]])
     """
     frames_B = lengths(mask_BT)
-    if int(frames_B.max()) <= length:
+    if mask_BT.shape[1] <= length or (at_once(frames_B) and int(frames_B.max()) <= length):
         return x_BTF, mask_BT
     kept_B1 = frames_B.clamp(max=length)[:, None]
     stretch_L = torch.arange(length, device=mask_BT.device)

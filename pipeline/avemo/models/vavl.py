@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from avemo.base.devices import sent
 from avemo.dataset.batch import Batch
 from avemo.models.attention import require_frames
 from avemo.models.base import Outputs, System
@@ -138,11 +139,14 @@ class VAVL(System):
         reconstruct = self._branch(modality).reconstruct
         if reconstruct is None:
             return {}
-        has_B = batch.has(modality)
         x_BTF, mask_BT = batch.frames(modality)
         x_BTF = x_BTF * mask_BT[:, :, None]
         pooled_BF = x_BTF.mean(1) if self.config.x_pool == "padded" else masked_mean(x_BTF, mask_BT)
-        error = F.mse_loss(reconstruct(r_BD[has_B]), pooled_BF[has_B])
+        has_B = batch.known(f"has_{modality}_B")
+        if not bool(has_B.all()):
+            rows_N = sent(has_B.nonzero().flatten(), r_BD.device)
+            r_BD, pooled_BF = r_BD[rows_N], pooled_BF[rows_N]
+        error = F.mse_loss(reconstruct(r_BD), pooled_BF)
         return {"reconstruction": self.config.alpha * error}
 
 

@@ -28,6 +28,7 @@ from avemo.training.losses import judged
 from avemo.training.seeding import seed_global
 from avemo.training.state import Resumable, RunState
 from avemo.training.steps import ablate_visual, drop_modality, unpair
+from avemo.training.watch import told
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,8 @@ def _judged_on(
     run: RunState, data: Data, clip_ids: Sequence[str], place: str, without: str | None
 ) -> dict[str, float]:
     """Loss and headline of all clips ``without`` a modality."""
-    config, own_losses = run.config, 0.0
+    config = run.config
+    own_losses: float | Tensor = 0.0
     targets, predictions = [], []
     logits: dict[str, list[Tensor]] = {}
     for batch, outputs in infer(
@@ -145,7 +147,7 @@ def _judged_on(
         noise=run.generators.noise if config.dev_loss == "total" else None,
     ):
         if config.dev_loss == "total":
-            own_losses += len(batch) * float(sum(outputs.losses.values()))
+            own_losses += len(batch) * told(sum(outputs.losses.values(), torch.zeros(())))
         targets.append(batch.targets)
         predictions.append(outputs.prediction)
         for head, found in judged(outputs, config.dev_loss).items():
@@ -153,7 +155,7 @@ def _judged_on(
     if not targets:
         raise AvemoError(f"{place}: expected dev clips, found none; check the split and the features")
     loss = sum(run.criterion.set_loss(each, targets) for each in logits.values()) / len(logits)
-    loss += own_losses / sum(map(len, targets))
+    loss += float(own_losses) / sum(map(len, targets))
     if not math.isfinite(loss):
         raise AvemoError(f"{place}: expected a finite dev loss, found {loss}; lower training.lr")
     table = run.task.table(torch.cat(targets).cpu().numpy(), run.task.readout(torch.cat(predictions)))

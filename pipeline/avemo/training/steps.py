@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
+from avemo.base.devices import sent
 from avemo.dataset.batch import Batch
 from avemo.models.base import System
 from avemo.training.losses import total
@@ -72,7 +73,7 @@ def sampled(run: RunState, batch: Batch, place: str) -> Told:
     if run.config.sampling == "all":
         own = {head: having(batch, head) for head in heads}
     else:
-        own = {head: having(batch, head) & (drawn_B == i).to(run.device) for i, head in enumerate(heads)}
+        own = {head: having(batch, head) & (drawn_B == i) for i, head in enumerate(heads)}
     clips = sum(int(keep_B.sum()) for keep_B in own.values())
     losses: dict[str, Tensor] = {}
     for head, keep_B in own.items():
@@ -87,9 +88,9 @@ def sampled(run: RunState, batch: Batch, place: str) -> Told:
 
 
 def having(batch: Batch, head: str) -> Tensor:
-    """Which clips ``(B,)`` have the modalities that ``head`` needs."""
-    needed = {"audio": batch.has_audio_B, "visual": batch.has_visual_B}
-    return needed.get(head, batch.has_audio_B & batch.has_visual_B)
+    """Which clips ``(B,)`` have the modalities that ``head`` needs; on the CPU."""
+    needed = {modality: batch.known(f"has_{modality}_B") for modality in ("audio", "visual")}
+    return needed.get(head, needed["audio"] & needed["visual"])
 
 
 @contextmanager
@@ -135,11 +136,11 @@ def ablate_visual(batch: Batch, clips: float, frames: float, generator: torch.Ge
     """
     if clips:
         lost_B = torch.rand(len(batch), generator=generator) < clips
-        batch = batch.without("visual", lost_B & batch.has_audio_B.cpu())
+        batch = batch.without("visual", lost_B & batch.known("has_audio_B"))
     if frames:
         lost_BT = torch.rand(batch.visual_mask_BT.shape, generator=generator) < frames
-        kept_BT = ~(lost_BT & batch.has_audio_B.cpu()[:, None])
-        kept_BT1 = kept_BT[:, :, None].to(batch.visual_BTD.device)
+        kept_BT = ~(lost_BT & batch.known("has_audio_B")[:, None])
+        kept_BT1 = sent(kept_BT[:, :, None], batch.visual_BTD.device)
         batch = replace(batch, visual_BTD=batch.visual_BTD * kept_BT1)
     return batch
 
@@ -152,7 +153,7 @@ def unpair(batch: Batch, share: float, seed: int) -> Batch:
     if not share:
         return batch
     lots_B = torch.tensor([seed_of(seed, clip_id, "unpaired") / 2**63 for clip_id in batch.clip_ids])
-    both_B = (batch.has_audio_B & batch.has_visual_B).cpu()
+    both_B = having(batch, "av")
     deaf_B, blind_B = lots_B < share / 2, (lots_B >= share / 2) & (lots_B < share)
     return batch.without("audio", deaf_B & both_B).without("visual", blind_B & both_B)
 
@@ -176,8 +177,8 @@ def _term(head: str, name: str) -> str:
 
 def _update(run: RunState, loss: Tensor, batch: Batch, place: str) -> None:
     run.optimizer.zero_grad(set_to_none=True)
-    run.watch.require_finite(loss, "loss", batch, place)
+    run.watch.require_finite(loss, "loss", batch.clip_ids, place)
     loss.backward()
     norm = clip_grad_norm_(run.model.parameters(), run.config.clip_norm or torch.inf)
-    run.watch.require_finite(norm, "gradient norm", batch, place)
+    run.watch.require_finite(norm, "gradient norm", batch.clip_ids, place)
     run.optimizer.step()

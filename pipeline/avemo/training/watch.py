@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from avemo.base.contracts import AvemoError
-from avemo.dataset.batch import Batch
+from avemo.base.devices import at_once
 
-AT_ONCE = ("cpu",)
-"""Devices on which a look costs nothing."""
 LOOK_EVERY = 64
 """Values that are looked at together elsewhere."""
 
 
 def told(term: Tensor) -> float | Tensor:
     """A loss term as a number; where that would be waited for, in float64 on its device, to be read later."""
-    return float(term.detach()) if term.device.type in AT_ONCE else term.detach().double()
+    return float(term.detach()) if at_once(term) else term.detach().double()
 
 
 @dataclass
 class Watch:
-    """On a CPU a value is looked at before the weights change. On a GPU several are looked at together: weights may have
-    followed a bad one by then, and the run ends before its next checkpoint."""
+    """What must be finite in a training on ``items``; ``remedy`` is what errors advise.
 
-    waiting: list[tuple[Tensor, str, list[str], str]] = field(default_factory=list)
+    On a CPU a value is looked at before the weights change. On a GPU several are looked at together: weights may have
+    followed a bad one by then, and the run ends before its next checkpoint.
+    """
 
-    def require_finite(self, value: Tensor, what: str, batch: Batch, place: str) -> None:
+    items: str = "clips"
+    remedy: str = "check these clips' features for extreme values, or lower training.lr"
+    waiting: list[tuple[Tensor, str, Sequence[str], str]] = field(default_factory=list)
+
+    def require_finite(self, value: Tensor, what: str, names: Sequence[str], place: str) -> None:
         """Raise `AvemoError`, now or at a later call, if ``value`` is no finite number."""
-        self.waiting.append((value.detach(), what, batch.clip_ids, place))
-        if value.device.type in AT_ONCE or len(self.waiting) >= LOOK_EVERY:
+        self.waiting.append((value.detach(), what, names, place))
+        if at_once(value) or len(self.waiting) >= LOOK_EVERY:
             self.look()
 
     def look(self) -> None:
@@ -40,9 +44,8 @@ class Watch:
         if not waiting:
             return
         values = torch.stack([value.double() for value, *_ in waiting]).tolist()
-        for value, (_, what, clip_ids, place) in zip(values, waiting, strict=True):
+        for value, (_, what, names, place) in zip(values, waiting, strict=True):
             if not abs(value) < float("inf"):
                 raise AvemoError(
-                    f"{place}: expected a finite {what}, found {value}; clips: {', '.join(clip_ids)}; "
-                    "check these clips' features for extreme values, or lower training.lr"
+                    f"{place}: expected a finite {what}, found {value}; {self.items}: {', '.join(names)}; {self.remedy}"
                 )
