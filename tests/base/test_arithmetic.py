@@ -176,3 +176,35 @@ def test_tf32_is_float32_on_a_cpu_and_a_key_of_its_own():
         kind = EXTRACTORS.load(name)
         keys = [kind.Config(**dict(kind.tiny) | {"precision": precision}).numbers() for precision in FORM]
         assert len({str(key) for key in keys}) == 3
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_older_settings_agree_so_that_a_compiler_can_ask_them(precision):
+    from torch.backends import cuda, cudnn, mkldnn
+
+    def told():
+        return (
+            *(cudnn.allow_tf32, cuda.matmul.allow_tf32, torch.get_float32_matmul_precision()),
+            *(
+                part.fp32_precision
+                for part in (cudnn.conv, cudnn.rnn, cuda.matmul, mkldnn.matmul, mkldnn.conv)
+            ),
+        )
+
+    before, tf32 = told(), precision == "tf32"
+    with arithmetic(precision):
+        inside = told()
+        with arithmetic("float32"):
+            assert told()[:3] == (False, False, "highest")
+        assert told() == inside
+    assert inside[:3] == (tf32, tf32, "high" if tf32 else "highest")
+    assert inside[-2:] == before[-2:], "a CPU multiplies as before"
+    assert told()[:3] == before[:3]
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+def test_a_pass_can_be_compiled_in_either(precision):
+    torch._dynamo.reset()
+    doubled = torch.compile(lambda x: x @ x * 2, backend="aot_eager", fullgraph=True)
+    with arithmetic(precision):
+        assert torch.equal(doubled(torch.eye(3)), 2 * torch.eye(3))

@@ -5,12 +5,14 @@ Meta tensors have no values: who reads one, on whatever way (`item`, `bool`, `.c
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from avemo.base import devices
 from avemo.dataset.tasks import Classes
@@ -22,6 +24,7 @@ from avemo.training.inference import infer
 from avemo.training.loop import train_batch
 from avemo.training.recipe import TrainingConfig
 from avemo.training.seeding import Generators
+from avemo.training.skew import Skew, WeightedLoss
 from avemo.training.state import RunState
 from avemo.training.steps import sampled
 from model_batches import CLIPS, OUTPUTS, lacking, random_batch
@@ -90,6 +93,38 @@ def test_the_dev_pass_of_every_system_reads_nothing(name, batch):
     for without in (None, "audio", "visual"):
         found = infer(model, Data(), batch.clip_ids, batch_size=CLIPS, device=META, without=without)
         assert all(outputs.prediction.shape == (CLIPS, OUTPUTS) for _, outputs in found)
+
+
+class Copies(TorchDispatchMode):
+    """Counts copies from the CPU for which a GPU would be waited."""
+
+    waited = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        if function._overloadpacket.__name__ in ("_to_copy", "copy_"):
+            source = args[1] if function._overloadpacket.__name__ == "copy_" else args[0]
+            frame, callers = sys._getframe(), set()
+            while frame := frame.f_back:
+                callers.add(frame.f_code.co_name)
+            self.waited += (source.device, found.device) == (CPU, META) and "sent" not in callers
+        return found
+
+
+@pytest.mark.parametrize(("name", "procedure"), TRAINED)
+def test_what_travels_to_the_device_is_not_waited_for(name, procedure):
+    weights = torch.rand(1, OUTPUTS)
+    for batch in BATCHES.values():
+        run = on_meta(small(name), procedure=procedure, modality_drop=0.3)
+        run.skew = Skew(WeightedLoss(run.task, weights, 2.0))
+        # A GPU draws the noise itself.
+        run.generators = replace(run.generators, noise=None)
+        with Copies() as copies:
+            stepped(run, batch)
+        assert copies.waited == 0
+    with Copies() as copies:
+        weights.to(META)
+    assert copies.waited == 1, "guards the above"
 
 
 @pytest.mark.parametrize("read", [torch.Tensor.item, bool, float, torch.Tensor.tolist, torch.Tensor.cpu])
@@ -170,6 +205,29 @@ def test_a_moved_batch_knows_what_it_was_made_of():
     changed = replace(moved, audio_mask_BT=torch.ones_like(moved.audio_mask_BT))
     with pytest.raises(NotImplementedError):
         changed.known("audio_mask_BT")
+
+
+def test_what_is_sent_to_a_gpu_goes_by_pinned_memory_and_is_not_waited_for():
+    steps = []
+
+    class Here:
+        device = CPU
+
+        def contiguous(self):
+            steps.append("contiguous")
+            return self
+
+        def pin_memory(self):
+            steps.append("pinned")
+            return self
+
+        def to(self, device, non_blocking=False):
+            steps.append((device.type, non_blocking))
+            return self
+
+    devices.sent(Here(), "cuda:1")
+    devices.sent(Here(), "cpu")
+    assert steps == ["contiguous", "pinned", ("cuda", True), ("cpu", False)]
 
 
 def test_heads_are_drawn_alike_wherever_the_batch_lies():

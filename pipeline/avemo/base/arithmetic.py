@@ -42,14 +42,25 @@ def arithmetic(precision: Precision) -> Iterator[None]:
         (dnn, "enabled", True),
         (dnn, "deterministic", True),
         (dnn, "benchmark", False),
-        (dnn.conv, "fp32_precision", form),
-        (dnn.rnn, "fp32_precision", form),
-        (cuda.matmul, "fp32_precision", form),
     )
     with _HELD, ExitStack() as stack:
         for place, name, value in settings:
             stack.callback(setattr, place, name, getattr(place, name))
             setattr(place, name, value)
+        stack.callback(_multiply, *(part.fp32_precision for part in (dnn.conv, dnn.rnn, cuda.matmul)))
+        _multiply(form, form, form)
         stack.callback(cuda.enable_cudnn_sdp, cuda.cudnn_sdp_enabled())
         cuda.enable_cudnn_sdp(False)
         yield
+
+
+def _multiply(convolutions: str, recurrent: str, matrices: str) -> None:
+    """Say how float32 is multiplied, in PyTorch's older settings too: where they disagree, who asks them (its compiler
+    does) is refused an answer."""
+    from torch.backends import cuda, cudnn
+
+    dnn: Any = cudnn
+    dnn.allow_tf32 = convolutions == recurrent == "tf32"
+    cuda.matmul.allow_tf32 = matrices == "tf32"
+    dnn.conv.fp32_precision, dnn.rnn.fp32_precision = convolutions, recurrent
+    cuda.matmul.fp32_precision = matrices

@@ -38,6 +38,6 @@ def sent(x: torch.Tensor, device: torch.device | str) -> torch.Tensor:
 
     to = torch.device(device)
     if to.type == "cuda" and x.device.type == "cpu":
-        # From pageable memory a copy waits until the GPU has come to it.
-        return x.pin_memory().to(to, non_blocking=True)
+        # From pageable memory a copy waits until the GPU has come to it; what is repeated cannot be pinned as it lies.
+        return x.contiguous().pin_memory().to(to, non_blocking=True)
     return x.to(to)

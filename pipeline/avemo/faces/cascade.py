@@ -60,8 +60,10 @@ class Cascade:
         nose and corners of the mouth, all in pixels.
         """
         pictures = Integral(frames, self._device)
-        faces, frame = self._decide(pictures, self._refine(pictures, self._propose(pictures, min_face_px)))
-        return [faces[frame == number].cpu().numpy() for number in range(len(frames))]
+        found = self._decide(pictures, self._refine(pictures, self._propose(pictures, min_face_px)))
+        # Parted here, not on a GPU, which would be waited for at each frame.
+        faces, frame = (each.cpu() for each in found)
+        return [faces[frame == number].numpy() for number in range(len(frames))]
 
     def _propose(self, pictures: Integral, min_face_px: float) -> Candidates:
         """Windows of each scale that may hold a face, moved and made square."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, one_hot
 
 from avemo.base.contracts import ConfigError
+from avemo.base.devices import sent
 from avemo.dataset.tasks import Task
 from avemo.training.recipe import TrainingConfig
 
@@ -34,7 +35,7 @@ class WeightedLoss:
 
     def loss(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
         """Of classes the weighted mean over clips, as PyTorch's cross-entropy has it; of bits their sum, mean over clips."""
-        weights_VC = self.weights_VC.to(logits_BC)
+        weights_VC = sent(self.weights_VC.to(logits_BC.dtype), logits_BC.device)
         if self.task.kind == "bits":
             terms_BC = binary_cross_entropy_with_logits(logits_BC, targets, reduction="none")
             own_BC = torch.where(targets > 0.5, weights_VC[1], weights_VC[0])
