@@ -9,9 +9,11 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from benchmarks.epochs import CONFIG
 from benchmarks.epochs import systems as table_systems
@@ -26,6 +28,7 @@ from avemo.base import devices
 from avemo.base.contracts import Clip
 from avemo.dataset.resident import ResidentData
 from avemo.faces import track
+from avemo.features.shared_batches import SharedBatches
 from avemo.media.pictures import iter_frames
 from avemo.training.checkpoint import save_checkpoint
 
@@ -113,6 +116,41 @@ def steps() -> list[dict[str, Any]]:
     return rows
 
 
+def sharing() -> list[dict[str, Any]]:
+    """Batches of 64 that a crop network is given for clips of CREMA-D's mean length, each clip by itself and shared."""
+    rows, size, frames, clips = [], 64, FRAMES[1], 64
+    crops = np.zeros((frames, 8, 8, 3), np.uint8)
+    parts = [crops[begin : begin + size] for begin in range(0, frames, size)]
+    for threads in (1, 4, 8):
+        batches: list[int] = []
+
+        def forward(images: np.ndarray, batches: list[int] = batches) -> np.ndarray:
+            batches.append(len(images))
+            time.sleep(2e-3)
+            return np.zeros((len(images), 1), np.float32)
+
+        shared = SharedBatches(forward, size)
+
+        def clip(_: int, shared: SharedBatches = shared) -> None:
+            with shared.clip():
+                for part in parts:
+                    # As long as decoding and cutting take.
+                    time.sleep(2e-3 * len(part))
+                    shared.rows(part)
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(clip, range(clips)))
+        rows.append(
+            row(
+                f"crops of {clips} clips of {frames} frames",
+                f"{threads} clips at a time",
+                f"of {size} places, filled",
+                clips * frames / (size * len(batches)),
+            )
+        )
+    return rows
+
+
 def batches(folder: Path) -> list[dict[str, Any]]:
     """CPU time of a batch: read from the cache, from copies in memory, and gathered where all features lie."""
     data = stored(folder, CLIPS, FRAMES)
@@ -171,7 +209,7 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (path,) = made(folder / "sample", 1)
-        rows = [*faces(path), *steps(), *batches(folder), *checkpoint(folder / "checkpoint")]
+        rows = [*faces(path), *sharing(), *steps(), *batches(folder), *checkpoint(folder / "checkpoint")]
     publish(
         "host",
         "What a host does for a GPU, counted and timed without one: operators of PyTorch that a GPU would have to be "

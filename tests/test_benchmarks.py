@@ -61,7 +61,12 @@ def test_every_stage_of_the_gpu_kit_runs_without_a_gpu(repository, tmp_path):
     assert {row["system"] for row in found["training"]} >= {"av_ladder", "mult", "ablation_1"}
     assert all(check["ok"] for check in found["checks"])
     page = (tmp_path / "gpu.md").read_text()
-    assert page.count("| open |") == 4, "what a CPU took says nothing of the bars"
+    assert page.count("| estimated | open |") == 4, "what a CPU took says nothing of the bars"
+    assert {row["threads in each"] for row in found["extraction"]} == {1, 2}
+    assert all("clips share batches" in row for row in found["extractors"] if "bits by place" in row)
+    assert {row["system"]: row["compiled"] for row in found["compiled"]} == dict.fromkeys(
+        ("mult", "av_ladder", "auxformer"), True
+    )
 
 
 def test_a_stage_that_time_does_not_allow_is_skipped_and_said_so(repository, tmp_path):
@@ -87,6 +92,26 @@ print(page(json.loads(kept.read_text()) if kept.is_file() else {}), end="")
     assert done.stdout == (repository / "docs/gpu.md").read_text(), done.stderr
     if not (repository / "docs/gpu.json").is_file():
         assert "**Not measured.**" in done.stdout
+
+
+def test_each_bar_is_measured_or_estimated(repository):
+    code = """
+import json
+from benchmarks.gpu.page import bars
+measured = {
+    "ceilings": {"device": "H200"},
+    "extraction": [{"CREMA-D, min": 6.0, "network of vgg_face_fc6, share": 0.25}, {"CREMA-D, min": 9.0}],
+    "Table 1, hours of steps in one process": {"float32": 3.0, "bfloat16": 1.5},
+}
+print(json.dumps([bars({}), bars(measured)]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True)
+    before, after = json.loads(done.stdout)
+    assert [(row["which is"], row["met"]) for row in before] == [("estimated", "open")] * 4
+    assert [(row["now"], row["which is"], row["met"]) for row in after[:3]] == [
+        *((4.5, "measured", "yes"), (6.0, "measured", "yes"), (1.5, "measured", "no")),
+    ]
+    assert (after[3]["which is"], after[3]["met"]) == ("estimated", "open")
 
 
 def test_what_the_pack_takes_along_is_in_the_lock(repository):

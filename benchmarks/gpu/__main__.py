@@ -36,11 +36,11 @@ STAGES = (
     Stage("extractors", 60, agreement.extractors),
     Stage("systems", 40, agreement.systems),
     Stage("training", 90, training.training),
-    Stage("extraction", 90, extraction.extraction),
+    Stage("extraction", 120, extraction.extraction),
     Stage("throughput", 60, throughput.throughput),
     Stage("feeding", 25, feeding.feeding),
     Stage("several processes", 40, training.processes),
-    Stage("compiled", 60, training.compiled),
+    Stage("compiled", 90, training.compiled),
 )
 
 

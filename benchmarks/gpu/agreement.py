@@ -20,6 +20,7 @@ from avemo.dataset.tasks import Classes
 from avemo.faces.track import STATUS, FaceTracker, iou
 from avemo.features import EXTRACTORS
 from avemo.features.crop_network import CropNetwork
+from avemo.features.shared_batches import places_alike
 from avemo.media.pictures import iter_frames
 from avemo.media.sound import read_audio
 from avemo.models import MODELS, build_model
@@ -99,6 +100,7 @@ def placed(kit: Kit, extractor: Any, shown: np.ndarray) -> dict[str, bool]:
         "bits by neighbour": not np.array_equal(base, rows(size, 0, True)),
         "bits by place": not np.array_equal(base, rows(size, size - few, False)),
         "bits by size": not np.array_equal(base, rows(size - 3, 0, False)),
+        "clips share batches": places_alike(extractor._forward, size, side),
     }
 
 

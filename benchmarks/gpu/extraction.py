@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -14,37 +16,42 @@ from benchmarks.gpu.kit import FRAMES, Kit
 
 VISUAL, AUDIO = ("efficientnet_b2", "vgg_face_fc6"), ("compare_lld", "wav2vec2")
 LIMIT_S = 150.0
+_COUNTING = threading.Lock()
 
 
 def extraction(kit: Kit) -> None:
-    """A row a number of processes, and each stage's share of their time; the GPU is the bound where CPUs idle."""
-    rows = []
-    for processes in (1,) if kit.tiny else (1, 8, os.cpu_count() or 1):
-        each = 1 if kit.tiny else 6 if processes == 1 else 12
+    """A row a number of processes and of threads in each, and each stage's share of their time; the GPU is the bound
+    where CPUs idle."""
+    rows, cores = [], os.cpu_count() or 1
+    for processes, threads in ((1, 1), (1, 2)) if kit.tiny else ((1, 1), (1, 4), (cores // 4, 4), (cores, 1)):
+        each = threads if kit.tiny else 6 if processes == 1 else 12
         parts = [[kit.clips[(n * each + k) % len(kit.clips)] for k in range(each)] for n in range(processes)]
-        found, wall_s = together(parts, kit.device, kit.tiny)
+        found, wall_s = together(parts, threads, kit.device, kit.tiny)
         frames, walls_s = sum(one["frames"] for one in found), sum(one["wall_s"] for one in found)
         rate = frames / wall_s
         row: dict[str, Any] = {
             "processes": processes,
+            "threads in each": threads,
             "frames a second": rate,
             "CREMA-D, min": FRAMES / rate / 60,
         }
         row["start, s"] = max(one["start_s"] for one in found)
-        row["CPU of wall"] = sum(one["cpu_s"] for one in found) / walls_s
+        row["CPU of wall"] = sum(one["cpu_s"] for one in found) / walls_s / threads
         row["bound by"] = "the CPUs" if row["CPU of wall"] > 0.8 else "the device"
         for stage in dict.fromkeys(name for one in found for name in one["spent_s"]):
-            row[f"{stage}, share"] = sum(one["spent_s"].get(stage, 0.0) for one in found) / walls_s
+            row[f"{stage}, share"] = sum(one["spent_s"].get(stage, 0.0) for one in found) / walls_s / threads
         rows.append(row)
         print(row, flush=True)
         kit.keep("extraction", rows)
 
 
-def together(parts: list[list[Path]], device: str, tiny: bool) -> tuple[list[dict[str, Any]], float]:
+def together(
+    parts: list[list[Path]], threads: int, device: str, tiny: bool
+) -> tuple[list[dict[str, Any]], float]:
     """What each process tells of its part, and the seconds of all, from when the last one is ready."""
     context = multiprocessing.get_context("spawn")
     gate, told = context.Barrier(len(parts) + 1), context.Queue()
-    pool = [context.Process(target=_work, args=(part, device, tiny, gate, told)) for part in parts]
+    pool = [context.Process(target=_work, args=(part, threads, device, tiny, gate, told)) for part in parts]
     for process in pool:
         process.start()
     try:
@@ -59,8 +66,8 @@ def together(parts: list[list[Path]], device: str, tiny: bool) -> tuple[list[dic
                 process.kill()
 
 
-def _work(paths: list[Path], device: str, tiny: bool, gate: Any, told: Any) -> None:
-    """One shard job's work on its clips, timed by stage."""
+def _work(paths: list[Path], threads: int, device: str, tiny: bool, gate: Any, told: Any) -> None:
+    """One shard job's work on its clips, timed by stage; each thread has a clip at a time."""
     begin = time.perf_counter()
     import cv2
     import torch
@@ -84,19 +91,25 @@ def _work(paths: list[Path], device: str, tiny: bool, gate: Any, told: Any) -> N
     tracker._cascade.detect = spent_s.call("detect", tracker._cascade.detect)  # type: ignore[method-assign]
     for name, extractor in visual.items():
         extractor._forward = spent_s.call(f"network of {name}", extractor._forward)
+        if threads > 1:
+            extractor.share()
     clips = [Clip(path.stem, "?", "?", video_path=path) for path in paths]
     steps.track_clip(tracker, clips[0])
     spent_s.clear()
     start_s = time.perf_counter() - begin
     gate.wait(timeout=LIMIT_S)
-    begin, cpu_s, frames = time.perf_counter(), time.process_time(), 0
-    for clip in clips:
+    begin, cpu_s = time.perf_counter(), time.process_time()
+
+    def extracted(clip: Clip) -> int:
         track = steps.track_clip(tracker, clip)
-        frames += len(track.x)
         for extractor in visual.values():
             steps.extract_visual(extractor, clip, track)
         for name, extractor in audio.items():
             spent_s.call(name, steps.extract_audio)(extractor, clip)
+        return len(track.x)
+
+    with ThreadPoolExecutor(threads) as pool:
+        frames = sum(pool.map(extracted, clips))
     wall_s, cpu_s = time.perf_counter() - begin, time.process_time() - cpu_s
     told.put(
         {"frames": frames, "wall_s": wall_s, "cpu_s": cpu_s, "start_s": start_s, "spent_s": dict(spent_s)}
@@ -112,7 +125,12 @@ def opened_sound(name: str) -> Any:
 
 
 class Spent(dict[str, float]):
-    """Wall seconds by stage."""
+    """Wall seconds by stage, of all threads."""
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count seconds for ``stage``."""
+        with _COUNTING:
+            self[stage] = self.get(stage, 0.0) + seconds
 
     def call(self, stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
         """``work``, whose seconds count for ``stage``."""
@@ -121,7 +139,7 @@ class Spent(dict[str, float]):
         def timed(*given: Any, **named: Any) -> Any:
             begin = time.perf_counter()
             found = work(*given, **named)
-            self[stage] = self.get(stage, 0.0) + time.perf_counter() - begin
+            self.add(stage, time.perf_counter() - begin)
             return found
 
         return timed

@@ -65,8 +65,8 @@ def test_an_unknown_key_of_a_spec_is_named(run):
 def test_a_training_is_handed_on_without_its_speed_settings(run):
     told = json.loads(as_cfg(run.systems["mult"], TrainSpec))["training"]
     assert told["lr"] == run.systems["mult"].training.lr
-    assert not {"device", "threads", "checkpoint_s"} & told.keys()
-    speeds = {"device": "auto", "threads": 1, "checkpoint_s": 30.0}
+    assert not {"device", "threads", "checkpoint_s", "compile"} & told.keys()
+    speeds = {"device": "auto", "threads": 1, "checkpoint_s": 30.0, "compile": "off"}
     assert settings({"demo": run}).speed["demo/mult"] == speeds
 
 

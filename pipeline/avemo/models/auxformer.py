@@ -96,6 +96,11 @@ class AuxFormer(System):
                 AuxiliaryHead(config, outputs) if config.separate_aux_heads else self.aux_head_audio
             )
 
+    @property
+    def pads_freely(self) -> bool:
+        """Where padding is not counted as real."""
+        return not self.config.as_published_padding
+
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass; draws nothing from ``generator``. Raises `AvemoError` for a clip without frames."""
         batch = prepare(batch, self.config)

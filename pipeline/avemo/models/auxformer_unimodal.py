@@ -51,6 +51,11 @@ class UnimodalAuxFormer(System):
         """The one it looks at."""
         return (self.config.modality,)
 
+    @property
+    def pads_freely(self) -> bool:
+        """Where padding is not counted as real."""
+        return not self.config.as_published_padding
+
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass; draws nothing from ``generator``. Raises `AvemoError` for a clip without frames."""
         name = self.config.modality

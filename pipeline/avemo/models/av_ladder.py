@@ -157,12 +157,15 @@ class AVLadder(System):
             return (inputs, *self.config.hidden[:-1], self.outputs)
         return (inputs, *self.config.hidden)
 
+    @property
+    def pads_freely(self) -> bool:
+        """Where padding is not counted as real."""
+        return not self.config.as_published_padding
+
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass; training noise from ``generator``. Raises `AvemoError` for a clip without frames."""
         length = self.config.length
-        batch = prepare(
-            cut(batch, length), self.config.model_copy(update={"padded_frames": (length, length)})
-        )
+        batch = prepare(cut(batch, length), self.config, (length, length))
         with nullcontext() if self.config.clean_dropout else evaluating(self.backbone):
             sentences = self.represent(batch)
         clean = self.climb(sentences)

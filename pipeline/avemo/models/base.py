@@ -87,6 +87,12 @@ class System(Component, nn.Module):
         """What the system looks at. It is not scored on a modality alone that it does not see."""
         return ("audio", "visual")
 
+    @property
+    def pads_freely(self) -> bool:
+        """Whether frames that are not real can be added to a batch without a change but for rounding, and a training pass
+        be compiled: it asks no tensor for its values, and draws noise without a generator if it is given none."""
+        return False
+
     @abstractmethod
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass. ``generator`` feeds the model's own noise, so that a run resumes exactly. In evaluation

@@ -56,6 +56,11 @@ class MulT(System):
         self.dropout = nn.Dropout(config.head_dropout)
         self.out = nn.Linear(both, outputs)
 
+    @property
+    def pads_freely(self) -> bool:
+        """Where padding is not counted as real."""
+        return not self.config.as_published_padding
+
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass; draws nothing from ``generator``. Raises `AvemoError` for a clip without frames."""
         batch = prepare(batch, self.config)

@@ -15,7 +15,7 @@ MARKED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 def uncompiled(optimizer: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
     """``optimizer`` without the wrappers whose first call imports torch's compiler.
 
-    That import takes longer than the rest of a job's start, and nothing here is compiled.
+    That import takes longer than the rest of a job's start, and no update is compiled.
     The arithmetic is torch's own.
     """
     methods: dict[str, Any] = {

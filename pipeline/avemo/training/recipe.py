@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, field_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator
 
 from avemo.base.arithmetic import Precision
 from avemo.base.contracts import ComponentConfig, Section, left_out, speed
 from avemo.base.registry import nearest
 from avemo.dataset.normalise import Normalise
 from avemo.training import STEPS
+
+
+def _off(given: Any) -> Any:
+    """YAML reads a bare ``off`` as false."""
+    return "off" if given is False else given
 
 
 class TrainingConfig(ComponentConfig):
@@ -99,6 +104,9 @@ class TrainingConfig(ComponentConfig):
     """``auto``: a GPU if there is one. Equal bytes are promised on the CPU only, and on one kind of processor."""
     checkpoint_s: float = speed(30.0, ge=0)
     """Seconds, at least, from one checkpoint to the next: what a kill may cost beside the epoch under way."""
+    compile: Annotated[Literal["off", "auto"], BeforeValidator(_off)] = speed("off")
+    """``auto``: on a GPU the passes of ``joint`` are compiled, for a few lengths that batches are padded to, of systems
+    that allow it (`System.pads_freely`). Where that fails the log says so, and passes run as they are."""
     threads: int | None = speed(1, ge=1)
     """CPU threads; None leaves PyTorch's choice. Sums may round differently with another number."""
 

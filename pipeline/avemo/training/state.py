@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 
 from avemo.dataset.tasks import Task
 from avemo.models.base import System
+from avemo.training.compiled import CompiledPass, compiled
 from avemo.training.optimizers import OPTIMIZERS
 from avemo.training.recipe import TrainingConfig
 from avemo.training.seeding import Generators, rng_state, set_rng_state
@@ -89,6 +90,8 @@ class RunState(Resumable):
     stream: str
     """Whose random numbers it draws (`avemo.training.seeding.stream_of`)."""
     watch: Watch = field(default_factory=Watch)
+    compiled: CompiledPass | None = None
+    """The system's pass in whole mini-batches, if it is compiled."""
 
     @classmethod
     def fresh(
@@ -118,6 +121,7 @@ class RunState(Resumable):
             device=device,
             stream=stream,
             skew=skew or Skew(),
+            compiled=compiled(model, config.procedure, device) if config.compile == "auto" else None,
         )
 
     @property

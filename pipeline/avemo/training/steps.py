@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
+from avemo.base.contracts import AvemoError
 from avemo.base.devices import sent
 from avemo.dataset.batch import Batch
 from avemo.models.base import System
@@ -33,8 +34,19 @@ DropScope = Literal["batch", "clip", "independent"]
 
 def joint(run: RunState, batch: Batch, place: str) -> Told:
     """One update of all weights from all losses."""
-    terms = _terms(run, batch)
-    _update(run, terms["total"], batch, place)
+    try:
+        terms = _terms(run, batch)
+        _update(run, terms["total"], batch, place)
+    except (AvemoError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if run.compiled is None:
+            raise
+        # Compiling fails before the update; if it was not that, the pass as it is fails too.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        print(f"{place}: passes are not compiled from here on, as that fails: {reason}", flush=True)
+        run.compiled = None
+        return joint(run, batch, place)
     return {name: told(term) for name, term in terms.items()}
 
 
@@ -162,7 +174,9 @@ def _terms(run: RunState, batch: Batch, head: str | None = None) -> dict[str, Te
     """Loss terms of a pass through all of the model or through one head, at the run's precision."""
     low = run.config.precision == "bfloat16"
     with torch.autocast(run.device.type, torch.bfloat16, enabled=low):
-        if head is None:
+        if run.compiled is not None and head is None and len(batch) == run.config.batch_size:
+            outputs = run.compiled(batch)
+        elif head is None:
             outputs = run.model(batch, run.generators.noise)
         else:
             outputs = run.model.forward_only(head, batch, run.generators.noise)
