@@ -28,8 +28,10 @@ def choose_device(name: str, key: str = "device") -> torch.device:
 
 
 def at_once(x: torch.Tensor) -> bool:
-    """Whether a value can be looked at without waiting for it."""
-    return x.device.type in AT_ONCE
+    """Whether a value can be looked at without waiting for it; what is being compiled has none."""
+    import torch
+
+    return x.device.type in AT_ONCE and not torch.compiler.is_compiling()
 
 
 def sent(x: torch.Tensor, device: torch.device | str) -> torch.Tensor:
