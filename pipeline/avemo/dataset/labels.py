@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ OPTIONAL = ("intensity", "kept_with")
 
 @dataclass(frozen=True)
 class Labels:
-    """``table`` with `COLUMNS`, and the ``task`` with its outputs' names in order.
+    """``table`` with `COLUMNS`, and the ``task`` with its outputs' names in order. What is made of the table is made once.
 
     Corpora that have levels of intensity add a column ``intensity``, and a column `FACT` and its name for all else
     that they say of clips; where groups share media, ``kept_with`` names for each clip the group that all that shares
@@ -35,12 +36,12 @@ class Labels:
     table: pd.DataFrame
     task: Task
 
-    @property
+    @cached_property
     def labelled(self) -> pd.DataFrame:
         """The rows that have a label."""
         return self.table[self.table.label.notna()]
 
-    @property
+    @cached_property
     def targets(self) -> dict[str, int | tuple[float, ...]]:
         """Of the labelled clips: class numbers, or numbers in the outputs' order."""
         rows, columns = self.labelled, value_columns(self.task)
@@ -49,7 +50,7 @@ class Labels:
             return dict(zip(rows.clip_id, values, strict=True))
         return {c: self.task.target(label, c) for c, label in zip(rows.clip_id, rows.label, strict=True)}
 
-    @property
+    @cached_property
     def given(self) -> dict[str, str | dict[str, float]]:
         """Of the labelled clips: the class' name; for attributes and bits, the numbers by name."""
         rows = self.labelled
@@ -58,7 +59,7 @@ class Labels:
         numbers = rows[value_columns(self.task)].set_axis(list(self.task.names), axis=1)
         return dict(zip(rows.clip_id, numbers.to_dict("records"), strict=True))
 
-    @property
+    @cached_property
     def shown(self) -> dict[str, tuple[str, ...]]:
         """Of the labelled clips: the class each shows, or its bits that are set; nothing for attributes."""
         if self.task.kind == "attributes":
@@ -80,12 +81,12 @@ class Labels:
         """A value for each row of the table, empty text where the corpus has none."""
         return self.table["intensity" if name == "intensity" else FACT + name].fillna("").astype(str)
 
-    @property
+    @cached_property
     def groups(self) -> dict[str, str]:
         """What no split may separate, for every clip."""
         return dict(zip(self.table.clip_id, self.table.group, strict=True))
 
-    @property
+    @cached_property
     def kept_together(self) -> dict[str, str]:
         """What no drawn split may separate, for every clip: its group, with those that share media joined."""
         column = self.table["kept_with" if "kept_with" in self.table else "group"]
