@@ -198,7 +198,8 @@ class Clip:
     """One row of the clip table, media part. Either path may be None, not both.
 
     ``group`` is the unit that no split may separate: actor, dyad, source video.
-    ``start_s``/``end_s`` select an interval of the file; ``end_s`` None means its end.
+    ``start_s``/``end_s`` select an interval of the file; ``end_s`` None means its end. ``half`` is the half of the
+    picture, ``left`` or ``right``, of a film that shows two people side by side; "" means all of it.
     """
 
     clip_id: str
@@ -208,6 +209,7 @@ class Clip:
     video_path: Path | None = None
     start_s: float = 0.0
     end_s: float | None = None
+    half: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ CORPORA = Registry(
     crema_d="avemo.corpora.crema_d:CremaD",
     demo="avemo.synthetic.demo_corpus:Demo",
     emodb="avemo.corpora.emodb:EmoDB",
+    iemocap="avemo.corpora.iemocap:Iemocap",
     msp_improv="avemo.corpora.msp_improv:MspImprov",
     ravdess="avemo.corpora.ravdess:Ravdess",
     savee="avemo.corpora.savee:Savee",

@@ -26,17 +26,25 @@ class CodedNames(Corpus):
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], list[Path]]:
-        """The files that there are, by their name in small letters and suffix; raises `AvemoError` for no folder."""
+        """The files that there are, by name and suffix; raises `AvemoError` for no folder."""
         if not self.root.is_dir():
             raise AvemoError(
                 f"{self.root}: expected the folder of {self.name}, found none; correct corpus.config.root"
             )
         found: dict[tuple[str, str], list[Path]] = {}
-        for path in sorted(_files(self.root)):
-            stem, suffix = path.stem.lower(), path.suffix.lower()
-            if suffix in self.suffixes and self.pattern.fullmatch(stem):
-                found.setdefault((stem, suffix), []).append(path)
+        for path in sorted(files_below(self.root)):
+            suffix = path.suffix.lower()
+            if suffix in self.suffixes and (name := self.named(path)):
+                found.setdefault((name, suffix), []).append(path)
         return found
+
+    def named(self, path: Path) -> str:
+        """The name that a file goes by, "" where it is none of the corpus': its own in small letters.
+
+        Corpora whose folders tell what their files' names do not have it from both.
+        """
+        stem = path.stem.lower()
+        return stem if self.pattern.fullmatch(stem) else ""
 
     def files(self) -> dict[tuple[str, str], Path]:
         """The first of each name; raises `AvemoError` where there is none at all."""
@@ -57,7 +65,9 @@ class CodedNames(Corpus):
         twice = sorted(paths[1] for paths in self._found.values() if len(paths) > 1)
         known = {path for paths in self._found.values() for path in paths}
         other = sorted(
-            path for path in _files(self.root) if path.suffix.lower() in self.suffixes and path not in known
+            path
+            for path in files_below(self.root)
+            if path.suffix.lower() in self.suffixes and path not in known
         )
         said = {
             "names are there twice; the first in order of path is used, the others not": twice,
@@ -66,7 +76,8 @@ class CodedNames(Corpus):
         return [f"{len(paths)} {what}: {_shown(paths)}" for what, paths in said.items() if paths]
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files in any depth, but for hidden ones and what macOS adds."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(HIDDEN) and name != "__MACOSX")
         yield from (Path(place, name) for name in names if not name.startswith(HIDDEN))

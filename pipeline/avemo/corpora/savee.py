@@ -53,18 +53,19 @@ class Savee(CodedNames):
     def classes(self) -> tuple[str, ...]:
         return tuple(EMOTIONS.values())
 
+    def named(self, path: Path) -> str:
+        """``DC_a01``, from the name or from a folder above; "" where neither says who speaks."""
+        speaker, _, rest = super().named(path).rpartition("_")
+        above = [part.upper() for part in path.parts[:-1] if part.upper() in SPEAKERS]
+        who = speaker.upper() or next(reversed(above), "")
+        return f"{who}_{rest}" if who and rest else ""
+
     def clips(self) -> list[Clip]:
         """A clip a sentence that has the media asked for, named ``DC_a01`` whatever the layout."""
-        by_name: dict[str, dict[str, Path]] = {}
-        self.files()
-        for (_, suffix), paths in self._found.items():
-            for path in paths:
-                if name := _name(path):
-                    by_name.setdefault(name, {}).setdefault(suffix, path)
-        clips = []
-        for name, files in sorted(by_name.items()):
-            film = files.get(".avi") if self.config.media != "audio" else None
-            sound = (files.get(".wav") or film) if self.config.media != "video" else None
+        files, clips = self.files(), []
+        for name in sorted({name for name, _ in files}):
+            film = files.get((name, ".avi")) if self.config.media != "audio" else None
+            sound = (files.get((name, ".wav")) or film) if self.config.media != "video" else None
             if film or sound:
                 clips.append(Clip(name, name[:2], name[:2], audio_path=sound, video_path=film))
         return clips
@@ -73,23 +74,7 @@ class Savee(CodedNames):
         return [Label(clip.clip_id, EMOTIONS[re.sub(r"\d", "", clip.clip_id[3:])]) for clip in clips]
 
     def notes(self) -> list[str]:
-        """Clips that a whole corpus would have, and files that no speaker is known of."""
+        """Also clips that a whole corpus would have."""
         found = len(self.clips())
         few = [f"{found} clips; the whole corpus has {CLIPS}"] if found != CLIPS else []
-        nobody = [path for path in self.media_files() if not _name(path)]
-        lost = (
-            [f"{len(nobody)} files lie in no speaker's folder and are not used: {nobody[0]}"]
-            if nobody
-            else []
-        )
-        return [*few, *lost]
-
-
-def _name(path: Path) -> str:
-    """``DC_a01``, from the name or from a folder above; "" where neither says who speaks."""
-    stem = path.stem.lower()
-    if "_" in stem:
-        speaker, rest = stem.split("_")
-        return f"{speaker.upper()}_{rest}"
-    above = [part.upper() for part in path.parts[:-1] if part.upper() in SPEAKERS]
-    return f"{above[-1]}_{stem}" if above else ""
+        return [*super().notes(), *few]

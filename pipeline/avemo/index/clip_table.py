@@ -31,6 +31,9 @@ PROBED = 2
 """Raised whenever `probe` finds other numbers in the same file."""
 ADDED = ("audio_reading", "video_reading")
 """Columns that tables of before do not have; their clips are read anew at the next index."""
+HALF = "half"
+"""The last column, of tables alone that have clips of half a picture."""
+HALVES = ("", "left", "right")
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Row:
     detail: str
     audio_reading: str = ""
     video_reading: str = ""
+    half: str = ""
 
     @property
     def clip(self) -> Clip:
@@ -70,6 +74,7 @@ class Row:
             Path(self.video_path) if self.video_path else None,
             self.start_s,
             self.end_s,
+            self.half,
         )
 
     @property
@@ -80,10 +85,10 @@ class Row:
         )
 
     def media_key(self, modality: str) -> str:
-        """What identifies the signal of ``modality``: its file's bytes, the interval, any failure, how it is read."""
+        """What identifies the signal of ``modality``: its file's bytes, the interval and half, any failure, how it is read."""
         sha = (self.audio_sha256 or self.video_sha256) if modality == "audio" else self.video_sha256
-        reading = self.audio_reading if modality == "audio" else self.video_reading
-        return digest([sha, self.start_s, self.end_s, self.status, *filter(None, [reading])])
+        reading = [self.audio_reading] if modality == "audio" else [self.video_reading, self.half]
+        return digest([sha, self.start_s, self.end_s, self.status, *filter(None, reading)])
 
 
 class Hashes(Protocol):
@@ -197,6 +202,7 @@ def _make_row(
         detail=problem.detail if problem else note,
         audio_reading=info.audio_reading,
         video_reading=info.video_reading,
+        half=clip.half if clip.video_path else "",
     )
 
 
@@ -206,7 +212,8 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
     import pyarrow.parquet as pq
 
     with aside(path) as temporary:
-        pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema()), temporary)
+        schema = _schema(halves=any(row.half for row in rows))
+        pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), temporary)
 
 
 def read_table(path: Path) -> list[Row]:
@@ -221,7 +228,8 @@ def stream_table(path: Path) -> Iterator[Row]:
 
     try:
         with pq.ParquetFile(path) as file:
-            if not any(file.schema_arrow.equals(_schema(added)) for added in (True, False)):
+            known = (_schema(), _schema(halves=True), _schema(added=False))
+            if not any(file.schema_arrow.equals(schema) for schema in known):
                 raise ValueError(f"columns {file.schema_arrow.to_string(show_schema_metadata=False)}")
             for batch in file.iter_batches(BATCH_ROWS):
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
@@ -232,12 +240,13 @@ def stream_table(path: Path) -> Iterator[Row]:
         raise AvemoError(f"{path}: expected a clip table, found {error}; delete it and run again") from error
 
 
-def _schema(added: bool = True) -> Any:
-    """One column a field of `Row`; without those of `ADDED`, as tables were before."""
+def _schema(added: bool = True, halves: bool = False) -> Any:
+    """One column a field of `Row`; without those of `ADDED`, as tables were before, and `HALF` only where it is asked for."""
     import pyarrow as pa
 
     kinds = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
-    columns = [field for field in fields(Row) if added or field.name not in ADDED]
+    left_out = (*(() if added else ADDED), *(() if halves else (HALF,)))
+    columns = [field for field in fields(Row) if field.name not in left_out]
     return pa.schema([(field.name, kinds[str(field.type).split(" ")[0]]) for field in columns])
 
 
@@ -301,6 +310,8 @@ def _check(row: Row) -> None:
     end_s = math.inf if row.end_s is None else row.end_s
     if not (0 <= row.start_s < end_s and row.end_s != math.inf):
         raise ValueError(f"{row.clip_id}: an interval from {row.start_s} to {row.end_s} s")
+    if row.half not in HALVES:
+        raise ValueError(f"{row.clip_id}: {row.half!r} as half of a picture")
     for value in (row.duration_s, row.audio_rate_hz, row.fps, row.n_frames):
         if value is not None and not 0 <= value < math.inf:
             raise ValueError(f"{row.clip_id}: {value} as duration, rate or number of frames")

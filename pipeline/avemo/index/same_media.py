@@ -67,7 +67,7 @@ def _by_file(rows: Iterable[Row]) -> Mapping[str, Mapping[Interval, list[str]]]:
     uses: dict[str, dict[Interval, list[str]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         end_s = FOR_EVER_S if row.end_s is None else row.end_s
-        for sha256 in {row.audio_sha256, row.video_sha256} - {None, ""}:
+        for sha256 in {row.audio_sha256, f"{row.video_sha256 or ''} {row.half}".strip()} - {None, ""}:
             uses[str(sha256)][row.start_s, end_s].append(row.clip_id)
     return uses
 

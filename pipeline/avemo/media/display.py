@@ -57,11 +57,19 @@ def shown_size(width: int, height: int, pixels: Fraction | None) -> tuple[int, i
     return max(1, round(width * pixels)), height
 
 
-def displayed(frame: Any, pixels: Fraction | None) -> np.ndarray:
-    """A libav frame as ``(height, width, 3)`` uint8 RGB, the way a player shows it."""
+def displayed(frame: Any, pixels: Fraction | None, half: str = "") -> np.ndarray:
+    """A libav frame as ``(height, width, 3)`` uint8 RGB, the way a player shows it, or the ``left`` or ``right`` half of that."""
     width, height = shown_size(frame.width, frame.height, pixels)
     stored = frame.to_ndarray(format="rgb24", width=width, height=height)
     a, b, c, d = orientation(frame)
     across, down = (a, d) if a else (c, b)
     turned = stored if a else stored.transpose(1, 0, 2)
-    return np.ascontiguousarray(turned[::down, ::across])
+    return np.ascontiguousarray(half_of(turned[::down, ::across], half))
+
+
+def half_of(picture: np.ndarray, half: str) -> np.ndarray:
+    """The ``left`` or ``right`` half of ``(height, width, 3)``, without the middle column of an odd width; "": all of it."""
+    width = picture.shape[1]
+    if half == "left":
+        return picture[:, : width // 2]
+    return picture[:, width - width // 2 :] if half == "right" else picture

@@ -21,13 +21,13 @@ def iter_frames(clip: Clip, tally: Tally | None = None) -> Iterator[tuple[float,
     """``(time_s, frame (height, width, 3) uint8 RGB)`` in order, one at a time in memory.
 
     Times are the container's, counted from the clip's start, and rise strictly: of frames stamped alike, the later
-    comes a millionth of a second after. Frames are as displayed, damaged ones too, which ``tally`` counts.
+    comes a millionth of a second after. Frames are as displayed, the clip's half of them, damaged ones too, which ``tally`` counts.
     Raises `ClipFailure` (no_video, unreadable, truncated, ...), and after the last frame where too many are damaged.
     """
     path = _path(clip)
     pixels = surveyed(path, clip.clip_id).track("video", clip.clip_id, path).pixels
     for time_s, frame in _stamped(clip, path, tally or Tally()):
-        yield time_s, displayed(frame, pixels)
+        yield time_s, displayed(frame, pixels, clip.half)
 
 
 def count_frames(clip: Clip) -> Tally:

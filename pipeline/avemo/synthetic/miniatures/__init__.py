@@ -13,6 +13,7 @@ MINIATURES = Registry(
     cmu_mosei="avemo.synthetic.miniatures.cmu_mosei:write",
     crema_d="avemo.synthetic.miniatures.crema_d:write",
     emodb="avemo.synthetic.miniatures.coded_names:write_emodb",
+    iemocap="avemo.synthetic.miniatures.iemocap:write",
     msp_improv="avemo.synthetic.miniatures.msp_improv:write",
     msp_podcast="avemo.synthetic.miniatures.msp_podcast:write",
     ravdess="avemo.synthetic.miniatures.coded_names:write_ravdess",

@@ -13,9 +13,8 @@ from avemo.corpora.base import Counting
 from avemo.corpora.cmu_mosei import DIMENSIONS, FOLDS, SEQUENCE
 from avemo.synthetic.demo_config import DemoConfig
 from avemo.synthetic.generate import render
-from avemo.synthetic.miniatures.studio import open_folder, save, settings, sides, takes_by_speaker
+from avemo.synthetic.miniatures.studio import in_step, open_folder, save, settings, sides, takes_by_speaker
 from avemo.synthetic.takes import Take
-from avemo.synthetic.voice import RATE_HZ
 
 FELT = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "SAD": "sad"}
 MIXED = {"FEA": "surprise", "HAP": "surprise", "ANG": "disgust", "SAD": "fear"}
@@ -49,10 +48,7 @@ def _n_frames(take: Take, config: DemoConfig) -> int:
 def _joined(takes: list[Take], config: DemoConfig) -> tuple[np.ndarray, np.ndarray]:
     """Takes one after the other; each one's sound is cut or filled to the length of its pictures."""
     rendered = [render(take, config) for take in takes]
-    sounds = []
-    for frames, signal in rendered:
-        length = len(frames) * RATE_HZ // config.fps
-        sounds.append(np.pad(signal[:length], (0, max(0, length - len(signal)))))
+    sounds = [in_step(frames, signal, config.fps) for frames, signal in rendered]
     return np.concatenate([frames for frames, _ in rendered]), np.concatenate(sounds)
 
 

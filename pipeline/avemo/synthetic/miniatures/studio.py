@@ -68,6 +68,12 @@ def save(frames: np.ndarray, signal: np.ndarray, fps: int, video: Path, audio: P
     write_wav(audio, signal, RATE_HZ)
 
 
+def in_step(frames: np.ndarray, signal: np.ndarray, fps: int) -> np.ndarray:
+    """The sound cut or filled to the length of its pictures, so that takes can be joined."""
+    length = len(frames) * RATE_HZ // fps
+    return np.pad(signal[:length], (0, max(0, length - len(signal))))
+
+
 def feeling(take: Take, scale: int = 5) -> tuple[float, float, float]:
     """Arousal, valence, dominance of a take as raters might give them, from 1 to ``scale``."""
     neutral = np.array(FEELINGS["NEU"])
