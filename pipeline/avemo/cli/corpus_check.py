@@ -42,9 +42,9 @@ def check(
 
     Example: avemo corpus check msp_improv --root data/MSP-IMPROV --labels '{"read_speech": true}'
     """
-    from avemo.corpora import EXAMPLES
+    from avemo.corpora import CORPORA, EXAMPLES
 
-    if name in EXAMPLES:
+    if name in EXAMPLES and name not in CORPORA:
         summary = _survey_examples(name, root)
     else:
         summary = _survey(_corpus(name, root, labels), decode) if name else _survey_run(config, run, decode)

@@ -1,4 +1,4 @@
-"""RAVDESS, EmoDB and SAVEE: their layouts and names."""
+"""RAVDESS, EmoDB, SAVEE and eNTERFACE'05: their layouts and names."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from pathlib import Path
 from avemo.base.contracts import AvemoError
 from avemo.corpora.base import Counting
 from avemo.corpora.emodb import MEN, WOMEN
+from avemo.corpora.enterface05 import EMOTIONS as ENTERFACE_NAMES
+from avemo.corpora.enterface05 import SUBJECTS
 from avemo.corpora.savee import SPEAKERS
-from avemo.synthetic.encode import write_wav
-from avemo.synthetic.generate import sound
+from avemo.synthetic.encode import write_clip, write_wav
+from avemo.synthetic.generate import render, sound
 from avemo.synthetic.miniatures.studio import film, open_folder, settings, takes_by_speaker
 from avemo.synthetic.takes import Take
 from avemo.synthetic.voice import RATE_HZ
 
 RAVDESS = {"ANG": "05", "FEA": "06", "HAP": "03", "NEU": "01"}
 EMODB = {"ANG": "W", "DIS": "E", "FEA": "A", "HAP": "F", "NEU": "N", "SAD": "T"}
+ENTERFACE = {"ANG": "an", "DIS": "di", "FEA": "fe", "HAP": "ha", "SAD": "sa"}
 SAVEE = {"ANG": "a", "FEA": "f", "HAP": "h", "SAD": "sa"}
 
 
@@ -47,6 +50,29 @@ def write_emodb(root: Path, speakers: int = 3, progress: Counting | None = None)
             write_wav(path, sound(take), RATE_HZ)
         if progress:
             progress(done, len(named))
+
+
+def write_enterface05(root: Path, speakers: int = 3, progress: Counting | None = None) -> None:
+    """Five films of each of ``speakers``, in folders of subject, emotion and sentence."""
+    people = _takes(root, "eNTERFACE'05", speakers, SUBJECTS)
+    named = [
+        (take, _enterface05_path(root, number, ENTERFACE[take.emotion]))
+        for number, takes in enumerate(people, start=1)
+        for take in takes
+        if take.emotion in ENTERFACE
+    ]
+    config = settings(speakers)
+    for done, (take, path) in enumerate(named, start=1):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            frames, signal = render(take, config)
+            write_clip(path, frames, config.fps, signal, RATE_HZ)
+        if progress:
+            progress(done, len(named))
+
+
+def _enterface05_path(root: Path, number: int, emotion: str) -> Path:
+    return root / f"subject {number}" / ENTERFACE_NAMES[emotion] / "sentence 1" / f"s{number}_{emotion}_1.avi"
 
 
 def write_savee(root: Path, speakers: int = 3, progress: Counting | None = None) -> None:
