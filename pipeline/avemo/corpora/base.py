@@ -30,6 +30,8 @@ class Label:
     reason: str = ""
     intensity: str = ""
     """How strongly the emotion was to be shown, or was seen, where the corpus has such levels."""
+    votes: Mapping[str, int] = field(default_factory=dict)
+    """How many raters named each of `Corpus.classes`, where the corpus tells."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """What else is said of the clip, by column: its official side, the speaker's sex. Reports score by each."""
 

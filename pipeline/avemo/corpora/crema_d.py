@@ -164,12 +164,14 @@ class CremaD(Corpus):
             return Label(clip_id, EMOTIONS[intended])
         if votes is None:
             return Label(clip_id, None, f"no {self.label_rule.mode} votes")
+        counts = {letter: int(votes[letter]) for letter in EMOTIONS}
         if self.label_rule.rule == "distribution":
-            counts = {letter: int(votes[letter]) for letter in EMOTIONS}
-            return Label(clip_id, {EMOTIONS[letter]: share for letter, share in soft_label(counts).items()})
-        if self.label_rule.rule == "majority":
-            return _majority(clip_id, votes)
-        return self._plurality(clip_id, votes, intended)
+            label = Label(clip_id, {EMOTIONS[letter]: share for letter, share in soft_label(counts).items()})
+        elif self.label_rule.rule == "majority":
+            label = _majority(clip_id, votes)
+        else:
+            label = self._plurality(clip_id, votes, intended)
+        return replace(label, votes={EMOTIONS[letter]: count for letter, count in counts.items()})
 
     def _plurality(self, clip_id: str, votes: dict[str, str], intended: str) -> Label:
         """The leader; of several, as the rule says."""

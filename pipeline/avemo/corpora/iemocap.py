@@ -208,15 +208,16 @@ class Iemocap(CodedNames):
         emotion = self._merged(turn.emotion)
         if emotion not in self.classes:
             return Label(name, None, turn.emotion, facts=facts)
-        if self.label_rule.rule == "consensus":
-            return Label(name, emotion, facts=facts)
-        votes = Counter(dict.fromkeys(self.classes, 0))
+        merged: Counter[str] = Counter()
         for said, count in turn.votes.items():
-            votes[self._merged(said)] += count
-        whole = sum(votes[one] for one in self.classes)
+            merged[self._merged(said)] += count
+        votes = {one: merged[one] for one in self.classes}
+        whole = sum(votes.values())
+        if self.label_rule.rule == "consensus":
+            return Label(name, emotion, votes=votes if whole else {}, facts=facts)
         if not whole:
             return Label(name, None, "no rater's votes", facts=facts)
-        return Label(name, {one: votes[one] / whole for one in self.classes}, facts=facts)
+        return Label(name, {one: count / whole for one, count in votes.items()}, votes=votes, facts=facts)
 
     def _merged(self, emotion: str) -> str:
         return "happy" if (emotion, self.label_rule.excited) == ("excited", "happy") else emotion

@@ -18,6 +18,8 @@ from avemo.dataset.tasks import Task
 COLUMNS = ["clip_id", "speaker", "group", "label", "reason"]
 FACT = "fact_"
 """Begins the columns of what a corpus says of a clip beside its label, such as ``fact_sex``."""
+VOTES = "votes_"
+"""Begins the columns of how many raters named each class, such as ``votes_anger``."""
 OPTIONAL = ("intensity", "kept_with")
 
 
@@ -26,7 +28,7 @@ class Labels:
     """``table`` with `COLUMNS`, and the ``task`` with its outputs' names in order. What is made of the table is made once.
 
     Corpora that have levels of intensity add a column ``intensity``, and a column `FACT` and its name for all else
-    that they say of clips; where groups share media, ``kept_with`` names for each clip the group that all that shares
+    that they say of clips; those that tell how raters voted a column `VOTES` and the class' name; where groups share media, ``kept_with`` names for each clip the group that all that shares
     media with its own is in.
     ``label`` is a class' name, missing where the rule gives none. Where labels are numbers, each
     output has a column ``value_<name>``; ``label`` is then the class with the largest share, or
@@ -82,6 +84,16 @@ class Labels:
         return self.table["intensity" if name == "intensity" else FACT + name].fillna("").astype(str)
 
     @cached_property
+    def votes(self) -> pd.DataFrame:
+        """How many raters named each class, in the task's order, by labelled clip that was judged; no rows where nobody tells."""
+        columns = [VOTES + name for name in self.task.names]
+        rows = self.labelled.set_index("clip_id")
+        if not set(columns) <= set(rows):
+            return pd.DataFrame(columns=list(self.task.names), dtype=np.float64)
+        counts = rows[columns].set_axis(list(self.task.names), axis=1).fillna(0).astype(np.float64)
+        return counts[counts.sum(axis=1) > 0]
+
+    @cached_property
     def groups(self) -> dict[str, str]:
         """What no split may separate, for every clip."""
         return dict(zip(self.table.clip_id, self.table.group, strict=True))
@@ -134,6 +146,9 @@ def make_labels(
     for name in dict.fromkeys(name for label in given for name in label.facts):
         if name != "intensity":
             table[FACT + name] = [label.facts.get(name, "") for label in given]
+    if any(label.votes for label in given):
+        for name in names:
+            table[VOTES + name] = [label.votes.get(name, 0) for label in given]
     if kept_with and any(kept_with[clip.clip_id] != clip.group for clip in clips):
         table["kept_with"] = [kept_with[clip.clip_id] for clip in clips]
     if any(isinstance(target, tuple) for target in targets):
@@ -161,7 +176,8 @@ def load_labels(path: Path) -> Labels:
             f"{path}: expected columns {COLUMNS}, found {list(table.columns)}; delete it and run again"
         )
     task: Task = TASKS.load(table.attrs["task"])(table.attrs["names"])
-    further = [n for n in table.columns[len(COLUMNS) :] if n not in OPTIONAL and not n.startswith(FACT)]
+    known = [n for n in table.columns[len(COLUMNS) :] if n in OPTIONAL or n.startswith((FACT, VOTES))]
+    further = [n for n in table.columns[len(COLUMNS) :] if n not in known]
     if further not in ([], value_columns(task)):
         raise AvemoError(
             f"{path}: expected values in the order {value_columns(task)}, found {list(table.columns)}; "

@@ -70,6 +70,8 @@ SECTIONS = (
     Section("classes", "Classes", ("confusion",), ("per_class",)),
     Section("speakers", "Speakers", ("speakers",), ("speakers", "intervals", "intensity", "by_*")),
     Section("calibration", "Calibration", ("reliability",), ("calibration",)),
+    Section("raters", "Raters", ("raters",), ("raters",)),
+    Section("decisions", "Decisions", ("decisions",), ("decisions",)),
     Section("errors", "Errors", ("errors",)),
     Section(
         "training", "Training and costs", ("training_curves", "learning_curve"), ("learning_curve", "costs")

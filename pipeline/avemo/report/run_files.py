@@ -133,6 +133,13 @@ class RunFiles:
         return load_labels(self.layout.labels)
 
     @cached_property
+    def votes(self) -> pd.DataFrame:
+        """Raters' votes by tested clip; no rows where classes have none."""
+        known = self.labels
+        found = known.votes if known.task.kind == "classes" else known.votes.iloc[:0]
+        return found[found.index.isin(self.predictions["clip_id"])]
+
+    @cached_property
     def lessened(self) -> dict[str, set[str]]:
         """By split whose test side lacks a class: the scores in which that counts as 0."""
         return lessened(absences(load_splits(self.layout.splits), self.labels), self.labels.task)

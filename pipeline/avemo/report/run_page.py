@@ -12,6 +12,7 @@ from avemo.base.contracts import Status
 from avemo.evaluation.run_audit import audited
 from avemo.report import figures as draw
 from avemo.report.breakdown import speakers_chart
+from avemo.report.decisions import decisions_chart
 from avemo.report.error_cases import error_cases
 from avemo.report.figures import Chart
 from avemo.report.gravest_errors import errors_chart
@@ -19,6 +20,7 @@ from avemo.report.learning_curve import learning_curve_chart
 from avemo.report.modality_distance import distance_chart, represented
 from avemo.report.opening import Basis
 from avemo.report.page import Context, render
+from avemo.report.raters import raters_chart
 from avemo.report.reliability import has_calibration, reliability_chart
 from avemo.report.run_files import RunFiles
 from avemo.report.scores import honesty_check
@@ -43,6 +45,10 @@ def run_charts(run: RunFiles) -> list[Chart]:
         charts.append(learning_curve_chart(run.curve, run.order, task, run.notes))
     if has_calibration(run.each_seed):
         charts.append(reliability_chart(run.predictions, run.each_seed, run.order, task, run.notes))
+    if len(run.votes):
+        charts.append(raters_chart(run.predictions, run.votes, run.order, task, run.notes))
+    if task.kind == "bits":
+        charts.append(decisions_chart(run.predictions, run.order, task, run.notes))
     if task.kind == "classes":
         charts.append(draw.confusion(run.predictions, task.names, run.order, run.notes))
     return charts

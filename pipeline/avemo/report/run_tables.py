@@ -7,9 +7,11 @@ import pandas as pd
 from avemo.dataset.splits import balance, load_splits
 from avemo.report import tables as make
 from avemo.report.breakdown import intensity_table, speakers_table
+from avemo.report.decisions import decisions_table
 from avemo.report.learning_curve import learning_curve_table
 from avemo.report.people import column_table, intervals_table
 from avemo.report.quality import summary_table, worst_table
+from avemo.report.raters import raters_table
 from avemo.report.reliability import calibration_table, has_calibration
 from avemo.report.run_files import RunFiles, randomness
 from avemo.report.seeds import seeds_table
@@ -44,6 +46,8 @@ def run_tables(run: RunFiles) -> list[Table]:
             for name, value_of in run.divisions.items()
         ),
         *([calibration_table(run.scores, run.order, run.notes)] if calibrated else []),
+        *([raters_table(run.predictions, run.votes, run.order, task, run.notes)] if len(run.votes) else []),
+        *([decisions_table(run.predictions, run.order, task, run.notes)] if task.kind == "bits" else []),
         *([intensity_table(levels, run.order, task, run.notes)] if levels["intensity"].nunique() > 1 else []),
         *([seeds_table(run.each_seed, run.order, task, run.notes)] if run.config.splits.seeds > 1 else []),
         *([learning_curve_table(run.curve, run.order, task, run.notes)] if len(run.curve) else []),
