@@ -69,3 +69,18 @@ def test_scores_that_count_a_class_as_0_are_marked_in_each_table(run):
 def test_the_tests_say_whose_random_numbers_they_are(run):
     made = {table.name: table for table in run_tables(run)}
     assert "MulT draw the same random numbers on a split" in made["tests"].caption
+
+
+def test_raters_have_a_table_and_a_chart_where_the_corpus_tells_their_votes(run):
+    assert "raters" not in {table.name for table in run_tables(run)}
+    named = {name: int(name == "sad") + 2 for name in CLASSES}
+    labels = [Label(clip, CLASSES[i % 6], votes=named if i % 2 else {}) for i, clip in enumerate(CLIPS)]
+    clips = [Clip(clip, speaker=clip, group=clip) for clip in CLIPS]
+    even = {f"p_{number}": 1 / 6 for number in range(6)}
+    vars(run).update(labels=make_labels(clips, labels, "classes", CLASSES))
+    vars(run).update(predictions=run.predictions.assign(**even))
+    vars(run).pop("votes")
+    tested = set(run.predictions["clip_id"])
+    assert set(run.votes.index) == {clip for clip in CLIPS[1::2] if clip in tested}
+    made = {table.name: table for table in run_tables(run)}
+    assert f"Of the {len(run.votes)} tested clips that were judged, 13.0 votes each" in made["raters"].caption
