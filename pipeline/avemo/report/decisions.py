@@ -27,7 +27,10 @@ def decisions_table(predictions: pd.DataFrame, order: Sequence[str], task: Task,
     """Net benefit at `SHOWN`, mean over emotions and splits."""
     found = curves(predictions, order, task, SHOWN)
     means = found.groupby(["system", "threshold"], sort=False)["benefit"].mean().unstack()
-    rows = [[system, *(fixed(float(value), 3) for value in means.loc[system])] for system in (*order, ALL)]
+    rows = [
+        [system, *(fixed(float(value), 3) for value in means.loc[system].to_numpy())]
+        for system in (*order, ALL)
+    ]
     caption = (
         "Audio-visual net benefit per clip (Vickers, Elkin 2006), mean over emotions and splits: hits less false alarms, which "
         "weigh t / (1 − t) where one acts from a probability of t on. At 0.2 a hit is worth four false alarms, at 0.5 one. "

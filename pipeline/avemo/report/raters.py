@@ -73,11 +73,8 @@ def raters_chart(
     axes, colours, told = figure.subplots(), palette(order), []
     clips = np.concatenate([counts for counts, _ in _by_split(predictions, votes, order[0], task)])
     most = shares_of(clips).max(axis=1)
-    for values, look, name in (
-        (most, {"color": INK, "ls": "-"}, VOTES),
-        (_others(clips), {"color": FAINT, "ls": "--"}, RATER),
-    ):
-        axes.plot(*_binned(most, values), lw=1.4, label=name, **look)
+    axes.plot(*_binned(most, most), lw=1.4, color=INK, label=VOTES)
+    axes.plot(*_binned(most, _others(clips)), lw=1.4, color=FAINT, ls="--", label=RATER)
     for system in order:
         parts = list(_by_split(predictions, votes, system, task))
         shares = [shares_of(counts)[np.arange(len(p)), p.argmax(axis=1)] for counts, p in parts]
