@@ -35,6 +35,7 @@ rule all:
         [layout.report for layout in LAYOUTS.values()],
         [STUDY.shards(run) for run in RUNS],
         STUDY.table_files,
+        ACROSS,
 
 
 rule features:
@@ -60,6 +61,16 @@ include: "workflow/rules/faces.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/report.smk"
+
+
+if STUDY.tables or ACROSS:
+
+    include: "workflow/rules/record.smk"
+
+
+if ACROSS:
+
+    include: "workflow/rules/across.smk"
 
 
 if STUDY.tables:

@@ -28,6 +28,8 @@ TRIGGERS = Triggers(STUDY)
 CHANGES = Changed(STUDY, TRIGGERS)
 CACHE = STUDY.cache / "{corpus}"
 RESULTS = STUDY.folder / "{run}"
+# The page of runs across corpora, where there are any.
+ACROSS = [STUDY.folder / "across.html"] if STUDY.across else []
 
 ENVIRONMENTS = Path(workflow.basedir) / "envs"
 # Installs the lock; used with `--sdm conda` only.

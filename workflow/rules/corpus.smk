@@ -6,6 +6,8 @@ localrules:
 
 checkpoint index:
     input:
+        # Of united corpora: theirs.
+        tables=united_tables,
         changed=where(lambda w: CHANGES.index(w.corpus)),
     output:
         CACHE / "index.parquet",
@@ -29,6 +31,7 @@ checkpoint index:
 rule labels:
     input:
         index=run_index,
+        of=united_labels,
         changed=where(lambda w: CHANGES.labels(w.run)),
     output:
         RESULTS / "data/labels.parquet",
@@ -38,10 +41,12 @@ rule labels:
         ENVIRONMENT
     params:
         cfg=lambda w: as_cfg(RUNS[w.run].corpus, LabelsSpec),
+        of=united_label_options,
     message:
         "labels of {wildcards.run}"
     shell:
-        "avemo corpus labels --cfg {params.cfg:q} --index {input.index:q} --out {output:q} > {log:q} 2>&1"
+        "avemo corpus labels --cfg {params.cfg:q} --index {input.index:q} {params.of:q}"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 rule splits:

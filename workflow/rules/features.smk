@@ -64,7 +64,7 @@ rule manifest:
     conda:
         ENVIRONMENT
     params:
-        shards=component_shards,
+        shards=manifest_arguments,
     message:
         "manifest of {wildcards.corpus}/{wildcards.component}"
     shell:

@@ -72,18 +72,48 @@ def face_options(wildcards):
     ]
 
 
-def component_records(wildcards):
-    """The records of all shards of a component."""
+def parts(wildcards):
+    """Ids of the corpora that united ones are; nothing for one corpus."""
+    return STUDY.corpora[wildcards.corpus].corpus.parts
+
+
+def united_tables(wildcards):
+    """Clip tables of the corpora that united ones are."""
     layout = corpus_layout(wildcards)
+    return [layout.index_of(corpus) for corpus in parts(wildcards)]
+
+
+def united_labels(wildcards):
+    """Labels of the corpora that a run's united ones are."""
+    runs = RUNS[wildcards.run].corpus.label_runs
+    return [LAYOUTS[run].labels for run in runs.values()]
+
+
+def united_label_options(wildcards):
+    """The same as options."""
+    runs = RUNS[wildcards.run].corpus.label_runs
+    return [f"--of={corpus}={LAYOUTS[run].labels}" for corpus, run in runs.items()]
+
+
+def component_records(wildcards):
+    """The records of all shards of a component; of united corpora their manifests."""
+    layout = corpus_layout(wildcards)
+    if parts(wildcards):
+        return [
+            layout.manifest_of(corpus, wildcards.component)
+            for corpus in parts(wildcards)
+        ]
     return [
         layout.shard_record(wildcards.component, number)
         for number in range(shards(wildcards))
     ]
 
 
-def component_shards(wildcards):
-    """The shards themselves."""
+def manifest_arguments(wildcards):
+    """The shards themselves, or the united corpora as options."""
     layout = corpus_layout(wildcards)
+    if parts(wildcards):
+        return [f"--corpus={corpus}" for corpus in parts(wildcards)]
     return [
         str(layout.shard(wildcards.component, number))
         for number in range(shards(wildcards))

@@ -1,24 +1,6 @@
 # A paper's tables beside ours, from the records of all its runs.
 localrules:
-    paper_record,
     paper_tables,
-
-
-rule paper_record:
-    input:
-        changed=where(lambda w: CHANGES.paper_record()),
-    output:
-        STUDY.folder / "paper.json",
-    log:
-        STUDY.folder / "logs" / "paper_record.log",
-    conda:
-        ENVIRONMENT
-    params:
-        cfg=as_cfg(STUDY.record()),
-    message:
-        "record of {STUDY.paper}"
-    shell:
-        "avemo record --cfg {params.cfg:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule paper_tables:

@@ -32,6 +32,25 @@ def shard_of(clip_id: str, shards: int) -> int:
     return int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8], "big") % shards
 
 
+def united_id(corpus: str, name: str) -> str:
+    """What a clip, speaker or group of a corpus is called among several corpora; ids of corpora have no colon.
+
+    >>> united_id("savee", "DC_a01")
+    'savee:DC_a01'
+    """
+    return f"{corpus}:{name}"
+
+
+def parted_id(clip_id: str) -> tuple[str, str]:
+    """The corpus and the name that `united_id` made one of.
+
+    >>> parted_id("savee:DC_a01")
+    ('savee', 'DC_a01')
+    """
+    corpus, _, name = clip_id.partition(":")
+    return corpus, name
+
+
 def checked_id(clip_id: str) -> str:
     """The id itself; raises `AvemoError` for one that could leave a folder or hide in a log."""
     problem = _problem(clip_id)

@@ -24,7 +24,7 @@ from avemo.base.contracts import AvemoError, Status, digest
 from avemo.base.keys import checked_id, shard_of
 from avemo.base.passing import is_passing
 from avemo.cache.items import DTYPES, Item
-from avemo.cache.manifest import FeatureSet
+from avemo.cache.manifest import FeatureSet, read_manifest
 from avemo.cache.shard import Shard
 from avemo.cache.shard_layout import unread
 from avemo.cache.store import ShardStore
@@ -38,10 +38,15 @@ LONG, LONGEST = "long-", 250
 def export(manifest: Path, folder: Path, form: str) -> int:
     """Write all clips of a component to a new ``folder``, which appears whole; their number.
 
-    ``form`` is one of `FORMS`. Raises `AvemoError` if the folder exists.
+    ``form`` is one of `FORMS`. Raises `AvemoError` if the folder exists, and for features of several corpora together.
     """
     if folder.exists():
         raise AvemoError(f"{folder}: expected a new folder, found one; delete it or name another")
+    if corpora := read_manifest(manifest).corpora:
+        raise AvemoError(
+            f"{manifest}: expected features of one corpus, found those of {', '.join(corpora)} together; "
+            "export each corpus' own"
+        )
     with FeatureSet(manifest) as features, aside_folder(folder, new=True) as temporary:
         FORMS[form](features, temporary)
         return len(features.entries())

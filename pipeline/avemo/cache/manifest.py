@@ -9,28 +9,32 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from avemo.base.atomic import aside
-from avemo.base.contracts import AvemoError, FeatureSequence, Status
-from avemo.base.keys import shard_of
+from avemo.base.contracts import AvemoError, FeatureSequence, Status, digest
+from avemo.base.keys import parted_id, shard_of
 from avemo.base.passing import is_passing, patiently
 from avemo.cache.folders import require_file
 from avemo.cache.items import Item, Moments
 from avemo.cache.shard import EVERY, Shard
 from avemo.cache.shard_layout import Entry, checked_info, fingerprint, unread
+from avemo.cache.united import ShardOf, common_info, member_manifest, unlike
 
 LAYOUT = "avemo-manifest/2"
 
 
 class Manifest(BaseModel):
-    """What the file says: ``shards`` by number, relative to it, with a fingerprint each and one of all."""
+    """What the file says: ``shards`` by number, relative to it, with a fingerprint each and one of all.
+
+    Of several corpora together: each one's id and the fingerprint of its own manifest, and no shards.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -44,6 +48,7 @@ class Manifest(BaseModel):
     fingerprint: str
     shards: list[str]
     fingerprints: list[str]
+    corpora: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")], str] = {}
 
 
 def write_manifest(path: Path, shards: Sequence[Path], name: str, info: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,10 +70,49 @@ def write_manifest(path: Path, shards: Sequence[Path], name: str, info: Mapping[
         "shards": [Path(os.path.relpath(shard, path.parent)).as_posix() for shard in shards],
         "fingerprints": [fingerprint(index) for index in by_shard],
     }
+    _write(path, manifest)
+    return manifest
+
+
+def write_united_manifest(path: Path, corpora: Sequence[str]) -> dict[str, Any]:
+    """Name the manifests of several corpora in one, and return what was written.
+
+    Raises `AvemoError` where their features were not made alike.
+    """
+    parts = {corpus: read_manifest(member_manifest(path, corpus)) for corpus in sorted(corpora)}
+    infos = {corpus: common_info(part.info) for corpus, part in parts.items()}
+    other = unlike(infos)
+    dims = {part.dim for part in parts.values() if part.dim}
+    if other or len(dims) > 1:
+        told = "; ".join(other) or ", ".join(f"{part.dim} dimensions in {c}" for c, part in parts.items())
+        raise AvemoError(
+            f"{path}: expected features that were made alike in all corpora, found {told}; run the features stage "
+            "again where the same libraries are installed"
+        )
+    statuses = sum((Counter(part.clips) for part in parts.values()), Counter[str]())
+    fingerprints = {corpus: part.fingerprint for corpus, part in parts.items()}
+    first = next(iter(parts.values()))
+    manifest = {
+        "layout": LAYOUT,
+        "name": first.name,
+        "info": next(iter(infos.values())),
+        "dim": max(dims, default=0),
+        "dtype": "/".join(sorted({part.dtype for part in parts.values()})),
+        "clips": dict(sorted(statuses.items())),
+        "frames": sum(part.frames for part in parts.values()),
+        "fingerprint": digest(fingerprints),
+        "shards": [],
+        "fingerprints": [],
+        "corpora": fingerprints,
+    }
+    _write(path, manifest)
+    return manifest
+
+
+def _write(path: Path, manifest: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as temporary:
         temporary.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-    return manifest
 
 
 def _survey(shards: Sequence[Path], info: Mapping[str, Any]) -> tuple[list[list[Entry]], set[int], set[str]]:
@@ -121,10 +165,14 @@ class FeatureSet:
         self.columns = columns_of(self.path, manifest.info.get("parts", ()), manifest.dim, part)
         self.dim = len(range(manifest.dim)[self.columns])
         self.dtype, self.fingerprint = manifest.dtype, manifest.fingerprint
-        self.paths = [self.path.parent / shard for shard in manifest.shards]
-        self._fingerprints = dict(zip(self.paths, manifest.fingerprints, strict=True))
-        self._shards: dict[Path, Shard] = {}
-        self._holders: dict[str, Shard] = {}
+        self._places: dict[str, list[Path]] = {}
+        self._fingerprints: dict[Path, str] = {}
+        for corpus, place, part_of in _parts(self.path, manifest):
+            self._places[corpus] = [place.parent / shard for shard in part_of.shards]
+            self._fingerprints |= zip(self._places[corpus], part_of.fingerprints, strict=True)
+        self._corpus_of = {path: corpus for corpus, paths in self._places.items() for path in paths}
+        self._shards: dict[Path, Shard | ShardOf] = {}
+        self._holders: dict[str, Shard | ShardOf] = {}
         self._process = os.getpid()
 
     def __enter__(self) -> FeatureSet:
@@ -143,6 +191,11 @@ class FeatureSet:
             shard.close()
         self._shards.clear()
         self._holders.clear()
+
+    @property
+    def paths(self) -> list[Path]:
+        """Its shards."""
+        return [path for paths in self._places.values() for path in paths]
 
     def entries(self) -> list[Entry]:
         """Every clip's row of its shard's index, sorted by id."""
@@ -192,23 +245,25 @@ class FeatureSet:
             total += Moments(found.count, found.sum[self.columns], found.squares[self.columns])
         return total
 
-    def _find(self, clip_id: str) -> Shard:
+    def _find(self, clip_id: str) -> Shard | ShardOf:
         shard = self._holder(clip_id)
         if shard is None:
             raise AvemoError(f"{self.path}: expected clip {clip_id!r}, found {len(self.entries())} others")
         return shard
 
-    def _holder(self, clip_id: str) -> Shard | None:
+    def _holder(self, clip_id: str) -> Shard | ShardOf | None:
         """The shard that has the clip; the one its id belongs to is looked at first."""
         if clip_id in self._holders and self._process == os.getpid():
             return self._holders[clip_id]
-        if not self.paths:
+        corpus, name = ("", clip_id) if "" in self._places else parted_id(clip_id)
+        paths = self._places.get(corpus)
+        if not paths:
             return None
-        likely = self.paths[shard_of(clip_id, len(self.paths))]
-        shards = (self._open(path) for path in (likely, *self.paths))
+        likely = paths[shard_of(name, len(paths))]
+        shards = (self._open(path) for path in (likely, *paths))
         return next((shard for shard in shards if clip_id in shard.index), None)
 
-    def _open(self, path: Path) -> Shard:
+    def _open(self, path: Path) -> Shard | ShardOf:
         if self._process != os.getpid():
             self._shards, self._holders, self._process = {}, {}, os.getpid()
         if path not in self._shards:
@@ -220,9 +275,25 @@ class FeatureSet:
                     f"{self.path}: expected {path.name} of fingerprint {expected}, found {found}; "
                     "it has changed since, write the manifest again"
                 )
-            self._shards[path] = shard
-            self._holders |= dict.fromkeys(shard.index, shard)
+            corpus = self._corpus_of[path]
+            self._shards[path] = ShardOf(shard, corpus) if corpus else shard
+            self._holders |= dict.fromkeys(self._shards[path].index, self._shards[path])
         return self._shards[path]
+
+
+def _parts(path: Path, manifest: Manifest) -> Iterator[tuple[str, Path, Manifest]]:
+    """The manifests of its corpora, with where they lie; it itself, under no name, where it is of one corpus."""
+    if not manifest.corpora:
+        yield "", path, manifest
+    for corpus, expected in manifest.corpora.items():
+        place = member_manifest(path, corpus)
+        part = read_manifest(place)
+        if part.fingerprint != expected or part.corpora:
+            raise AvemoError(
+                f"{path}: expected {place} of fingerprint {expected}, found {part.fingerprint}; "
+                "it has changed since, write the manifest again"
+            )
+        yield corpus, place, part
 
 
 def columns_of(where: Path | str, parts: Sequence[str], dim: int, part: str) -> slice:

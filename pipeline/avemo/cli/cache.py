@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from avemo.cli.options import Out
+from avemo.cli.united import united_manifest
 
 cache_app = typer.Typer(help="Feature stores.", no_args_is_help=True)
 Folder = Annotated[Path, typer.Argument(help="A corpus' folder under the cache, or the cache itself.")]
@@ -33,17 +34,28 @@ def register(app: typer.Typer) -> None:
 def manifest(
     component: Annotated[str, typer.Option(help="What the shards hold.")],
     out: Out,
-    shards: Annotated[list[Path], typer.Argument(help="Published shards.")],
+    shards: Annotated[list[Path] | None, typer.Argument(help="Published shards.")] = None,
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option(help="In place of shards: a corpus of the same cache that is read too; again for each."),
+    ] = None,
 ) -> None:
     """List a component's shards with a fingerprint of what they hold; nothing is merged or copied.
 
     Example: avemo cache manifest --component compare_lld --out manifest.json 0000.h5 0001.h5
     """
     from avemo.base.code import mixed
+    from avemo.base.contracts import ConfigError
     from avemo.base.made_of import made_of, note
     from avemo.cache.manifest import write_manifest
     from avemo.cache.shard import Shard
 
+    if bool(shards) == bool(corpus):
+        raise ConfigError("config: expected shards, or --corpus for each of several; give one of the two")
+    if corpus:
+        united_manifest(out, corpus)
+        return
+    shards = list(shards or ())
     with Shard(shards[0]) as first:
         info = first.info
     manifest = write_manifest(out, shards, component, info)

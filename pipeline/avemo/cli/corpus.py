@@ -10,6 +10,7 @@ import typer
 
 from avemo.cli.corpus_check import check, clip_notes, shown_counts
 from avemo.cli.options import Cfg, Counter, Index, Out, Settings, as_mapping, as_spec
+from avemo.cli.united import tell_labels, united_index, united_labels
 
 corpus_app = typer.Typer(help="Clip tables and labels.", no_args_is_help=True)
 
@@ -42,6 +43,9 @@ def index(
     from avemo.study.triggers import keep_sums
 
     spec = as_spec(specs.IndexSpec, cfg)
+    if spec.parts:
+        united_index(spec, as_mapping(cfg), out)
+        return
     given = as_spec(specs.Settings, settings, "--settings")
     corpus = corpus_of(spec, given.speed.get(spec.id))
     require_same_source(corpus, out, spec.id)
@@ -84,6 +88,9 @@ def labels(
     cfg: Cfg,
     index: Index,
     out: Out,
+    of: Annotated[
+        list[str] | None, typer.Option(help="CORPUS=LABELS of each that united ones are of; again for each.")
+    ] = None,
 ) -> None:
     """Give each clip of the table its label by the config's rule.
 
@@ -99,6 +106,9 @@ def labels(
     from avemo.study.stage_code import corpus_code
 
     spec = as_spec(LabelsSpec, cfg)
+    if spec.parts:
+        united_labels(spec, as_mapping(cfg), index, of or [], out)
+        return
     corpus = corpus_of(spec)
     read = {"index": checked(index), "label_files": contents(corpus.label_files())}
     rows = read_table(index)
@@ -107,13 +117,7 @@ def labels(
     made = make_labels(clips, corpus.labels(clips), corpus.task, corpus.classes, kept_with)
     code = corpus_code("labels", spec.name)
     write_made(out, lambda path: save_labels(made, path), as_mapping(cfg), read, code)
-    typer.echo(made.counts().to_string(index=False))
-    for note in told(sets):
-        typer.echo(f"note: {note}")
-    for clip_id, reason in made.table.loc[made.table.reason != "", ["clip_id", "reason"]].itertuples(
-        index=False
-    ):
-        typer.echo(f"{clip_id}: {reason}")
+    tell_labels(made, told(sets))
 
 
 @corpus_app.command()

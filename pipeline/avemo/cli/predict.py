@@ -50,7 +50,7 @@ def predict(
     answer = predict_clip(asked, config, training_folder(run, name, split) / MODEL)
     notes = list(answer.notes)
     if config.corpus.synthetic:
-        notes.append(f"trained on a synthetic corpus ({config.corpus.name})")
+        notes.append(f"trained on a synthetic corpus ({config.corpus.title})")
     if as_json:
         found = {"clip": str(clip), "system": name, "split": split, answer.kind: answer.values}
         typer.echo(json.dumps(found | {"notes": notes}, indent=1))

@@ -13,7 +13,7 @@ from avemo.cli.options import Cfg, Out, as_mapping, write_text
 
 
 def register(app: typer.Typer) -> None:
-    for command in (record, tables, report):
+    for command in (record, tables, report, across):
         app.command()(command)
 
 
@@ -78,3 +78,39 @@ def report(run: RunFolder, out: Out) -> None:
     read = RunMakings(found.config).report().held()
     write_made(out, partial(write_text, text=run_page(found, made, charts)), None, read)
     typer.echo(f"report: {out.resolve()}")
+
+
+def across(run: Annotated[Path, typer.Option("--run", help="A paper's folder, e.g. results/cross.")]) -> None:
+    """Write the page of a paper's runs across corpora: scores by what was trained on and tested on, as a matrix.
+
+    Example: avemo across --run results/cross
+    """
+    from avemo.base.contracts import AvemoError
+    from avemo.base.made_of import write_made
+    from avemo.cli.written import write_figure, write_table
+    from avemo.evaluation.run_audit import audited
+    from avemo.report.across import labels_table, matrices, matrix_chart, matrix_table
+    from avemo.report.across_page import render_across
+    from avemo.report.run_files import run_notes
+    from avemo.study.layout import ACROSS_PAGE, PAPER
+    from avemo.study.makings import across_making
+    from avemo.study.study import read_record
+
+    study = read_record(run / PAPER)
+    if not study.across:
+        raise AvemoError(
+            f"{run}: expected runs with `across` in its config, found none; see docs/how-to/across_corpora.md"
+        )
+    notes = list(
+        {note["text"]: note for name in study.across for note in run_notes(study.runs[name])}.values()
+    )
+    parts = [(matrix_table(one, notes), matrix_chart(one, notes)) for one in matrices(study)]
+    labels = labels_table(study, notes)
+    for table in (*(table for table, _ in parts), labels):
+        write_table(run, table)
+    for _, chart in parts:
+        write_figure(run, chart)
+    audits = {name: audited(study.runs[name]) for name in study.across}
+    page = render_across(study.paper or "", parts, labels, audits, notes)
+    write_made(run / ACROSS_PAGE, partial(write_text, text=page), None, across_making(study).held())
+    typer.echo(f"across corpora: {(run / ACROSS_PAGE).resolve()}")

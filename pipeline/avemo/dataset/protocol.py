@@ -1,10 +1,11 @@
-"""A run's splits by its protocol: drawn, in folds, or as the corpus or published files say."""
+"""A run's splits by its protocol: drawn, in folds, across corpora, or as the corpus or published files say."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from avemo.base.contracts import AvemoError
+from avemo.dataset.across import across_splits
 from avemo.dataset.folds import fold_splits
 from avemo.dataset.labels import Labels
 from avemo.dataset.official import official_split
@@ -18,7 +19,8 @@ FEWEST = 3
 def splits_of(known: Labels, config: SplitConfig) -> list[Split]:
     """Splits of the labelled clips, one for each seed; raises `AvemoError` as their makers do.
 
-    Drawn ones, folds among them, keep clips that share media on one side; published and official ones are as they say.
+    Drawn ones, folds among them, keep clips that share media on one side; published, official and whole corpora are as
+    they say.
     """
     table = known.labelled
     clip_ids, groups = table.clip_id.tolist(), table.group.tolist()
@@ -28,6 +30,8 @@ def splits_of(known: Labels, config: SplitConfig) -> list[Split]:
         made = published_splits(clip_ids, groups, config)
     elif config.protocol == "official":
         made = [official_split(known, config)]
+    elif config.protocol == "across":
+        made = across_splits(known, config)
     else:
         joined = len(set(groups)) - len(set(together))
         if len(set(together)) < FEWEST <= len(set(groups)):

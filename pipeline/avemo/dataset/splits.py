@@ -34,7 +34,7 @@ CANDIDATES = {"none": 1, "best_of_50": 50}
 ENUMERABLE = 5_000
 """Up to so many possible partitions they are listed rather than drawn, so that none is missed."""
 
-Protocol = Literal["random", "folds", "dyads", "official", "published"]
+Protocol = Literal["random", "folds", "dyads", "official", "published", "across"]
 
 Partition = tuple[tuple[int, ...], tuple[int, ...]]
 """Group numbers of dev and of test; the others are train."""
@@ -46,7 +46,8 @@ class SplitConfig(ComponentConfig):
     protocol: Protocol = "random"
     """``random``: shares of the groups. ``folds``: ``k`` parts of the groups, each of which is the test side once.
     ``dyads``: one group in dev and one in test, each of the possible choices at most once. ``official``: as a
-    ``column`` of the corpus says. ``published``: as the ``files`` say."""
+    ``column`` of the corpus says. ``published``: as the ``files`` say. ``across``: whole corpora, as a run's ``across``
+    says."""
     files: tuple[Annotated[Path, InRules], ...] = ()
     """Published partitions, one a split; see `avemo.dataset.partitions`."""
     k: Annotated[int, Field(ge=2)] | Literal["all"] | None = left_out()
@@ -56,8 +57,13 @@ class SplitConfig(ComponentConfig):
     sides: dict[str, Literal["train", "dev", "test"] | None] = left_out({})
     """Of ``official``: what the column's values mean, ``null``: on no side. Known without it are train, training,
     dev, development, val, valid, validation and test, in any case."""
+    train_on: tuple[str, ...] = left_out(())
+    """Of ``across``: ids of corpora; a run's ``across`` gives them, as the two that follow."""
+    dev_on: tuple[str, ...] = left_out(())
+    test_on: tuple[str, ...] = left_out(())
     n: int = Field(20, ge=1)
-    """Number of splits; of published ones as many as files, of folds ``k``, of ``official`` one."""
+    """Number of splits; of published ones as many as files, of folds ``k``, of ``official`` one. Of ``across`` how
+    often dev is drawn, by default 5; one where whole corpora are dev."""
     seeds: int = left_out(1, ge=1)
     """Trainings of each system on each split, with other random numbers. Tests and tables take their mean as the
     split's score; the report shows how far seeds and how far splits differ."""
@@ -81,6 +87,7 @@ class SplitConfig(ComponentConfig):
             "published": max(1, len(values.get("files") or ())),
             "official": 1,
             "folds": values.get("k"),
+            "across": 1 if values.get("dev_on") else 5,
         }.get(str(values.get("protocol")))
         return {"n": follows, **values} if isinstance(follows, int) else values
 
@@ -96,7 +103,12 @@ class SplitConfig(ComponentConfig):
             raise ValueError(
                 f"{' and '.join(sorted(given))}: expected with protocol 'official' alone, found {self.protocol!r}"
             )
-        wanted = {"official": 1, "folds": self.k}.get(self.protocol)
+        if bool(self.train_on and self.test_on) != (self.protocol == "across"):
+            raise ValueError(
+                "protocol: expected 'across' in a run that has `across` alone, whose corpora are its sides; "
+                f"found {self.protocol!r}"
+            )
+        wanted = {"official": 1, "folds": self.k, "across": 1 if self.dev_on else None}.get(self.protocol)
         if isinstance(wanted, int) and self.n != wanted:
             raise ValueError(
                 f"n: expected {wanted} with protocol {self.protocol!r}, found {self.n}; leave it out"

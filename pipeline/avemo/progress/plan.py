@@ -109,7 +109,7 @@ def _listed(study: Study, job: PlannedJob) -> list[str]:
     """New and gone clips, by the corpus' own list."""
     run = study.corpora[job.wildcards["corpus"]]
     known = indexed_clips(Layout(run), run.corpus.shards)
-    if known is None:
+    if known is None or run.corpus.parts:
         return []
     try:
         now = {clip.clip_id for clip in corpus_of(run.corpus).clips()}

@@ -54,6 +54,9 @@ def status(study: Study, run: str, journal: Path = FOLDER) -> list[Progress]:
     shards = resolved.corpus.shards
     rows = [_row("index", resolved.corpus.id, [layout.index], jobs)]
     for stage, component in resolved.components.items():
+        if resolved.corpus.parts:
+            rows.append(_row(stage, component.id, [layout.manifest(component.id)], jobs))
+            continue
         rows.append(_component(layout, stage, component.id, shards, jobs))
     rows += [_row("labels", "", [layout.labels], jobs), _row("splits", "", [layout.splits], jobs)]
     names, pack = resolved.split_names, resolved.speed.splits_per_job

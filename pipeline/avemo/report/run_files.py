@@ -15,6 +15,7 @@ from avemo.base.contracts import AvemoError
 from avemo.base.result_tables import read_results
 from avemo.cache.manifest import FeatureSet
 from avemo.dataset.absences import absences, lessened
+from avemo.dataset.across import left_out_counts
 from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.splits import load_splits
 from avemo.report.breakdown import scores_by
@@ -156,12 +157,14 @@ class RunFiles:
 
     @cached_property
     def divisions(self) -> dict[str, dict[str, str]]:
-        """By column of the corpus that divides the clips: the value of each clip. Not the official split's."""
+        """By column of the corpus that divides the tested clips: the value of each clip. Not the official split's."""
         official = self.config.splits.column if self.config.splits.protocol == "official" else None
         known = self.labels
         columns = {name: known.column(name) for name in known.columns if name not in ("intensity", official)}
+        tested = known.table.clip_id.isin(self.predictions.clip_id)
         return {
-            name: dict(zip(known.table.clip_id, columns[name], strict=True)) for name in divisions(columns)
+            name: dict(zip(known.table.clip_id, columns[name], strict=True))
+            for name in divisions({name: values[tested] for name, values in columns.items()})
         }
 
     @cached_property
@@ -232,8 +235,10 @@ def run_notes(config: Run) -> list[dict[str, str]]:
         (only,) = modalities
         text = f"this run has {only} features alone; what is called audio-visual is {only} only"
         notes.append({"kind": f"{only} only", "text": text})
+    if config.splits.protocol == "across":
+        notes.append({"kind": "across corpora", "text": _across_note(config)})
     if config.corpus.synthetic:
-        text = f"corpus {config.corpus.name!r}: generated faces and voices, not people"
+        text = f"corpus {config.corpus.title!r}: generated faces and voices, not people"
         notes.append({"kind": "synthetic corpus", "text": text})
     for feature in config.features.values():
         manifest = Layout(config).manifest(feature.id)
@@ -267,6 +272,21 @@ def _joined_notes(config: Run) -> Iterator[dict[str, str]]:
                 more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
                 text = f"{name} lacks {', '.join(lacking[:3])}{more} of {len(every)} clips, which count as without {modality}"
                 yield {"kind": "feature missing", "text": text}
+
+
+def _across_note(config: Run) -> str:
+    """On which corpora a run is trained and tested, what tests then say, and which labels are left out."""
+    splits, labels = config.splits, Layout(config).labels
+    dev = f"dev on {', '.join(splits.dev_on)}" if splits.dev_on else "dev is drawn from these"
+    text = f"{config.run}: trained on {', '.join(splits.train_on)} ({dev}), tested on {', '.join(splits.test_on)}"
+    if splits.n * splits.seeds > 1:
+        text += (
+            "; its splits have the same test clips, so that tests over splits tell of other trainings, "
+            "intervals over speakers of other people"
+        )
+    gone = left_out_counts(load_labels(labels)) if labels.is_file() else []
+    told = ", ".join(f"{clips} clips of {label} in {corpus}" for corpus, label, clips in gone)
+    return f"{text}; left out by its labels: {told}" if told else text
 
 
 def _code_notes(config: Run) -> Iterator[dict[str, str]]:

@@ -59,7 +59,7 @@ def basis(run: RunFiles) -> Basis:
     failed = run.clips.loc[run.clips["status"] != Status.ok, "clip_id"]
     table = run.labels.table
     return Basis(
-        corpus=run.config.corpus.name,
+        corpus=run.config.corpus.title,
         clips=len(table),
         speakers=table["speaker"].nunique(),
         failed=failed.nunique(),

@@ -14,6 +14,7 @@ from pathlib import Path
 from avemo.base.made_of import Making, record_path
 from avemo.study.makings import (
     RunMakings,
+    across_making,
     index_making,
     manifest_making,
     paper_making,
@@ -63,7 +64,9 @@ class Changed:
         return is_changed(*makings, code=self.study.reruns_for_code)
 
     def index(self, corpus: str) -> bool:
-        return self._is_changed(index_making(self.study.corpora[corpus], files=self.triggers.files(corpus)))
+        run = self.study.corpora[corpus]
+        digests = {} if run.corpus.parts else {"files": self.triggers.files(corpus)}
+        return self._is_changed(index_making(run, **digests))
 
     def shard(self, corpus: str, component: str, shard: str) -> bool:
         stage, run = self.study.components[corpus, component]
@@ -73,7 +76,9 @@ class Changed:
         return self._is_changed(manifest_making(self.study.corpora[corpus], component))
 
     def labels(self, run: str) -> bool:
-        return self._is_changed(self.runs[run].labels(label_files=self.triggers.labels(run)))
+        united = self.study.runs[run].corpus.parts
+        digests = {} if united else {"label_files": self.triggers.labels(run)}
+        return self._is_changed(self.runs[run].labels(**digests))
 
     def splits(self, run: str) -> bool:
         return self._is_changed(self.runs[run].splits(published=self.triggers.published(run)))
@@ -111,3 +116,6 @@ class Changed:
 
     def paper(self) -> bool:
         return self._is_changed(paper_making(self.study))
+
+    def across(self) -> bool:
+        return self._is_changed(across_making(self.study))

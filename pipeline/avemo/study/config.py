@@ -47,6 +47,24 @@ class CorpusSection(Section):
     labels: dict[str, Any] = {}
 
 
+class AcrossSection(Section):
+    """In place of ``corpus``: the corpora of other runs, each on one side. See docs/how-to/across_corpora.md."""
+
+    train_on: tuple[str, ...] = Field(min_length=1)
+    """Names of runs."""
+    dev_on: tuple[str, ...] = ()
+    """None: of each train corpus the share ``splits.dev`` of its groups."""
+    test_on: tuple[str, ...] = Field(min_length=1)
+    labels: dict[str, str | None] = {}
+    """What their labels are called here; null: clips of this label are left out. Every label that some of the corpora
+    lack has to be named."""
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.train_on, *self.dev_on, *self.test_on)
+
+
 class CropsSection(Section):
     """Whether face crops are kept, so that further visual features of the same crops need no media."""
 
@@ -139,7 +157,10 @@ class RunConfig(Section):
     """Folder of what runs may share: clip tables, face tracks, features."""
     results: Annotated[str, InRules] = "results"
     """Folder of what belongs to one run each."""
-    corpus: CorpusSection
+    corpus: CorpusSection | None = None
+    """Every run has one, or `across`."""
+    across: AcrossSection | None = None
+    """Corpora of other runs of a `paper`, to train on some and test on others."""
     faces: dict[str, Any] = {}
     crops: CropsSection = CropsSection()
     features: FeaturesSection

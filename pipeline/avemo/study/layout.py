@@ -27,6 +27,8 @@ TABLE_FORMS = (".csv", ".tex", ".html")
 CONFIG, PAPER = "config.json", "paper.json"
 """What a run's folder and a paper's folder keep of their config."""
 PAPER_PAGE = "paper.html"
+ACROSS, ACROSS_PAGE = "across", "across.html"
+"""Tables, figures and page of runs across corpora."""
 MODEL, HISTORY, RECORD = "model.safetensors", "history.csv", "run.json"
 """What a training leaves in its folder."""
 
@@ -67,6 +69,18 @@ class Layout:
         self.cache_benchmarks = self.corpus / "benchmarks"
         self.logs = self.results / "logs"
         self.benchmarks = self.results / "benchmarks"
+
+    def index_of(self, corpus: str) -> Path:
+        """The clip table of another corpus of the same cache."""
+        return self.corpus.parent / corpus / self.index.name
+
+    def manifest_of(self, corpus: str, component: str) -> Path:
+        """A component's manifest of another corpus of the same cache."""
+        return self.corpus.parent / corpus / component / self.manifest(component).name
+
+    def labels_of(self, run: str) -> Path:
+        """The labels of another run in the same folder of results."""
+        return self.results.parent / run / self.labels.relative_to(self.results)
 
     def shard(self, component: str, shard: int | str) -> Path:
         """A published shard; a string such as ``"{shard}"`` makes a workflow pattern."""

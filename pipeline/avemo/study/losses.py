@@ -19,7 +19,12 @@ SHOWN = 3
 
 def losses_of(study: Study) -> list[str]:
     """A sentence for each loss of each corpus whose clip table is to be made again."""
-    return [f"{name}: {loss}" for name, run in study.corpora.items() for loss in _of_corpus(run)]
+    return [
+        f"{name}: {loss}"
+        for name, run in study.corpora.items()
+        if not run.corpus.parts
+        for loss in _of_corpus(run)
+    ]
 
 
 def _of_corpus(run: Run) -> list[str]:

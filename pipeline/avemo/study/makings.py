@@ -11,7 +11,7 @@ from typing import Any
 
 from avemo.base.contracts import AvemoError, ConfigError, Section
 from avemo.base.made_of import NO_RECORD, Making, checked, made_of, recorded
-from avemo.study.layout import MODEL, PAPER, PAPER_PAGE, Layout
+from avemo.study.layout import ACROSS_PAGE, MODEL, PAPER, PAPER_PAGE, Layout
 from avemo.study.run import Run, modality_of
 from avemo.study.specs import ExtractSpec, IndexSpec, LabelsSpec, TrackSpec, as_cfg, component_spec
 from avemo.study.stage_code import corpus_code, feature_code, model_code, score_code, stage_code
@@ -50,11 +50,11 @@ class RunMakings:
 
     def labels(self, **digests: str) -> Making:
         """``digests``: of the files that labels are read from."""
-        cfg = cfg_of(self.run.corpus, LabelsSpec)
+        corpus = self.run.corpus
         read: dict[str, Path | str] = {"index": self.layout.index, **digests}
-        return Making(
-            self.layout.labels, cfg, read, code=partial(corpus_code, "labels", self.run.corpus.name)
-        )
+        read |= {f"labels of {one}": self.layout.labels_of(run) for one, run in corpus.label_runs.items()}
+        code = partial(corpus_code, "labels", "" if corpus.parts else corpus.name)
+        return Making(self.layout.labels, cfg_of(corpus, LabelsSpec), read, code=code)
 
     def splits(self, **digests: str) -> Making:
         """``digests``: of published partitions."""
@@ -207,10 +207,22 @@ def paper_making(study: Study) -> Making:
     return Making(study.folder / PAPER_PAGE, None, read)
 
 
+def across_making(study: Study) -> Making:
+    """The page of runs across corpora, made of what these and the runs that they name have left."""
+    read: dict[str, Path | str] = {"record": study.folder / PAPER}
+    for name in study.across:
+        layout, systems = study.layouts[name], study.runs[name].compared
+        read |= {f"labels of {name}": layout.labels, f"splits of {name}": layout.splits}
+        read |= {f"predictions of {name}, {one}": layout.predictions(one) for one in (*systems, "linear")}
+    return Making(study.folder / ACROSS_PAGE, None, read)
+
+
 def index_making(run: Run, **digests: str) -> Making:
-    """The clip table of a run's corpus; ``digests``: of the corpus' files."""
-    code = partial(corpus_code, "index", run.corpus.name)
-    return Making(Layout(run).index, cfg_of(run.corpus, IndexSpec), digests, code=code)
+    """The clip table of a run's corpus, of united ones from theirs; ``digests``: of the corpus' files."""
+    corpus, layout = run.corpus, Layout(run)
+    code = partial(corpus_code, "index", "" if corpus.parts else corpus.name)
+    read = digests | {one: layout.index_of(one) for one in corpus.parts}
+    return Making(layout.index, cfg_of(corpus, IndexSpec), read, code=code)
 
 
 def shard_making(run: Run, stage: str, shard: int | str, **digests: str) -> Making:
@@ -239,8 +251,11 @@ def component_code(spec: TrackSpec | ExtractSpec, stage: str) -> dict[str, str]:
 
 
 def manifest_making(run: Run, component: str) -> Making:
-    """The manifest of a component's shards."""
-    layout, shards = Layout(run), run.corpus.shards
+    """The manifest of a component's shards, or of the corpora that are united."""
+    layout, shards, corpora = Layout(run), run.corpus.shards, run.corpus.parts
+    if corpora:
+        parts: dict[str, Path | str] = {one: layout.manifest_of(one, component) for one in corpora}
+        return Making(layout.manifest(component), {"corpora": list(corpora)}, parts, _manifest_fingerprint)
     paths = [layout.shard(component, number) for number in range(shards)]
     read: dict[str, Path | str] = {path.stem: path for path in paths}
     return Making(layout.manifest(component), {"shards": shards}, read, _manifest_fingerprint)

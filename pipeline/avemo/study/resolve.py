@@ -17,6 +17,7 @@ from avemo.dataset.joined import Reading
 from avemo.dataset.splits import SplitConfig
 from avemo.features import EXTRACTORS
 from avemo.models import MODELS
+from avemo.study.across import across_of, require_alike
 from avemo.study.config import (
     CorpusSection,
     CropsSection,
@@ -29,16 +30,17 @@ from avemo.study.run import Component, Corpus, Feature, LearningCurve, Run, RunS
 from avemo.study.specs import IndexSpec, LabelsSpec, identified
 
 
-def resolve(raw: dict[str, Any]) -> Run:
+def resolve(raw: dict[str, Any], others: Mapping[str, Run] | None = None) -> Run:
     """The run with every component checked, every default filled in, every version named.
 
-    The shared ``training`` section is spread over the systems. Raises `AvemoError`
-    naming the key, what was found and the nearest valid key.
+    The shared ``training`` section is spread over the systems. ``others`` are the runs that one across corpora may
+    name. Raises `AvemoError` naming the key, what was found and the nearest valid key.
     """
     from avemo.faces.track import FaceTracker
 
-    given = parse(RunConfig, raw, "")
-    corpus = _corpus(given.corpus)
+    across = across_of(raw, others or {})
+    given = parse(RunConfig, across.raw if across else raw, "")
+    corpus = across.corpus if across else _corpus(given.corpus)
     faces = _component(FaceTracker, _fields(FaceTracker.Config, given.faces, "faces"))
     extractors = _extractors(given.features)
     crops = _kept_crops(given.crops, extractors, faces.id)
@@ -67,7 +69,7 @@ def resolve(raw: dict[str, Any]) -> Run:
         _check_procedure(name, system)
     curve_systems = _curve_systems(systems, given.learning_curve)
     _check_titles(systems | curve_systems)
-    return Run(
+    run = Run(
         run=given.run,
         cache=given.cache,
         results=given.results,
@@ -83,6 +85,9 @@ def resolve(raw: dict[str, Any]) -> Run:
         speed=RunSpeed(splits_per_job=given.splits_per_job, work=_work(given, extractors)),
         crops=crops,
     )
+    if across:
+        require_alike(run, across.members)
+    return run
 
 
 def _work(given: RunConfig, extractors: Mapping[str, Extractor]) -> dict[str, Work]:
@@ -125,7 +130,9 @@ def _variant(kind: Any, config: dict[str, Any], *upstream: str) -> str:
     return f"{kind.name}-{digest([kind.release(), config, kind.versions(), *upstream])[:8]}"
 
 
-def _corpus(given: CorpusSection) -> Corpus:
+def _corpus(given: CorpusSection | None) -> Corpus:
+    if given is None:
+        raise ConfigError("config: corpus: expected a value, found none; add the key")
     kind = CORPORA.load(given.name)
     fields = _fields(kind.Config, given.config, "corpus.config")
     labels = parse(kind.Labels, given.labels, "corpus.labels")
@@ -298,7 +305,11 @@ def counted(splits: SplitConfig, corpus: Corpus) -> SplitConfig:
 
 
 def corpus_of(section: IndexSpec, speed: Mapping[str, Any] | None = None) -> CorpusKind:
-    """The corpus of a run's section, or that of a clip table or labels."""
+    """The corpus of a run's section, or that of a clip table or labels. Raises `ConfigError` for united corpora."""
+    if section.parts:
+        raise ConfigError(
+            f"config: expected a run of one corpus, found one across {', '.join(section.parts)}; name the run of each"
+        )
     kind: type[CorpusKind] = CORPORA.load(section.name)
     fast = section.speed if isinstance(section, Corpus) else speed or {}
     labels = section.labels if isinstance(section, LabelsSpec) else {}
@@ -307,7 +318,7 @@ def corpus_of(section: IndexSpec, speed: Mapping[str, Any] | None = None) -> Cor
 
 def foreign_sources(run: Run) -> list[Path]:
     """Where the sources lie of a run's components that come from other packages."""
-    named = [CORPORA.foreign_sources(run.corpus.name)]
+    named = [CORPORA.foreign_sources(run.corpus.name)] if not run.corpus.parts else []
     named += [EXTRACTORS.foreign_sources(feature.extractor) for feature in run.features.values()]
     named += [MODELS.foreign_sources(system.model) for system in run.systems.values()]
     return [path for paths in named for path in paths]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from avemo.study.run import Run
 
 
+UNITED = "united corpora"
+"""In place of a corpus' name: those of other runs together. No registry has a name with a blank."""
 Places = dict[str, Any]
 """Where weights lie, by field of a ``Config``: a path or a registered name, or several by part."""
 
@@ -33,11 +35,26 @@ class IndexSpec(Section):
     libraries: dict[str, str] = left_out({})
     config: dict[str, Any]
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Ids of the corpora that united ones are; nothing for one corpus."""
+        return tuple(self.config["corpora"]) if self.name == UNITED else ()
+
+    @property
+    def title(self) -> str:
+        """What pages call it."""
+        return " + ".join(self.parts) or self.name
+
 
 class LabelsSpec(IndexSpec):
     """A run's labels."""
 
     labels: dict[str, Any]
+
+    @property
+    def label_runs(self) -> dict[str, str]:
+        """By id of united corpora: the run whose labels are taken."""
+        return dict(self.labels["runs"]) if self.parts else {}
 
 
 class TrackSpec(Section):

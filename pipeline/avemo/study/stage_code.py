@@ -20,6 +20,14 @@ FACES = ("avemo.features.extraction:track_clip", "avemo.faces.track:FaceTracker"
 KEPT = ("avemo.features.extraction:keep_crops", "avemo.faces.jpeg:JpegCrops", *FACES)
 CALLED: dict[str, tuple[str, ...]] = {
     "index": ("avemo.index.clip_table:index_clips",),
+    "united index": ("avemo.index.united:united_rows",),
+    "united labels": (
+        "avemo.dataset.across:united_labels",
+        "avemo.dataset.labels:make_labels",
+        "avemo.index.same_media:same_media",
+        "avemo.index.same_media:joined_groups",
+        *TASK_KINDS,
+    ),
     "labels": (
         "avemo.dataset.labels:make_labels",
         "avemo.index.same_media:same_media",
@@ -56,8 +64,8 @@ def stage_code(stage: str) -> dict[str, str]:
 
 
 def corpus_code(stage: str, corpus: str) -> dict[str, str]:
-    """Of the clip table or the labels of a corpus."""
-    return _code(stage, CORPORA.path(corpus))
+    """Of the clip table or the labels of a corpus, "" for united ones."""
+    return _code(stage, CORPORA.path(corpus)) if corpus else _code(f"united {stage}")
 
 
 def feature_code(modality: str, extractor: str, kept_crops: bool = False) -> dict[str, str]:

@@ -25,6 +25,7 @@ from avemo.base.contracts import AvemoError, ConfigError, Section, digest
 from avemo.base.registry import nearest
 from avemo.index.media_hashes import HashCache
 from avemo.papers.definitions import read_paper
+from avemo.study.across import features_from
 from avemo.study.config import read_config, shortened
 from avemo.study.layers import expand
 from avemo.study.layout import CONFIG, Layout
@@ -80,6 +81,17 @@ class Study:
         suffixes = (".csv", ".tex", ".html")
         files = [self.folder / "tables" / f"{name}{suffix}" for name in names for suffix in suffixes]
         return [*files, self.folder / "paper.html"]
+
+    @property
+    def across(self) -> list[str]:
+        """Runs across corpora, and those that they name; none where there are none."""
+        named = {
+            one
+            for run in self.runs.values()
+            if run.corpus.parts
+            for one in (run.run, *run.corpus.label_runs.values())
+        }
+        return [name for name in self.runs if name in named]
 
     def record(self) -> dict[str, Any]:
         """What a paper's tables depend on, as JSON: no speed settings. `read_record` reads it."""
@@ -180,6 +192,8 @@ class Study:
     def shards(self, run: str) -> list[Path]:
         """Shards of all of a run's components: one that is gone is made again, though its manifest is there."""
         layout, number = self.layouts[run], self.runs[run].corpus.shards
+        if self.runs[run].corpus.parts:
+            return []
         components = self.runs[run].components.values()
         return [layout.shard_record(component.id, n) for component in components for n in range(number)]
 
@@ -240,15 +254,18 @@ def _explained(path: Path) -> Iterator[None]:
 
 def resolve_study(raw: dict[str, Any]) -> Study:
     """Every run, checked and filled in. Raises `AvemoError` naming the run, the key and the remedy."""
-    paper, runs = raw.get("paper"), {}
-    for name, run in expand(raw).items():
+    paper, given = raw.get("paper"), expand(raw)
+    found: dict[str, Run] = {}
+    # Those across corpora last, as they name others.
+    for name, run in sorted(given.items(), key=lambda item: item[1].get("across") is not None):
         try:
-            runs[name] = resolve(run)
+            others = {one: known for one, known in found.items() if not known.corpus.parts}
+            found[name] = resolve(features_from(run, given), others)
         except AvemoError as error:
             place = f"config: run {name}: " if paper else "config: "
             error.args = (str(error).replace("config: ", place),)
             raise
-    study = Study(runs, paper, raw.get("tables") if paper else None)
+    study = Study({name: found[name] for name in given}, paper, raw.get("tables") if paper else None)
     if study.tables is not None:
         read_paper(study.tables)
     _check_sharing(study)
@@ -269,6 +286,8 @@ def waits_for(run: Run, system: str) -> str:
         return ""
     for stage, component in run.components.items():
         if not layout.manifest(component.id).is_file():
+            if run.corpus.parts:
+                return f"waits for {stage} of {', '.join(run.corpus.parts)}"
             n = run.corpus.shards
             done = sum(layout.shard(component.id, shard).is_file() for shard in range(n))
             return f"waits for {stage} ({done} of {n} shards done)"
@@ -357,11 +376,21 @@ def resolve_cached(raw: dict[str, Any], folder: Path = Path(".avemo")) -> Study:
 
 def _marked(study: Study) -> Study:
     """Whether each corpus is generated is asked of its folder, which may have come after the config, or be away."""
-    return Study({name: _marked_run(run) for name, run in study.runs.items()}, study.paper, study.tables)
+    marks = {name: _is_synthetic(run) for name, run in study.runs.items() if not run.corpus.parts}
+    marks |= {
+        name: any(marks[member] for member in run.corpus.label_runs.values())
+        for name, run in study.runs.items()
+        if run.corpus.parts
+    }
+    runs = {name: _marked_run(run, marks[name]) for name, run in study.runs.items()}
+    return Study(runs, study.paper, study.tables)
 
 
-def _marked_run(run: Run) -> Run:
-    synthetic = corpus_of(run.corpus).synthetic or HashCache(Layout(run).hashes).synthetic_and_gone
+def _is_synthetic(run: Run) -> bool:
+    return corpus_of(run.corpus).synthetic or HashCache(Layout(run).hashes).synthetic_and_gone
+
+
+def _marked_run(run: Run, synthetic: bool) -> Run:
     return run.model_copy(update={"corpus": run.corpus.model_copy(update={"synthetic": synthetic})})
 
 
