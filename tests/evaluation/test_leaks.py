@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -95,3 +96,37 @@ def test_another_run_that_was_scored_on_the_same_clips_is_a_warning(tmp_path):
         (tmp_path / run / ".readings" / "net.jsonl").write_text("{}\n")
     (sentence,) = seen_before(tmp_path / "now", tmp_path, {"c1", "c2"})
     assert sentence.startswith(f"{tmp_path / 'before'}: its models were scored on 1 of the 2 clips")
+
+
+def test_a_look_at_scores_within_a_corpus_is_found_by_a_run_across_corpora_and_the_reverse(
+    tmp_path, monkeypatch
+):
+    """Which call the same clip by two names; clips of equal names in another corpus are others."""
+    sides = {
+        "within": (Split("split00", ("c2",), ("c3",), ("c1",)), "one"),
+        "elsewhere": (Split("split00", ("c2",), ("c3",), ("c1",)), "two"),
+        "across": (Split("split00", ("two:c1",), ("two:c2",), ("one:c1", "one:c2")), ""),
+    }
+    for run, (split, _) in sides.items():
+        (tmp_path / run / "data").mkdir(parents=True)
+        save_splits(tmp_path / run / "data" / "splits.json", [split])
+        (tmp_path / run / ".readings").mkdir()
+        (tmp_path / run / ".readings" / "net.jsonl").write_text("{}\n")
+    monkeypatch.setattr(
+        "avemo.study.study.read_run",
+        lambda folder: SimpleNamespace(
+            corpus=SimpleNamespace(
+                id=sides[folder.name][1], parts=() if sides[folder.name][1] else ("one", "two")
+            )
+        ),
+    )
+    (sentence,) = seen_before(tmp_path / "across", tmp_path, {"one:c1", "one:c2"})
+    assert sentence.startswith(f"{tmp_path / 'within'}: its models were scored on 1 of the 2 clips")
+    found = list(seen_before(tmp_path / "within", tmp_path, {"c1"}, "one"))
+    assert any(
+        sentence.startswith(f"{tmp_path / 'across'}: its models were scored on 1 of the 1")
+        for sentence in found
+    )
+    assert not any(
+        "across" in sentence for sentence in seen_before(tmp_path / "elsewhere", tmp_path, {"c1"}, "two")
+    )

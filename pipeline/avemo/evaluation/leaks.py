@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from avemo.base.keys import united_id
 from avemo.corpora.near_names import folded
 from avemo.dataset.splits import Split
 
@@ -101,24 +102,41 @@ def confounded(labels: Mapping[str, str], groups: Mapping[str, str]) -> Iterator
         )
 
 
-def seen_before(folder: Path, results: Path, tested: set[str]) -> Iterator[str]:
-    """Other runs beside a run's ``folder`` whose models were scored on the same clips."""
+def seen_before(folder: Path, results: Path, tested: set[str], corpus: str = "") -> Iterator[str]:
+    """Other runs beside a run's ``folder`` whose models were scored on the same clips.
+
+    ``corpus`` is the id of the run's; "" for one across corpora, whose clips are called by theirs.
+    """
     from avemo.base.contracts import AvemoError
-    from avemo.dataset.splits import load_splits
 
     for path in sorted(results.glob("*/data/splits.json")):
         other = path.parent.parent
         if other.resolve() == folder.resolve() or not any((other / ".readings").glob("*.jsonl")):
             continue
         try:
-            theirs = {clip for split in load_splits(path) for clip in split.test}
+            theirs = _tested(other, path)
         except AvemoError:
             continue
-        if both := tested & theirs:
+        both = {clip for clip in tested if clip in theirs or (corpus and united_id(corpus, clip) in theirs)}
+        if both:
             yield (
                 f"{other}: its models were scored on {len(both)} of the {len(tested)} clips that are tested here; "
                 "what was chosen after a look at those scores was chosen on test clips"
             )
+
+
+def _tested(folder: Path, splits: Path) -> set[str]:
+    """The clips of a run's test sides; of one corpus also as a run across corpora calls them."""
+    from avemo.base.contracts import AvemoError
+    from avemo.dataset.splits import load_splits
+    from avemo.study.study import read_run
+
+    clips = {clip for split in load_splits(splits) for clip in split.test}
+    try:
+        corpus = read_run(folder).corpus
+    except AvemoError:
+        return clips
+    return clips if corpus.parts else clips | {united_id(corpus.id, clip) for clip in clips}
 
 
 def _some(names: Sequence[str]) -> str:

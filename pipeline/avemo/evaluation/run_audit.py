@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 import pandas as pd
 
 from avemo.base.contracts import AvemoError
+from avemo.base.keys import parted_id
 from avemo.base.result_tables import read_results
 from avemo.corpora.near_names import is_missing
 from avemo.dataset.absences import absences
 from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.loading import FeatureSource
-from avemo.dataset.splits import load_splits
+from avemo.dataset.splits import Split, load_splits
 from avemo.evaluation.audit import Finding, Records, audit
 from avemo.evaluation.leaks import (
     MOST_CLIPS,
@@ -59,7 +60,8 @@ def examine(config: Run) -> list[Finding]:
         statistics = opened.clips(labels.targets).fit if there == inputs else None
         features = {one.told: opened.sets[one.name].fingerprint for one in there}
         found = audit(_records(config, layout, labels, features, statistics))
-        return [*found, *_leaks(layout, labels, opened.sources)]
+        corpus = "" if config.corpus.parts else config.corpus.id
+        return [*found, *_leaks(layout, labels, opened.sources, corpus)]
 
 
 def audited(config: Run) -> list[Finding]:
@@ -70,8 +72,8 @@ def audited(config: Run) -> list[Finding]:
         return [Finding("records", "The records are whole", "", [str(error)])]
 
 
-def _leaks(layout: Layout, labels: Labels, sources: Mapping[str, FeatureSource]) -> list[Finding]:
-    """Recordings, people and looks under two names."""
+def _leaks(layout: Layout, labels: Labels, sources: Mapping[str, FeatureSource], corpus: str) -> list[Finding]:
+    """Recordings, people and looks under two names; ``corpus`` is the run's, "" of one across several."""
     splits, groups = load_splits(layout.splits), labels.groups
     clips = sorted({clip for split in splits for side in split.sides().values() for clip in side})
     tested = {clip for split in splits for clip in split.test}
@@ -86,8 +88,8 @@ def _leaks(layout: Layout, labels: Labels, sources: Mapping[str, FeatureSource])
             "names",
             "No group is on two sides under nearly one name",
             f"{len(set(groups.values()))} groups, {len(set(speakers.values()))} speakers",
-            list(twice_named(groups, splits)),
-            [] if speakers == groups else list(twice_named(speakers, splits, "speakers")),
+            list(_twice_named(groups, splits, "groups", corpus)),
+            [] if speakers == groups else list(_twice_named(speakers, splits, "speakers", corpus)),
         ),
         Finding(
             "duplicates",
@@ -108,9 +110,18 @@ def _leaks(layout: Layout, labels: Labels, sources: Mapping[str, FeatureSource])
             "No other run in this folder was scored on these test clips",
             str(layout.results.parent),
             [],
-            list(seen_before(layout.results, layout.results.parent, tested)),
+            list(seen_before(layout.results, layout.results.parent, tested, corpus)),
         ),
     ]
+
+
+def _twice_named(names: Mapping[str, str], splits: Sequence[Split], what: str, corpus: str) -> Iterator[str]:
+    """Within each corpus, as people of two corpora are never one by their names."""
+    by_corpus: dict[str, dict[str, str]] = {}
+    for clip, name in names.items():
+        by_corpus.setdefault(corpus or parted_id(clip)[0], {})[clip] = name
+    for own in by_corpus.values():
+        yield from twice_named(own, splits, what)
 
 
 def _records(
