@@ -11,10 +11,18 @@ import pytest
 
 from avemo.base.contracts import Clip
 from avemo.dataset.splits import Split, save_splits
-from avemo.evaluation.leaks import confounded, near_duplicates, seen_before, twice_named
+from avemo.evaluation.leaks import (
+    confounded,
+    near_duplicates,
+    seen_before,
+    telling_names,
+    tuned_on,
+    twice_named,
+)
 from avemo.evaluation.pooled import pooled
 from avemo.features.extraction import extract_audio
 from avemo.features.opensmile_lld import CompareLLD
+from avemo.finetuning.trained_on import LIST, read_list, write_list
 from avemo.media.sound import read_audio
 from feature_source import Source
 
@@ -96,6 +104,42 @@ def test_another_run_that_was_scored_on_the_same_clips_is_a_warning(tmp_path):
         (tmp_path / run / ".readings" / "net.jsonl").write_text("{}\n")
     (sentence,) = seen_before(tmp_path / "now", tmp_path, {"c1", "c2"})
     assert sentence.startswith(f"{tmp_path / 'before'}: its models were scored on 1 of the 2 clips")
+
+
+def test_a_session_in_file_names_that_goes_with_the_label_is_found_and_a_code_of_the_label_is_not():
+    emotions = ("happy", "sad", "angry")
+    clips = [(emotion, day, number) for emotion in emotions for day in range(4) for number in range(6)]
+    labels = {f"c{n}": emotion for n, (emotion, _, _) in enumerate(clips)}
+    # Recorded emotion by emotion, each on days of its own.
+    planted = {f"c{n}": f"take{k}_day{emotions.index(e)}{day}-{n}" for n, (e, day, k) in enumerate(clips)}
+    (sentence,) = telling_names(labels, planted)
+    assert sentence.startswith("part 2 of file names: 12 of 12 values")
+    assert "'day00' (happy)" in sentence
+    coded = {f"c{n}": f"03-{emotions.index(e):02d}-{day:02d}-{k}-{n}" for n, (e, day, k) in enumerate(clips)}
+    assert not list(telling_names(labels, coded))
+    assert not list(telling_names(labels, {clip: clip for clip in labels}))
+    assert not list(telling_names({}, {}))
+
+
+def test_weights_that_were_tuned_on_held_clips_or_people_are_found(tmp_path):
+    table = tmp_path / "tuning.csv"
+    table.write_text(
+        "path,label,split,speaker\nc1.wav,sad,train,Anna\nx.wav,sad,dev,Cem\nc2.wav,sad,test,Dora\n"
+    )
+    (tmp_path / "weights" / "tuning").mkdir(parents=True)
+    write_list(table, tmp_path / "weights" / LIST)
+    examples = list(read_list(tmp_path / "weights"))
+    assert [(one.path.name, one.split, one.speaker) for one in examples] == [
+        ("c1.wav", "train", "Anna"),
+        ("x.wav", "dev", "Cem"),
+    ]
+    files = {clip: {(tmp_path / f"{clip}.wav").resolve()} for clip in ("c1", "c2", "c3")}
+    speakers = {"c1": "Anna", "c2": "Dora", "c3": "Cem"}
+    (offence,), (warning,) = tuned_on("w", examples, files, speakers, {"c1", "c2", "c3"})
+    assert offence == "w were tuned on 1 clips of dev and test sides: c1"
+    assert warning == "w were tuned on speakers of the same names as on dev and test sides: Anna, Cem"
+    assert tuned_on("w", examples, files, speakers, {"c2"}) == ([], [])
+    assert not list(read_list(tmp_path / "elsewhere"))
 
 
 def test_a_look_at_scores_within_a_corpus_is_found_by_a_run_across_corpora_and_the_reverse(

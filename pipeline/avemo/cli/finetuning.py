@@ -72,7 +72,7 @@ def speech(
     model.load_state_dict(tuned.best_state)
     with aside_folder(out) as folder:
         save_tuned(folder, model)
-        _write_account(folder / "tuning", tuned, config, inputs, started)
+        _write_account(folder / "tuning", tuned, config, inputs, started, table)
     _say_result(out, tuned)
 
 
@@ -121,7 +121,7 @@ def faces(
     outputs, targets, _ = predict(model, sides.dev(), choose_device(config.device, "training.device"))
     with aside_folder(out) as folder:
         save_tuned(folder, model, config)
-        _write_account(folder / "tuning", tuned, config, inputs, started)
+        _write_account(folder / "tuning", tuned, config, inputs, started, table)
         _write_classes(folder / "tuning", class_report(outputs, targets, config.classes))
     _say_result(out, tuned)
 
@@ -152,15 +152,19 @@ def _require_own(out: Path) -> None:
         )
 
 
-def _write_account(folder: Path, tuned: Any, config: Any, inputs: dict[str, Any], started: float) -> None:
-    """``history.csv``, a row an epoch, and ``run.json``: what made it, on what, at what cost."""
+def _write_account(
+    folder: Path, tuned: Any, config: Any, inputs: dict[str, Any], started: float, table: Path
+) -> None:
+    """``history.csv``, a row an epoch, ``examples.csv``, on which files, and ``run.json``: what made it, at what cost."""
     import json
 
     import pandas as pd
 
+    from avemo.finetuning.trained_on import write_list
     from avemo.training.record import run_record
 
     folder.mkdir()
+    write_list(table, folder / "examples.csv")
     pd.DataFrame(tuned.history).to_csv(folder / "history.csv", index=False)
     dumped = config.model_dump(mode="json")
     record = run_record(dumped, seed=config.seed, inputs=inputs, started=started)

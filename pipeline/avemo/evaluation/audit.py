@@ -30,7 +30,7 @@ HISTORY = ("epoch", "lr", "seconds")
 COVERS = (
     "It covers what this folder's records tell of clips, speakers, groups and files by their bytes, of statistics, selection, "
     "splits and features, and of each model that a journal names. It cannot "
-    "see journals, records and folders that were sent elsewhere, deleted or rewritten, whom pretrained weights have met, "
+    "see journals, records and folders that were sent elsewhere, deleted or rewritten, whom pretrained weights have met that keep no list of it, "
     "scores that somebody read and remembered, or one person under two names that are unlike."
 )
 """What is proved where nothing leaked, and what cannot be."""

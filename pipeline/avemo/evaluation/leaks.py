@@ -5,6 +5,7 @@ Functions return sentences. What is certain is an offence; what only looks like 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
@@ -13,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from avemo.base.keys import united_id
-from avemo.corpora.near_names import folded
+from avemo.corpora.near_names import folded, is_missing
 from avemo.dataset.splits import Split
+from avemo.finetuning.trained_on import Example
 
 NEAR = 0.5
 """Clips count as near-duplicates whose cosine distance is below this share of the median one to the nearest other clip.
@@ -100,6 +102,61 @@ def confounded(labels: Mapping[str, str], groups: Mapping[str, str]) -> Iterator
             f"{len(single)} of {len(large)} groups of {FEW} clips or more show one label alone, such as {single[0]!r} "
             f"({next(iter(large[single[0]]))}): a system that knows rooms or voices would score"
         )
+
+
+def telling_names(labels: Mapping[str, str], names: Mapping[str, str]) -> Iterator[str]:
+    """Parts of file ``names`` by clip that give the label away without being its code: sessions, rooms, days.
+
+    Names are cut at punctuation. A place in them counts where most of its values that `FEW` clips or more have show one
+    label alone, as in `confounded`, and where these values are more than the labels: of a code each label has one.
+    """
+    parts = {clip: [part for part in re.split(r"[\W_]+", name) if part] for clip, name in names.items()}
+    for place in range(max(map(len, parts.values()), default=0)):
+        at = {
+            clip: found[place].casefold()
+            for clip, found in parts.items()
+            if len(found) > place and clip in labels
+        }
+        pairs = Counter((value, labels[clip]) for clip, value in at.items())
+        shown: dict[str, Counter[str]] = {}
+        for (value, label), clips in pairs.items():
+            shown.setdefault(value, Counter())[label] = clips
+        large = {value: found for value, found in shown.items() if found.total() >= FEW}
+        single = {value: next(iter(found)) for value, found in large.items() if len(found) == 1}
+        told = set(single.values())
+        if len(told) > 1 and 2 * len(single) > len(large) and len(single) > len(told):
+            value, label = next(iter(single.items()))
+            yield (
+                f"part {place + 1} of file names: {len(single)} of {len(large)} values of {FEW} clips or more show one label "
+                f"alone, such as {value!r} ({label}), and they are no code of it: a system that knows rooms or days would score"
+            )
+
+
+def tuned_on(
+    weights: str,
+    examples: Iterable[Example],
+    files: Mapping[str, set[Path]],
+    speakers: Mapping[str, str],
+    held: set[str],
+) -> tuple[list[str], list[str]]:
+    """What speaks against ``weights`` that were tuned on these examples: offences by file, and warnings by speaker.
+
+    ``files`` and ``speakers`` are those of clips, ``held`` the clips of dev and test sides. Names alone may be of two people.
+    """
+    listed = list(examples)
+    paths, people = (
+        {one.path for one in listed},
+        {one.speaker for one in listed if not is_missing(one.speaker)},
+    )
+    same = sorted(clip for clip in held if files.get(clip, set()) & paths)
+    known = sorted({speakers[clip] for clip in held if speakers.get(clip) in people})
+    offences = (
+        [f"{weights} were tuned on {len(same)} clips of dev and test sides: {_some(same)}"] if same else []
+    )
+    warnings = [
+        f"{weights} were tuned on speakers of the same names as on dev and test sides: {_some(known)}"
+    ]
+    return offences, warnings if known else []
 
 
 def seen_before(folder: Path, results: Path, tested: set[str], corpus: str = "") -> Iterator[str]:

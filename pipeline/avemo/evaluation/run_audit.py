@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 
 from avemo.base.contracts import AvemoError
 from avemo.base.keys import parted_id
+from avemo.base.paths import expanded
 from avemo.base.result_tables import read_results
 from avemo.corpora.near_names import is_missing
 from avemo.dataset.absences import absences
@@ -25,11 +27,14 @@ from avemo.evaluation.leaks import (
     confounded,
     near_duplicates,
     seen_before,
+    telling_names,
+    tuned_on,
     twice_named,
 )
 from avemo.evaluation.linear import NAME as LINEAR
 from avemo.evaluation.pooled import pooled
 from avemo.evaluation.readings import read_journal
+from avemo.finetuning.trained_on import read_list
 from avemo.index.clip_table import read_table
 from avemo.index.same_media import same_media
 from avemo.study.inputs import inputs_of, open_inputs
@@ -61,7 +66,7 @@ def examine(config: Run) -> list[Finding]:
         features = {one.told: opened.sets[one.name].fingerprint for one in there}
         found = audit(_records(config, layout, labels, features, statistics))
         corpus = "" if config.corpus.parts else config.corpus.id
-        return [*found, *_leaks(layout, labels, opened.sources, corpus)]
+        return [*found, *_leaks(layout, labels, opened.sources, corpus), _tuned(config, layout, labels)]
 
 
 def audited(config: Run) -> list[Finding]:
@@ -104,6 +109,13 @@ def _leaks(layout: Layout, labels: Labels, sources: Mapping[str, FeatureSource],
             f"{len(names)} clips with a class",
             [],
             list(confounded(names, groups)),
+        ),
+        Finding(
+            "file_names",
+            "No part of the file names goes with the label, but its own code",
+            f"{len(names)} clips with a class",
+            [],
+            list(telling_names(names, _file_names(layout.index, names))),
         ),
         Finding(
             "earlier",
@@ -168,6 +180,39 @@ def _same_media(index: Path) -> list[list[str]] | None:
     if not index.is_file():
         return None
     return [[row.clip_id for row in found] for found in same_media(read_table(index))]
+
+
+def _tuned(config: Run, layout: Layout, labels: Labels) -> Finding:
+    """Whether weights of features or systems were tuned on clips, or people, of dev and test sides, as far as they tell."""
+    splits, rows = load_splits(layout.splits), read_table(layout.index) if layout.index.is_file() else []
+    held = {clip for split in splits for clip in (*split.dev, *split.test)}
+    files = {
+        row.clip_id: {Path(path).resolve() for path in (row.audio_path, row.video_path) if path}
+        for row in rows
+    }
+    lists = {place: list(read_list(Path(expanded(place)))) for place in dict.fromkeys(config.places)}
+    found = [tuned_on(place, one, files, _speakers(labels), held) for place, one in lists.items() if one]
+    silent = [place for place, one in lists.items() if not one]
+    told = f"{len(found)} with a list of what they were tuned on" + (
+        f"; none of {', '.join(silent)}" if silent else ""
+    )
+    return Finding(
+        "tuned",
+        "No weights were tuned on clips of dev or test sides",
+        told,
+        [sentence for offences, _ in found for sentence in offences],
+        [sentence for _, warnings in found for sentence in warnings],
+    )
+
+
+def _file_names(index: Path, clips: Collection[str]) -> dict[str, str]:
+    """The name of each clip's file without its ending; of clips that share one, or whose table is gone, their ids."""
+    if not index.is_file():
+        return {clip: clip for clip in clips}
+    rows = [row for row in read_table(index) if row.clip_id in clips]
+    paths = {row.clip_id: row.video_path or row.audio_path or row.clip_id for row in rows}
+    uses = Counter(paths.values())
+    return {clip: clip if uses[path] > 1 else Path(path).stem for clip, path in paths.items()}
 
 
 def _there(path: Path) -> Path:
