@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from avemo.base.keys import parted_id
-from avemo.dataset.absences import Absence
 from avemo.dataset.label_map import LabelMap
 from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.split_names import sides_of
@@ -145,8 +144,7 @@ def _lessened(splits: Sequence[Split], known: Labels) -> set[str]:
     found: set[str] = set()
     for split in splits if known.task.kind != "attributes" else ():
         there = {name for clip in split.test for name in shown[clip]}
-        absence = Absence(split.name, "test", tuple(name for name in known.task.names if name not in there))
-        found |= known.task.lessened(absence.names)
+        found |= known.task.lessened([name for name in known.task.names if name not in there])
     return found
 
 
