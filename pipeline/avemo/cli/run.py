@@ -73,6 +73,7 @@ def _run(arguments: Sequence[str], config: Path, profile: Path | None = None) ->
     typer.echo(f"{time.strftime('%H:%M:%S')} {config}: all that Snakemake says goes to {LOG}")
     from avemo.progress.session import Session, Stopped
     from avemo.study.config import as_read
+    from avemo.study.layout import ACROSS_PAGE
     from avemo.study.losses import losses_of
     from avemo.study.study import read_study
 
@@ -104,7 +105,8 @@ def _run(arguments: Sequence[str], config: Path, profile: Path | None = None) ->
         # No job is to blame, so Snakemake itself has something to say.
         for said in LOG.read_text(errors="replace").splitlines()[-LAST_LINES:]:
             typer.echo(said[:LINE_LENGTH], err=True)
-    for page in [layout.report for layout in study.layouts.values()] + study.table_files[-1:]:
+    across = [study.folder / ACROSS_PAGE] if study.across else []
+    for page in [*(layout.report for layout in study.layouts.values()), *study.table_files[-1:], *across]:
         if code == 0 and page.is_file():
             typer.echo(f"report: {page.resolve()}")
     return study, code

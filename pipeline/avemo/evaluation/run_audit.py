@@ -77,7 +77,9 @@ def audited(config: Run) -> list[Finding]:
         return [Finding("records", "The records are whole", "", [str(error)])]
 
 
-def _leaks(layout: Layout, labels: Labels, sources: Mapping[str, FeatureSource], corpus: str) -> list[Finding]:
+def _leaks(
+    layout: Layout, labels: Labels, sources: Mapping[str, FeatureSource], corpus: str
+) -> list[Finding]:
     """Recordings, people and looks under two names; ``corpus`` is the run's, "" of one across several."""
     splits, groups = load_splits(layout.splits), labels.groups
     clips = sorted({clip for split in splits for side in split.sides().values() for clip in side})

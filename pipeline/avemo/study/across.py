@@ -11,7 +11,7 @@ from avemo.base.made_of import differences
 from avemo.base.registry import nearest
 from avemo.dataset.label_map import mapped_names
 from avemo.study.config import AcrossSection, parse
-from avemo.study.run import STAGES, Corpus, Run
+from avemo.study.run import Corpus, Run
 from avemo.study.specs import UNITED
 
 VERSION = 1
@@ -126,7 +126,7 @@ def features_from(raw: dict[str, Any], others: Mapping[str, dict[str, Any]]) -> 
 def require_alike(run: Run, members: Mapping[str, Run]) -> None:
     """Raise `ConfigError` where features of two corpora have other keys, naming both and in what they differ."""
     for name, member in members.items():
-        for stage in STAGES:
+        for stage in dict.fromkeys([*run.components, *member.components]):
             ours, theirs = run.components.get(stage), member.components.get(stage)
             if (ours.id if ours else None) == (theirs.id if theirs else None):
                 continue
@@ -139,4 +139,8 @@ def require_alike(run: Run, members: Mapping[str, Run]) -> None:
 
 
 def _said(component: Any) -> dict[str, Any]:
-    return component.model_dump(mode="json", exclude={"id", "speed", "compression"}) if component else {}
+    return (
+        component.model_dump(mode="json", exclude={"id", "speed", "compression", "reading"})
+        if component
+        else {}
+    )
