@@ -23,7 +23,9 @@ def extraction(kit: Kit) -> None:
     """A row a number of processes and of threads in each, and each stage's share of their time; the GPU is the bound
     where CPUs idle."""
     rows, cores = [], os.cpu_count() or 1
-    for processes, threads in ((1, 1), (1, 2)) if kit.tiny else ((1, 1), (1, 4), (cores // 4, 4), (cores, 1)):
+    for processes, threads in (
+        ((1, 1), (1, 2)) if kit.tiny else ((1, 1), (1, 4), (max(1, cores // 4), 4), (cores, 1))
+    ):
         each = threads if kit.tiny else 6 if processes == 1 else 12
         parts = [[kit.clips[(n * each + k) % len(kit.clips)] for k in range(each)] for n in range(processes)]
         found, wall_s = together(parts, threads, kit.device, kit.tiny)
@@ -98,14 +100,16 @@ def _work(paths: list[Path], threads: int, device: str, tiny: bool, gate: Any, t
     spent_s.clear()
     start_s = time.perf_counter() - begin
     gate.wait(timeout=LIMIT_S)
-    begin, cpu_s = time.perf_counter(), time.process_time()
+    begin, cpu_s, sound = time.perf_counter(), time.process_time(), threading.Lock()
 
     def extracted(clip: Clip) -> int:
         track = steps.track_clip(tracker, clip)
         for extractor in visual.values():
             steps.extract_visual(extractor, clip, track)
-        for name, extractor in audio.items():
-            spent_s.call(name, steps.extract_audio)(extractor, clip)
+        # openSMILE takes one sound at a time, as in a job of its own.
+        with sound:
+            for name, extractor in audio.items():
+                spent_s.call(name, steps.extract_audio)(extractor, clip)
         return len(track.x)
 
     with ThreadPoolExecutor(threads) as pool:
