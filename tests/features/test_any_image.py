@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from timm.data import create_transform, resolve_model_data_config
-from transformers import AutoConfig, AutoModel, CLIPImageProcessor
+from transformers import AutoConfig, AutoModel, CLIPImageProcessor, SiglipImageProcessor
 
 from avemo.base.contracts import AvemoError, ConfigError
-from avemo.faces.crop import CropPolicy, cut
+from avemo.faces.crop import CropPolicy, cut, whole
 from avemo.features.hf_image import HFImage
 from avemo.features.timm_image import TimmImage
 
@@ -200,3 +200,38 @@ def test_crops_that_were_cut_before_keep_their_keys():
     assert CropPolicy(interpolation="bicubic").numbers()["interpolation"] == "bicubic"
     with pytest.raises(ValueError, match="interpolation: expected area with alignment: landmarks"):
         CropPolicy(alignment="landmarks", interpolation="bicubic")
+
+
+# -- whole frames ------------------------------------------------------------
+
+
+def test_whole_frames_are_what_a_processor_that_stretches_gives_the_network(tmp_path):
+    model, _ = saved(tmp_path, "siglip")
+    processor = SiglipImageProcessor(size={"height": 64, "width": 64}, image_mean=[0.4, 0.5, 0.6])
+    processor.save_pretrained(tmp_path)
+    ours = HFImage(HFImage.Config(weights=str(tmp_path), crop="none", device="cpu"))
+    given = [(time_s, np.hstack([face, face[::-1]])[:90]) for time_s, face in faces(120)]
+    pixels = processor([Image.fromarray(frame) for _, frame in given], return_tensors="pt").pixel_values
+    with torch.no_grad():
+        expected = model.vision_model(pixel_values=pixels).pooler_output.numpy()
+    found = ours.extract(whole(given, ours.crop))
+    # Resizing rounds to whole values in both.
+    np.testing.assert_allclose(found.x, expected, atol=2e-3 * np.abs(expected).max())
+    np.testing.assert_array_equal(found.times_s, [time_s for time_s, _ in given])
+
+
+def test_so_many_frames_of_a_second_are_looked_at():
+    frames = [(n / 25, np.zeros((9, 16, 3), np.uint8)) for n in range(50)]
+    found = [time_s for time_s, _ in whole(frames, CropPolicy(size_px=8, fps=5))]
+    np.testing.assert_allclose(found, np.arange(10) / 5)
+
+
+def test_whole_frames_need_no_face_and_say_nothing_of_how_one_is_cut():
+    config = {"weights": "random-seed-0", "model": "test_resnet"}
+    face, scene = TimmImage.Config(**config), TimmImage.Config(**config, crop="none")
+    assert "crop" not in face.numbers()
+    assert scene.numbers() == face.numbers() | {"crop": "none"}
+    assert [TimmImage.reads_of(one) for one in (face, scene)] == ["faces", "frames"]
+    assert TimmImage.Config(**scene.numbers(), **scene.places()) == scene, "as a job gets it"
+    with pytest.raises(ValueError, match="crop: expected face with margin, found none"):
+        TimmImage.Config(**config, crop="none", margin=0.1)

@@ -107,6 +107,23 @@ def test_kept_crops_serve_features_that_want_them_alike_and_no_others():
     assert not component_spec(alike, "visual").crops
 
 
+def test_whole_frames_stand_beside_kept_faces():
+    scene = {
+        "extractor": "timm_image",
+        "config": {"weights": "random-seed-0", "model": "test_resnet", "crop": "none"},
+    }
+    run = resolve(given(visual=[B2, scene]) | {"crops": {"cache": "jpeg"}})
+    assert list(run.components) == ["faces", "crops", "visual", "visual-2"]
+    spec = component_spec(run, "visual-2")
+    assert (spec.crops, spec.faces) == ("", "")
+    assert component_spec(run, "visual").crops == run.components["crops"].id
+    alone = resolve(given(visual=scene))
+    assert list(alone.components) == ["visual"]
+    assert alone.features["visual"].id == run.features["visual-2"].id
+    study = Study({"r": run})
+    assert study.component_ids("visual", faceless=True) == {run.features["visual-2"].id}
+
+
 def test_an_option_that_says_no_reading_is_refused():
     assert read_option(as_option(Path("a#b/m.json"), Reading(parts=("3",)))) == (
         Path("a#b/m.json"),

@@ -7,7 +7,7 @@ use rule faces as audio_features with:
     wildcard_constraints:
         component=one_of(
             STUDY.component_ids("audio", gpu=False)
-            | STUDY.component_ids("visual", imported=True)
+            | STUDY.component_ids("visual", gpu=False, faceless=True)
         ),
     resources:
         gpu_mb=gpu_megabytes,
@@ -19,7 +19,10 @@ use rule faces as audio_features with:
 
 use rule audio_features as audio_embeddings with:
     wildcard_constraints:
-        component=one_of(STUDY.component_ids("audio", gpu=True)),
+        component=one_of(
+            STUDY.component_ids("audio", gpu=True)
+            | STUDY.component_ids("visual", gpu=True, faceless=True)
+        ),
     resources:
         gpu=1,
         gpu_mb=gpu_megabytes,
@@ -33,7 +36,7 @@ use rule faces as visual_features with:
         before=face_record,
         changed=where(lambda w: CHANGES.shard(w.corpus, w.component, w.shard)),
     wildcard_constraints:
-        component=one_of(STUDY.component_ids("visual", gpu=True)),
+        component=one_of(STUDY.component_ids("visual", gpu=True, faceless=False)),
     resources:
         gpu=1,
         gpu_mb=gpu_megabytes,
@@ -46,7 +49,7 @@ use rule faces as visual_features with:
 
 use rule visual_features as face_pictures with:
     wildcard_constraints:
-        component=one_of(STUDY.component_ids("visual", gpu=False, imported=False)),
+        component=one_of(STUDY.component_ids("visual", gpu=False, faceless=False)),
     resources:
         gpu_mb=gpu_megabytes,
         mem_mb=megabytes,

@@ -177,10 +177,11 @@ def extract(
     rows, seen = rows_of(index, shard, shards), SeenMedia(index)
     works = {
         "faces": lambda: _visual_work(as_mapping(cfg), rows, seen, extractor, faces, spec),
-        "sound": lambda: _audio_work(as_mapping(cfg), rows, seen, extractor, spec),
+        "sound": lambda: _media_work(as_mapping(cfg), rows, seen, extractor, spec),
+        "frames": lambda: _media_work(as_mapping(cfg), rows, seen, extractor, spec),
         "table": lambda: _imported_work(as_mapping(cfg), rows, extractor, spec),
     }
-    work = works[extractor.reads]()
+    work = works[extractor.reads_of(extractor.config)]()
     work = replace(work, at_once=clips_at_once(extractor.work.gpu_mb, fast.get("device", "auto"), threads))
     if work.at_once > 1:
         extractor.share()
@@ -222,26 +223,34 @@ def _require_weights(spec: ExtractSpec, found: str | None) -> None:
         )
 
 
-def _audio_work(cfg: Any, rows: dict[str, Row], seen: SeenMedia, extractor: Any, spec: ExtractSpec) -> Work:
-    from avemo.base.keys import item_key
-    from avemo.features.extraction import extract_audio
-    from avemo.study.makings import component_code
+def _media_work(cfg: Any, rows: dict[str, Row], seen: SeenMedia, extractor: Any, spec: ExtractSpec) -> Work:
+    """From sound, or from whole pictures."""
+    from avemo.features.extraction import extract_audio, extract_frames
 
-    wanted = {name: item_key(row.media_key("audio"), extractor.key_part()) for name, row in rows.items()}
-    code = component_code(spec, "audio")
-    compute = seen.guarded("audio", lambda row: extract_audio(extractor, row.clip))
-    return Work(cfg, rows, wanted, compute, code)
+    modality = extractor.modality
+    extracted = extract_audio if modality == "audio" else extract_frames
+    compute = seen.guarded(modality, lambda row: extracted(extractor, row.clip))
+    return _clip_work(cfg, rows, extractor, spec, compute)
 
 
 def _imported_work(cfg: Any, rows: dict[str, Row], extractor: Any, spec: ExtractSpec) -> Work:
+    return _clip_work(cfg, rows, extractor, spec, lambda row: extractor.read(row.clip_id))
+
+
+def _clip_work(
+    cfg: Any,
+    rows: dict[str, Row],
+    extractor: Any,
+    spec: ExtractSpec,
+    compute: Callable[[Row], FeatureSequence],
+) -> Work:
+    """What depends on the clip's media, and on no other component."""
     from avemo.base.keys import item_key
     from avemo.study.makings import component_code
 
-    wanted = {
-        name: item_key(row.media_key(extractor.modality), extractor.key_part()) for name, row in rows.items()
-    }
-    code = component_code(spec, extractor.modality)
-    return Work(cfg, rows, wanted, lambda row: extractor.read(row.clip_id), code)
+    modality, key_part = extractor.modality, extractor.key_part()
+    wanted = {name: item_key(row.media_key(modality), key_part) for name, row in rows.items()}
+    return Work(cfg, rows, wanted, compute, component_code(spec, modality))
 
 
 def _visual_work(

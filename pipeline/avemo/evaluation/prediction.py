@@ -23,7 +23,14 @@ from avemo.evaluation.scoring import load_system
 from avemo.faces.jpeg import JpegCrops
 from avemo.faces.track import FaceTracker
 from avemo.features import EXTRACTORS
-from avemo.features.extraction import extract_audio, extract_kept, extract_visual, keep_crops, track_clip
+from avemo.features.extraction import (
+    extract_audio,
+    extract_frames,
+    extract_kept,
+    extract_visual,
+    keep_crops,
+    track_clip,
+)
 from avemo.media.probe import probe
 from avemo.media.sound import read_sound
 from avemo.study.inputs import by_modality
@@ -174,13 +181,14 @@ def _features(
 ) -> FeatureSequence | None:
     """What systems see of the feature of this name; None where it needs a face track and there is none."""
     _require_ours(run, name, clip)
-    if modality_of(name) == "visual" and track is None:
+    feature, of_faces = run.features[name], modality_of(name) == "visual" and not run.features[name].faceless
+    if of_faces and track is None:
         return None
-    extractor, reading = trained_with(model_path, run, name, notes), run.features[name].reading
-    if track is not None and modality_of(name) == "visual":
+    extractor, reading = trained_with(model_path, run, name, notes), feature.reading
+    if of_faces and track is not None:
         features = visual_features(extractor, track, clip, run)
     else:
-        features = extract_audio(extractor, clip)
+        features = (extract_frames if feature.whole_frames else extract_audio)(extractor, clip)
         notes += [note for note in features.notes if note not in notes]
     columns = [columns_of(name, extractor.parts, features.x.shape[1], part) for part in reading.parts]
     return replace(features, x=np.hstack([features.x[:, one] for one in columns])) if columns else features

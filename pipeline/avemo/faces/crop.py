@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
 from typing import Literal
 
@@ -59,17 +59,38 @@ def crops(
     """
     status = TRACK_COLUMNS.index("status")
     rows = zip(track.times_s, track.x, strict=True)
-    due_s = -np.inf
+    due = _due(policy.fps)
     for number, (seen, tracked) in enumerate(zip_longest(frames, rows)):
         if seen is None or tracked is None or abs(seen[0] - tracked[0]) > TIME_TOLERANCE_S:
             raise AvemoError(_disagreement(number, seen, tracked))
         (time_s, frame), (_, row) = seen, tracked
-        if time_s < due_s - TIME_TOLERANCE_S:
-            continue
-        if policy.fps:
-            due_s = (np.floor((time_s + TIME_TOLERANCE_S) * policy.fps) + 1) / policy.fps
-        if row[status] != TrackStatus.missing:
+        if due(time_s) and row[status] != TrackStatus.missing:
             yield time_s, cut(frame, row, policy)
+
+
+def whole(
+    frames: Iterable[tuple[float, np.ndarray]], policy: CropPolicy
+) -> Iterator[tuple[float, np.ndarray]]:
+    """As `crops`, of whole frames, which are stretched to the square."""
+    due = _due(policy.fps)
+    for time_s, frame in frames:
+        if due(time_s):
+            yield time_s, _resized(frame, policy)
+
+
+def _due(fps: float | None) -> Callable[[float], bool]:
+    """Whether the next frame, of this time, is to be looked at."""
+    due_s = -np.inf
+
+    def due(time_s: float) -> bool:
+        nonlocal due_s
+        if time_s < due_s - TIME_TOLERANCE_S:
+            return False
+        if fps:
+            due_s = (np.floor((time_s + TIME_TOLERANCE_S) * fps) + 1) / fps
+        return True
+
+    return due
 
 
 def _disagreement(number: int, seen: tuple | None, tracked: tuple | None) -> str:
@@ -140,13 +161,20 @@ def _slice(frame: np.ndarray, centre: np.ndarray, length: int, policy: CropPolic
     square = frame[top:bottom, first:last]
     if above or below or left or right:
         square = cv2.copyMakeBorder(square, above, below, left, right, cv2.BORDER_REPLICATE)
+    return _resized(square, policy)
+
+
+def _resized(picture: np.ndarray, policy: CropPolicy) -> np.ndarray:
+    import cv2
+
     side = (policy.size_px, policy.size_px)
     if policy.interpolation != "area":
         from PIL import Image
 
         how = Image.Resampling[policy.interpolation.upper()]
-        return np.array(Image.fromarray(square).resize(side, how))
-    return cv2.resize(square, side, interpolation=cv2.INTER_AREA if length > side[0] else cv2.INTER_LINEAR)
+        return np.array(Image.fromarray(picture).resize(side, how))
+    shrinks = max(picture.shape[:2]) > policy.size_px
+    return cv2.resize(picture, side, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _span(centre: float, length: int, limit: int) -> tuple[int, int, int, int]:

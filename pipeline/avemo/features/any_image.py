@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from avemo.base.contracts import AvemoError
+from avemo.base.contracts import AvemoError, silent
 from avemo.faces.crop import CropPolicy
 from avemo.features.crop_network import CropNetwork, CropNetworkConfig
 
@@ -25,8 +25,11 @@ class Input:
 
 
 class AnyImageConfig(CropNetworkConfig):
-    """How faces are cut, and what of the network's own preprocessor is left aside."""
+    """What is cut of frames, and what of the network's own preprocessor is left aside."""
 
+    crop: Literal["face", "none"] = silent("face")
+    """``none``: the whole frame, for scenes: resized to the network's square, whatever its shape. No face is looked for, and
+    ``margin``, ``background`` and ``alignment`` say nothing."""
     input_px: int | None = Field(None, ge=16)
     """Side of the crop; None: the network's own."""
     interpolation: Interpolation | None = None
@@ -36,7 +39,18 @@ class AnyImageConfig(CropNetworkConfig):
     alignment: Literal["box", "landmarks"] = "box"
     """See `avemo.faces.crop.CropPolicy`; landmarks are aligned by ``interpolation: area``."""
     fps: float | None = Field(None, gt=0)
-    """Faces of each second that are looked at; None: all."""
+    """Faces, or frames, of each second that are looked at; None: all."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> AnyImageConfig:
+        fields = type(self).model_fields
+        of_faces = ("margin", "background", "alignment")
+        given = [name for name in of_faces if getattr(self, name) != fields[name].default]
+        if self.crop == "none" and given:
+            raise ValueError(
+                f"crop: expected face with {', '.join(given)}, found none; take one of them away"
+            )
+        return self
 
 
 class AnyImage(CropNetwork):
@@ -48,6 +62,11 @@ class AnyImage(CropNetwork):
     def input_of(cls, config: Any) -> Input:
         """What the network wants, without its weights: the workflow asks too."""
         raise NotImplementedError
+
+    @classmethod
+    def reads_of(cls, config: Any) -> str:
+        """See `Extractor`."""
+        return "frames" if config.crop == "none" else cls.reads
 
     @classmethod
     def crop_policy(cls, config: Any) -> CropPolicy:

@@ -25,12 +25,17 @@ class Extractor(Component, ABC):
     """Its folders in the cache begin with it."""
     modality: ClassVar[str]
     reads: ClassVar[str]
-    """``sound``, ``faces``, or ``table``: other programs' files, by clip id."""
+    """``sound``, ``faces``, ``frames`` whole, or ``table``: other programs' files, by clip id."""
     dim: int
     """Features of a frame; of the class where no config changes it."""
     parts: tuple[str, ...] = ()
     """Where a frame is made of equal parts side by side, such as layers of a network: their names. Each can be
     read alone."""
+
+    @classmethod
+    def reads_of(cls, config: Any) -> str:
+        """What an extractor of this ``Config`` reads, where that is a matter of it; see `reads`."""
+        return cls.reads
 
     @classmethod
     def parts_of(cls, config: Any) -> tuple[str, ...] | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from avemo.base.contracts import TRACK_COLUMNS, Clip, ClipFailure, FeatureSequence, Status, TrackStatus
-from avemo.faces.crop import CropPolicy, crops
+from avemo.faces.crop import CropPolicy, crops, whole
 from avemo.faces.jpeg import JpegCrops, decoded
 from avemo.media.decoding import Tally
 from avemo.media.pictures import iter_frames
@@ -40,6 +40,13 @@ def extract_audio(extractor: Any, clip: Clip) -> FeatureSequence:
 def extract_visual(extractor: Any, clip: Clip, track: FeatureSequence) -> FeatureSequence:
     """The clip's visual features: one row a frame that has a face."""
     return extractor.extract(crops(iter_frames(clip), track, extractor.crop))
+
+
+def extract_frames(extractor: Any, clip: Clip) -> FeatureSequence:
+    """The features of a clip's whole pictures, one row each."""
+    tally = Tally()
+    found = extractor.extract(whole(iter_frames(clip, tally), extractor.crop))
+    return replace(found, notes=(str(tally),)) if tally.share else found
 
 
 def keep_crops(keeper: JpegCrops, clip: Clip, track: FeatureSequence) -> FeatureSequence:

@@ -238,15 +238,15 @@ def stage_code_of(run: Run, stage: str) -> dict[str, str]:
     """Through which code the items of a run's stage are made."""
     if stage in run.features:
         feature, modality = run.features[stage], modality_of(stage)
-        kept = modality == "visual" and not feature.imported and run.crops is not None
-        return feature_code(modality, feature.extractor, kept_crops=kept)
+        kept = modality == "visual" and not feature.faceless and run.crops is not None
+        return feature_code(modality, feature.extractor, kept, feature.faceless)
     return stage_code(stage)
 
 
 def component_code(spec: TrackSpec | ExtractSpec, stage: str) -> dict[str, str]:
     """The same, by what a job is given."""
     if isinstance(spec, ExtractSpec):
-        return feature_code(stage, spec.extractor, kept_crops=bool(spec.crops))
+        return feature_code(stage, spec.extractor, bool(spec.crops), not (spec.crops or spec.faces))
     return stage_code(stage)
 
 

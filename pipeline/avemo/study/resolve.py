@@ -46,7 +46,7 @@ def resolve(raw: dict[str, Any], others: Mapping[str, Run] | None = None) -> Run
     crops = _kept_crops(given.crops, extractors, faces.id)
     face_stage = crops.id if crops else faces.id
     features = {
-        name: _feature(one, *([face_stage] if one.kind.reads == "faces" else []))
+        name: _feature(one, *([face_stage] if one.kind.reads_of(one.fields.checked) == "faces" else []))
         for name, one in extractors.items()
     }
     _check_apart(features)
@@ -207,6 +207,7 @@ def _feature(of: Extractor, *upstream: str) -> Feature:
         config=of.fields.config,
         compression=of.given.compression,
         imported=of.kind.reads == "table",
+        whole_frames=of.kind.reads_of(of.fields.checked) == "frames",
         speed=of.fields.speed,
         places=places,
         version=of.kind.release(),
@@ -218,7 +219,7 @@ def _feature(of: Extractor, *upstream: str) -> Feature:
 
 def _kept_crops(given: CropsSection, extractors: Mapping[str, Extractor], faces: str) -> Component | None:
     """The component that keeps crops, if any; raises `ConfigError` where features want them cut differently."""
-    seen = {name: one for name, one in extractors.items() if one.kind.reads == "faces"}
+    seen = {name: one for name, one in extractors.items() if one.kind.reads_of(one.fields.checked) == "faces"}
     if given.cache == "none" or not seen:
         return None
     kept = {name: _crops(one, given.quality, faces) for name, one in seen.items()}

@@ -95,6 +95,8 @@ class Feature(Section):
     compression: Literal["none", "lzf", "gzip"]
     imported: bool = left_out(False)
     """Whether another program made it, and neither media nor faces are read."""
+    whole_frames: bool = left_out(False)
+    """Whether whole pictures are read, and no faces."""
     speed: dict[str, Any] = {}
     places: Places = left_out({})
     version: int | str
@@ -102,6 +104,11 @@ class Feature(Section):
     """Versions of the distributions that make its numbers."""
     id: str
     reading: Reading = left_out(Reading())
+
+    @property
+    def faceless(self) -> bool:
+        """Whether it needs no face, be it of sound or not."""
+        return self.imported or self.whole_frames
 
 
 def as_option(manifest: Path, reading: Reading) -> str:
@@ -168,7 +175,7 @@ class Run(Section):
     def components(self) -> dict[str, Component | Feature]:
         """Components by stage; faces are tracked, and crops kept, for visual features alone."""
         seen = [one for name, one in self.features.items() if modality_of(name) == "visual"]
-        found = {"faces": None if all(one.imported for one in seen) else self.faces, "crops": self.crops}
+        found = {"faces": None if all(one.faceless for one in seen) else self.faces, "crops": self.crops}
         return {stage: component for stage, component in found.items() if component} | self.features
 
     @property

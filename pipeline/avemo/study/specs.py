@@ -130,7 +130,7 @@ def component_spec(run: Run, stage: str) -> TrackSpec | ExtractSpec:
 def extract_spec(run: Run, name: str) -> ExtractSpec:
     """What the feature of this name depends on; of weights what they are, not where."""
     feature = run.features[name]
-    visual = name.startswith("visual") and not feature.imported
+    visual = name.startswith("visual") and not feature.faceless
     return ExtractSpec(
         corpus=run.corpus.id,
         id=feature.id,

@@ -39,6 +39,7 @@ CALLED: dict[str, tuple[str, ...]] = {
     "crops": KEPT,
     "audio": ("avemo.features.extraction:extract_audio",),
     "visual": ("avemo.features.extraction:extract_visual", *FACES),
+    "visual without faces": ("avemo.features.extraction:extract_frames",),
     "visual of kept crops": ("avemo.features.extraction:extract_kept", *KEPT),
     "models": TRAINING,
     "scores": ("avemo.evaluation.scoring:score_models", "avemo.cache.manifest:FeatureSet", *TASK_KINDS),
@@ -68,9 +69,12 @@ def corpus_code(stage: str, corpus: str) -> dict[str, str]:
     return _code(stage, CORPORA.path(corpus)) if corpus else _code(f"united {stage}")
 
 
-def feature_code(modality: str, extractor: str, kept_crops: bool = False) -> dict[str, str]:
-    """Of a modality's features; ``kept_crops``: visual ones that read no media."""
-    return _code(f"{modality} of kept crops" if kept_crops else modality, EXTRACTORS.path(extractor))
+def feature_code(
+    modality: str, extractor: str, kept_crops: bool = False, faceless: bool = False
+) -> dict[str, str]:
+    """Of a modality's features; ``kept_crops``: visual ones that read no media; ``faceless``: that read no faces."""
+    how = " of kept crops" if kept_crops else " without faces" if faceless and modality == "visual" else ""
+    return _code(f"{modality}{how}", EXTRACTORS.path(extractor))
 
 
 def model_code(model: str, procedure: str) -> dict[str, str]:

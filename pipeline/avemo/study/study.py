@@ -150,14 +150,14 @@ class Study:
         asked = self.work(of, f"systems/{system}").training_gpu_mb(frames)
         return asked + min(RESIDENT_MB, ceil(media_s * RESIDENT_MB_A_SECOND)) if asked else 0
 
-    def component_ids(self, *stages: str, gpu: bool | None = None, imported: bool | None = None) -> set[str]:
-        """Those of these stages, in any corpus; only networks, or only the others; only what was imported, or not."""
+    def component_ids(self, *stages: str, gpu: bool | None = None, faceless: bool | None = None) -> set[str]:
+        """Those of these stages, in any corpus; only networks, or only the others; only what needs no faces, or does."""
         return {
             component
             for (_, component), (stage, run) in self.components.items()
             if modality_of(stage) in stages
             and gpu in (None, bool(self.work(run, stage).gpu_mb))
-            and imported in (None, getattr(run.components[stage], "imported", False))
+            and faceless in (None, getattr(run.components[stage], "faceless", False))
         }
 
     def manifests(self, run: str, *stages: str) -> list[Path]:
