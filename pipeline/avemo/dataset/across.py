@@ -132,9 +132,8 @@ def _of_corpus(corpus: str, known: Labels, labels: LabelMap, names: Sequence[str
     for row, (clip_id, label, reason) in enumerate(given):
         facts = {name: each[row] for name, each in columns.items() if each[row]}
         facts = {f"{name}_column" if name == CORPUS else name: fact for name, fact in facts.items()}
-        one = Label(
-            united_id(corpus, clip_id), None, reason, facts.pop("intensity", ""), {CORPUS: corpus, **facts}
-        )
+        intensity, facts = facts.pop("intensity", ""), {CORPUS: corpus} | facts
+        one = Label(united_id(corpus, clip_id), None, reason, intensity, facts=facts)
         if not isinstance(label, str):
             yield one
         elif known.task.kind == "classes" and labels.get(label, label) is None:
