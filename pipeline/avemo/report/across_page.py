@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from avemo import __version__
-from avemo.evaluation.audit import COVERS, Finding
+from avemo.evaluation.audit import Finding
 from avemo.report.figures import Chart
-from avemo.report.page import chart_view
+from avemo.report.page import chart_view, filled
 from avemo.report.writers import Notes, Table, note_label, to_html
 
 
@@ -21,18 +18,10 @@ def render_across(
     notes: Notes = (),
 ) -> str:
     """The page as HTML; ``parts`` are a matrix's table and chart each, ``audits`` by run."""
-    environment = Environment(
-        loader=PackageLoader("avemo.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["covers"] = COVERS
     notes = list(notes)
-    return environment.get_template("across.html.j2").render(
+    return filled(
+        "across.html.j2",
         name=name,
-        version=__version__,
         notes=notes,
         note=note_label(notes),
         parts=[{"chart": chart_view(chart), "table": to_html(table)} for table, chart in parts],
