@@ -26,8 +26,12 @@ print(json.dumps({
     "models": model_code("mult", "joint"),
     "scores": score_code("mult"),
     "baselines": stage_code("baselines"),
+    "linear": stage_code("linear"),
     "tests": stage_code("tests"),
     "quality": stage_code("quality"),
+    "imported": feature_code("imported", "imported_visual"),
+    "report": stage_code("report"),
+    "paper": stage_code("paper"),
 }))
 """
 SOUND = ("media/sound.py", "mono = kept.mean(axis=0, dtype=np.float32)")
@@ -81,7 +85,7 @@ def changed(package: Path, before: dict, file: str, old: str, new: str) -> dict[
         (LOUDER, {"audio", "quality"}),
         (("media/pictures.py", "def iter_frames(", "FIRST = 1\n\n\ndef iter_frames("), set()),
         (("training/steps.py", ".backward()", ".neg().backward()"), {"models"}),
-        (("dataset/normalise.py", "EPSILON = 1e-6", "EPSILON = 2e-6"), {"models", "scores"}),
+        (("dataset/normalise.py", "EPSILON = 1e-6", "EPSILON = 2e-6"), {"models", "scores", "linear"}),
         (
             (
                 "models/attention.py",
@@ -92,9 +96,9 @@ def changed(package: Path, before: dict, file: str, old: str, new: str) -> dict[
         ),
         (
             ("base/metrics.py", "def from_confusion(counts", "def from_confusion(_, counts"),
-            {"labels", "models", "scores", "baselines"},
+            {"labels", "splits", "models", "scores", "baselines", "linear", "report", "paper"},
         ),
-        (("report/ttest.py", "def _statistic(mean", "def _statistic(_, mean"), {"tests"}),
+        (("report/ttest.py", "def _statistic(mean", "def _statistic(_, mean"), {"tests", "paper"}),
         (("features/logmel.py", "    def extract(self", "    def extract(self, _"), {"audio"}),
         (("faces/track.py", "def iou(box", "def iou(_, box"), {"faces", "crops", "visual", "kept"}),
         (("dataset/labels.py", "def make_labels(", "def make_labels(_, "), {"labels"}),

@@ -127,8 +127,18 @@ def test_a_manifest_that_is_read_no_more_or_in_another_way_is_a_change(tmp_path)
         read |= read_of(name, manifest, made_of(manifest).of)
     write_made(model, lambda aside: aside.write_text("w"), None, {"labels": "l1"} | read)
     assert Making(model, None, {"labels": "l1"}, cached=manifests).changes() == []
-    assert Making(model, None, {"labels": "l1"}, cached={"a": manifests["a"]}).changes() == ["b changed"]
+    assert Making(model, None, {"labels": "l1"}, cached={"a": manifests["a"]}).changes() == [
+        "b is read no more"
+    ]
     other = {"a": manifests["a"], "b (nearest)": manifests["b"]}
     assert Making(model, None, {"labels": "l1"}, cached=other).changes() == [
-        *("b (nearest) changed", "code of b (nearest) changed", "b changed")
+        *("b (nearest) changed", "code of b (nearest) changed", "b is read no more")
     ]
+
+
+def test_what_is_read_no_more_is_told(table):
+    """A modality that was taken out, say: what was made with it does not stand."""
+    assert Making(table, {"lr": 0.1}, {"labels": "l1"}).changes() == ["splits is read no more"]
+    assert Making(table, {"lr": 0.1}, {"labels": "l1"}, noted=("splits",)).changes() == []
+    # Who does not know all that is read cannot tell.
+    assert Making(table, {"lr": 0.1}, {"labels": "l1"}).changes(lambda path: None) == []

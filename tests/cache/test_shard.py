@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -355,3 +356,16 @@ def test_the_reason_of_a_failed_clip_is_checked_too(path: Path) -> None:
     path.write_bytes(raw.replace(b"no face in 7 frames", b"no face in 6 frames"))
     with Shard(path) as shard, pytest.raises(AvemoError, match=FAILING):
         shard.item(FAILING)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_nothing_of_a_shard_is_mapped(compression, tmp_path, monkeypatch):
+    """A mapped page that cannot be read ends the process, with nobody told."""
+    path, item = tmp_path / "0000.h5", item_of("clip00")
+    write_shard(path, [item], INFO, compression=compression)
+    monkeypatch.setattr(mmap, "mmap", lambda *_, **__: pytest.fail("mapped"))
+    with Shard(path) as shard:
+        assert shard.verify() == []
+        assert_same(shard.item("clip00"), item)
+        for columns in (slice(1, 3), slice(0, None, 2)):
+            np.testing.assert_array_equal(shard.read("clip00", columns).x, item.x[:, columns])

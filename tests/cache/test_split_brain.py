@@ -9,10 +9,18 @@ from pathlib import Path
 import pytest
 
 from avemo.base.contracts import AvemoError
+from avemo.base.made_of import Making, note
 from avemo.cache import lock, store
 from avemo.cache.shard import Shard
+from avemo.cache.shard_layout import fingerprint
 from avemo.cache.store import ShardStore
 from cache_factory import INFO, assert_same, ids, item_of, wanted_of
+
+
+def shard_fingerprint(path: Path) -> str:
+    with Shard(path) as shard:
+        return fingerprint(shard.index.values())
+
 
 OURS, THEIRS = wanted_of(ids(3)), wanted_of(ids(6))
 
@@ -90,3 +98,30 @@ def test_two_owners_never_give_a_part_the_same_name(first, tmp_path, monkeypatch
     with pytest.raises(AvemoError, match="another took over"):
         first.append([item_of("clip01")])
     assert len(parts) == len(set(parts)) == 2
+
+
+def test_a_stop_just_before_the_renaming_leaves_the_next_owners_published(first, tmp_path, monkeypatch):
+    """The next owner takes away what the late one was about to rename."""
+    output, replace, left = tmp_path / "0000.h5", os.replace, [lambda: take_over(tmp_path)]
+    first.append([item_of(clip_id) for clip_id in ("clip01", "clip02")])
+
+    def late(source: Path, target: Path) -> None:
+        if Path(target) == output and left:
+            left.pop()()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", late)
+    with pytest.raises(AvemoError, match="found that another took over"):
+        first.publish(OURS, output)
+    assert not left
+    with Shard(output) as shard:
+        assert shard.index.keys() == THEIRS.keys()
+
+
+def test_a_record_that_a_late_owner_leaves_beside_the_next_ones_shard_does_not_describe_it(first, tmp_path):
+    output = tmp_path / "0000.h5"
+    first.append([item_of(clip_id) for clip_id in ("clip01", "clip02")])
+    published = first.publish(OURS, output)
+    take_over(tmp_path)
+    note(output, None, {}, of=fingerprint(published.entries), stat=published.stat)
+    assert Making(output, identify=shard_fingerprint).changes() == ["its bytes changed"]

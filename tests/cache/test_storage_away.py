@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 from pathlib import Path
 
@@ -50,7 +49,7 @@ class Away:
         raise OSError(self.number, os.strerror(self.number))
 
 
-PLACES = {"opening": (h5py, "File"), "reading": (os, "preadv"), "mapping": (mmap, "mmap")}
+PLACES = {"opening": (h5py, "File"), "reading": (os, "preadv")}
 
 
 @pytest.mark.parametrize("number", NUMBERS)

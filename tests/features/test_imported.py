@@ -1,5 +1,6 @@
 """Other programs' features: every kind of file against the arrays that were written, and what is refused."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avemo.base.contracts import AvemoError, ClipFailure, ConfigError
+from avemo.base.contracts import AvemoError, ClipFailure, ConfigError, MachineError
 from avemo.features.imported import ImportedVisual
 from avemo.study.study import resolve_study
+from avemo.weights.find import quick_identity
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "ravdess"
 RNG = np.random.default_rng(0)
@@ -227,3 +229,31 @@ def test_ids_that_read_like_nothing_or_like_numbers_are_ids(tmp_path, head):
     found = extractor(tmp_path / "all.csv")
     for n, name in enumerate(names):
         assert found.read(name).x.tolist() == [[n + 0.5, n + 0.25]]
+
+
+def test_every_array_of_a_folder_counts_whatever_lies_beside_it(tmp_path):
+    folder = write_folder(tmp_path / "arrays", ".npy")
+    (folder / "info.json").write_text("{}")
+    before = extractor(folder, fps=25).key_part(), quick_identity(str(folder), tmp_path / "memory.json")
+    np.save(folder / "anna_01.npy", CLIPS["anna_01"] + 1)
+    after = extractor(folder, fps=25).key_part(), quick_identity(str(folder), tmp_path / "memory.json")
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+    (folder / "model.safetensors").write_text("")
+    with pytest.raises(AvemoError, match=r"arrays: expected a folder of \.npy.*found model.safetensors"):
+        extractor(folder, fps=25)
+
+
+@pytest.mark.parametrize("kind", [".h5", ".npy"])
+def test_a_file_that_changes_while_it_is_imported_stops_the_job(kind, tmp_path):
+    place = write_h5(tmp_path / "all.h5") if kind == ".h5" else write_folder(tmp_path / "arrays", kind)
+    found = extractor(place, fps=25)
+    assert found.identity == found.provenance()["file"]
+    found.read("anna_01")
+    changed = place if kind == ".h5" else place / "anna_01.npy"
+    stat = changed.stat()
+    content = changed.read_bytes()
+    changed.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(changed, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with pytest.raises(MachineError, match="anna_01: expected a file at rest, found it changed"):
+        found.read("anna_01")

@@ -22,7 +22,9 @@ def spec(*weights: str) -> ExtractSpec:
 
 
 def test_a_job_that_finds_other_weights_than_the_workflow_stops():
-    with pytest.raises(MachineError, match=r"vgg-1: expected weights aaaa, .*found bbbb; put the file back"):
+    with pytest.raises(
+        MachineError, match=r"vgg-1: expected weights, or a file, of aaaa, .*found bbbb; put the file back"
+    ):
         _require_weights(spec("aaaa"), "bbbb")
 
 

@@ -151,6 +151,13 @@ def test_files_that_are_not_whole_are_refused(conf, tmp_path):
     conf.write_text(CONF + "\\{other.conf.inc}\n")
     with pytest.raises(ConfigError, match=r"whole in itself, found that it includes other\.conf\.inc"):
         extractor(conf=str(conf))
+    for line in ("\\{\\cm[mine{other.conf.inc}:a file of ours]}", "model.file = ./other.conf.inc"):
+        (tmp_path / "other.conf.inc").write_text("")
+        conf.write_text(CONF + f"{line}\n")
+        with pytest.raises(
+            ConfigError, match=r"whole in itself, found that it (includes mine|names \./other)"
+        ):
+            extractor(conf=str(conf))
     conf.write_text("[nothing]\n")
     with pytest.raises(ConfigError, match="expected a configuration that openSMILE takes"):
         extractor(conf=str(conf))

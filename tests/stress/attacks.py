@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import random
 import resource
@@ -128,7 +127,7 @@ def _opened_while_away(folder: Path, generator: random.Random, times: int) -> st
     wanted = {item.clip_id: item.key for item in items()}
     with ShardStore(folder / "store", INFO) as store:
         store.append(items())
-    where, name = generator.choice([(h5py, "File"), (os, "preadv"), (mmap, "mmap"), (os, "dup")])
+    where, name = generator.choice([(h5py, "File"), (os, "preadv")])
     call, number, left = getattr(where, name), generator.choice(ERRORS), times
 
     def refused(*args: object, **kwargs: object) -> object:

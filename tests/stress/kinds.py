@@ -299,7 +299,50 @@ KINDS: list[tuple[str, str, list[str]]] = [
             "base/test_code.py::test_what_makes_no_numbers_of_a_stage_changes_nothing_of_it",
             "workflow/test_stale.py::test_what_other_code_has_made_is_told_and_made_again_where_that_is_wanted",
             "workflow/test_stale.py::test_a_clip_added_by_other_code_leaves_its_shard_told",
+            "workflow/test_stale.py::test_the_linear_baseline_follows_its_features_and_its_code",
+            "study/test_stage_code.py::test_whatever_a_command_calls_for_its_numbers_is_followed",
         ],
+    ),
+    (
+        "a modality or a system that a run has no more",
+        "what was made with it is made again",
+        [
+            "base/test_made_of.py::test_what_is_read_no_more_is_told",
+            "workflow/test_stale.py::test_a_system_that_the_run_has_no_more_is_not_in_the_tests_that_stand",
+        ],
+    ),
+    (
+        "results under a time of the future; a plan made while a workflow is at work",
+        "what has changed runs again, and is in the plan",
+        [
+            "workflow/test_stale.py::test_results_of_a_clock_that_went_ahead_run_again_as_any",
+            "workflow/test_stale.py::test_a_plan_made_while_a_workflow_is_at_work_tells_what_has_changed_meanwhile",
+        ],
+    ),
+    (
+        "imported features: an array replaced beside a file of another kind, a file that changes while it is imported; a "
+        "configuration of openSMILE that reads other files",
+        "another key; the job stops; refused by name",
+        [
+            "features/test_imported.py::test_every_array_of_a_folder_counts_whatever_lies_beside_it",
+            "features/test_imported.py::test_a_file_that_changes_while_it_is_imported_stops_the_job",
+            "features/test_opensmile_any.py::test_files_that_are_not_whole_are_refused",
+        ],
+    ),
+    (
+        "an owner stopped for longer than its lease, just before it renames",
+        "its renaming fails, as the next owner has taken away what it would rename; one that wakes within the milliseconds in "
+        "which the next one publishes may still leave its own whole shard there, which the next run finds by the record, and "
+        "makes again",
+        [
+            "cache/test_split_brain.py::test_a_stop_just_before_the_renaming_leaves_the_next_owners_published",
+            "cache/test_split_brain.py::test_a_record_that_a_late_owner_leaves_beside_the_next_ones_shard_does_not_describe_it",
+        ],
+    ),
+    (
+        "a page of a shard that the disk cannot read",
+        "an error like any other, as shards are read and never mapped",
+        ["cache/test_shard.py::test_nothing_of_a_shard_is_mapped"],
     ),
     (
         "paths of 300 characters, links in a circle, pipes, folders and files in each other's place, in every command",

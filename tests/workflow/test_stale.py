@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -161,11 +162,11 @@ def test_a_folder_without_records_is_told_and_none_of_its_clips_is_computed_agai
     assert made.planned(CONFIG, "features") == {}
 
 
-def pretend(record: Path) -> None:
+def pretend(record: Path, file: str = "avemo/media/sound.py") -> None:
     """Let a record tell that other code had made its file, without its being newer for that."""
     stat, told = record.stat(), json.loads(record.read_text())
-    assert "avemo/media/sound.py" in told["code"]
-    told["code"]["avemo/media/sound.py"] = "0" * 16
+    assert file in told["code"]
+    told["code"][file] = "0" * 16
     record.write_text(json.dumps(told))
     os.utime(record, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
@@ -196,7 +197,7 @@ def test_what_other_code_has_made_is_told_and_made_again_where_that_is_wanted(ma
     assert made.planned(again, "features") == {}
     # What was trained on the old numbers is found without what Snakemake remembers, though their keys are the same.
     shutil.rmtree(made.folder / ".snakemake")
-    assert made.planned(again)["train"] == 2
+    assert {"train": 2, "linear": 1}.items() <= made.planned(again).items()
 
 
 def test_a_clip_added_by_other_code_leaves_its_shard_told(made):
@@ -284,3 +285,63 @@ def test_a_machine_with_another_version_is_named_and_computes_nothing(made):
     assert "expected torchaudio 2." in told
     assert "found av 1" in told
     assert not (made.folder / "store").exists()
+
+
+def forget(made: Workflow) -> None:
+    """What `make clean` deletes."""
+    for memory in (".snakemake", ".avemo"):
+        shutil.rmtree(made.folder / memory, ignore_errors=True)
+
+
+def test_results_of_a_clock_that_went_ahead_run_again_as_any(made):
+    forget(made)
+    ahead = time.time() + 86_400
+    for path in (*made.folder.glob("results/**/*"), *made.folder.glob("cache/**/*")):
+        os.utime(path, (ahead, ahead))
+    assert made.planned(CONFIG) == {}
+    again = made.planned(other("training", epochs=2))
+    assert again == {"train": 2, "run_config": 1, **AFTER_TRAINING, "all": 1}
+
+
+def test_a_plan_made_while_a_workflow_is_at_work_tells_what_has_changed_meanwhile(made):
+    locks = made.folder / ".snakemake" / "locks"
+    locks.mkdir(exist_ok=True)
+    (locks / "0.output.lock").write_text("results/r/report.html\n")
+    before = (made.folder / ".avemo" / "changed").stat().st_mtime_ns
+    table = made.folder / "clips.csv"
+    table.write_text(table.read_text().replace("s0,a", "s0,b"))
+    assert {"index": 1, "labels": 1}.items() <= made.planned(CONFIG).items()
+    assert (made.folder / ".avemo" / "changed").stat().st_mtime_ns == before
+
+
+def test_a_system_that_the_run_has_no_more_is_not_in_the_tests_that_stand(made):
+    two = other("systems", second=CONFIG["systems"]["mult"] | {"title": "second"})
+    made.snakemake(two)
+    forget(made)
+    assert made.planned(two) == {}
+    assert made.planned(CONFIG) == {"tests": 1, "run_config": 1, "report": 1, "all": 1}
+
+
+def test_the_linear_baseline_follows_its_features_and_its_code(made):
+    """Features that are made again by other code have the same keys."""
+    again = CONFIG | {"code_changes": "rerun"}
+    record = made.folder / "results/r/scores/linear.made.json"
+    pretend(record, "avemo/evaluation/linear.py")
+    forget(made)
+    assert made.planned(CONFIG) == {}
+    assert "linear: avemo/evaluation/linear.py" in made.avemo("plan", "--configfile", "config.yaml")
+    assert made.planned(again)["linear"] == 1
+    pretend(made.folder / "results/r/scores/tests.made.json", "avemo/report/ttest.py")
+    pretend(made.folder / "results/r/report.made.json", "avemo/report/tables.py")
+    assert made.planned(CONFIG) == {}
+    told = made.avemo("plan", "--configfile", "config.yaml")
+    assert "report: avemo/report/tables.py changed since" in told
+    assert made.planned(again) == {"linear": 1, "tests": 1, "run_config": 1, "report": 1, "all": 1}
+
+
+def test_the_record_of_the_linear_baseline_is_missed(made):
+    """By it the audit knows what the baseline read; without it nothing would speak against it."""
+    (made.folder / "results/r/scores/linear_fits.json").unlink()
+    told = made.avemo("audit", "--run", "results/r", succeeds=False)
+    assert "linear_fits.json: expected a file of a finished run, found none" in told
+    assert made.planned(CONFIG)["linear"] == 1

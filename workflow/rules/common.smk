@@ -35,8 +35,7 @@ ENVIRONMENTS = Path(workflow.basedir) / "envs"
 # Installs the lock; used with `--sdm conda` only.
 ENVIRONMENT = ENVIRONMENTS / "environment.yaml"
 os.environ.update(job_environment(STUDY, Path(workflow.basedir)))
-if workflow.is_main_process:
-    touch()
+NEWER = touch() if workflow.is_main_process else CHANGED
 
 
 # Holds the lock; used with `--sdm apptainer` only. Snakemake takes no image from a path with a space.

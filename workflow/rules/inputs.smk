@@ -6,7 +6,7 @@ def where(changed):
         if not workflow.is_main_process:
             return ancient(CHANGED)
         try:
-            return CHANGED if changed(wildcards) else ancient(CHANGED)
+            return NEWER if changed(wildcards) else ancient(CHANGED)
         except AvemoError as error:
             raise WorkflowError(str(error))
 

@@ -94,6 +94,7 @@ rule report:
         scores=of_systems(str(RESULTS / "scores/{system}.csv")),
         baselines=RESULTS / "scores/baselines.csv",
         linear=RESULTS / "scores/linear.csv",
+        fits=RESULTS / "scores/linear_fits.json",
         predictions=of_systems(str(RESULTS / "predictions/{system}.parquet")),
         records=of_trainings(str(RESULTS / "train/{system}/{split}/run.json")),
         sheet=lambda w: sheets(w.run),

@@ -87,11 +87,19 @@ class Module:
 
 
 def code_of(starts: Iterable[str], apart: Collection[str] = ()) -> dict[str, str]:
-    """The code that definitions run through, given as ``module:name``, by file; modules that are ``apart`` do not count.
+    """The code that definitions run through, given as ``module:name``, by file; modules and packages that are ``apart``
+    do not count.
 
     >>> list(code_of(["avemo.base.keys:checked_id"]))
     ['avemo/base/contracts.py', 'avemo/base/keys.py']
     """
+    used = followed(starts, apart)
+    found = ((name, _module(name)) for name in sorted(used))
+    return {_file(name): _digest(module, used[name]) for name, module in found if module}
+
+
+def followed(starts: Iterable[str], apart: Collection[str] = ()) -> dict[str, set[str]]:
+    """The names that `code_of` counts, by module."""
     used: dict[str, set[str]] = {}
     seen: set[Place] = set()
     tops, todo = {PACKAGE}, [Place(*start.split(":")) for start in starts]
@@ -100,7 +108,7 @@ def code_of(starts: Iterable[str], apart: Collection[str] = ()) -> dict[str, str
         place = todo.pop()
         # A release alone, which is a name like ``__version__``, changes no number.
         ours = place.module.split(".")[0] in tops and not place.name.startswith("__")
-        module = _module(place.module) if ours and place.module not in apart else None
+        module = _module(place.module) if ours and not _is_of(place.module, apart) else None
         if module is None or place in seen:
             continue
         seen.add(place)
@@ -114,8 +122,11 @@ def code_of(starts: Iterable[str], apart: Collection[str] = ()) -> dict[str, str
             todo += [use for one in module.effects for use in module.uses(one)]
         used.setdefault(place.module, set()).add(place.name)
         todo += [use for one in statements for use in module.uses(one)]
-    found = ((name, _module(name)) for name in sorted(used))
-    return {_file(name): _digest(module, used[name]) for name, module in found if module}
+    return used
+
+
+def _is_of(module: str, packages: Iterable[str]) -> bool:
+    return any(module == one or module.startswith(f"{one}.") for one in packages)
 
 
 def differing(then: Code, now: Code) -> list[str]:

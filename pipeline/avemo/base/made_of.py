@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,8 @@ class Making:
     """Asked only where it counts: sources are to be read."""
     cached: Mapping[str, Path] = field(default_factory=dict)
     """Manifests that it is made of, by name: their shards' code counts too (`read_of`)."""
+    noted: Collection[str] = ()
+    """What its record names besides, and somebody else compares."""
 
     def changes(self, known: Callable[[Path], str | None] | None = None, *, code: bool = False) -> list[str]:
         """In what it was made otherwise, a phrase each; none where there is no such file.
@@ -74,19 +76,26 @@ class Making:
         if not self._is_as_written(found):
             return ["its bytes changed"]
         other = [name for name, what in self.held(known).items() if found.read.get(name) != what]
-        # Of manifests records name the code too: one that is read no more, or in another way.
-        other += [name for name in found.read if f"code of {name}" in found.read and not self._reads(name)]
         other += [f"code of {file}" for file in (self.older_code() if code else ())]
-        return differences(found.cfg, self.cfg) + [f"{name} changed" for name in other]
+        told = known is None and (self.read or self.cached)
+        # Only who knows all that a file is made of can tell what it is no more.
+        gone = self._gone(found) if told else []
+        return [
+            *differences(found.cfg, self.cfg),
+            *(f"{name} changed" for name in other),
+            *(f"{name} is read no more" for name in gone),
+        ]
+
+    def _gone(self, found: MadeOf) -> list[str]:
+        """What its record tells of and it would be made of no more."""
+        known = {*self.read, *self.cached, *self.noted}
+        return [name for name in found.read if not name.startswith("code of ") and name not in known]
 
     def older_code(self) -> list[str]:
         """Files whose code has changed since this was made; none where nothing says by which it was."""
         found = made_of(self.path)
         now = self.code() if found and found.code and self.path.is_file() else {}
         return differing(found.code, now) if found and now else []
-
-    def _reads(self, name: str) -> bool:
-        return name in self.read or name in self.cached
 
     def _is_as_written(self, found: MadeOf) -> bool:
         """Reads the file only where another may be in its place: a copy, say, which is then taken note of."""
@@ -150,9 +159,16 @@ def read_of(name: str, manifest: Path, fingerprint: str | None) -> dict[str, str
     return {name: what for name, what in read.items() if what is not None}
 
 
-def note(path: Path, cfg: Any, read: Mapping[str, str], of: str = "", code: Code = UNKNOWN) -> None:
-    """Say what made a file that has just been written."""
-    stat = path.stat()
+def note(
+    path: Path,
+    cfg: Any,
+    read: Mapping[str, str],
+    of: str = "",
+    code: Code = UNKNOWN,
+    stat: os.stat_result | None = None,
+) -> None:
+    """Say what made a file that has just been written; ``stat`` tells it from one that was put in its place since."""
+    stat = stat or path.stat()
     made = MadeOf(
         of=of or sha256_of(path),
         cfg=cfg,

@@ -13,11 +13,19 @@ import h5py
 import numpy as np
 
 from avemo.base.contracts import AvemoError, ClipFailure, FeatureSequence, MachineError, Status
-from avemo.base.frames import FrameBuffer
+from avemo.base.frames import let_go, zeros
 from avemo.base.passing import patiently
 from avemo.cache.folders import require_file
 from avemo.cache.items import Item, Moments, checksum
-from avemo.cache.shard_layout import Entry, checked_datasets, checked_index, checked_info, explained, text_of
+from avemo.cache.shard_layout import (
+    CHUNK_BYTES,
+    Entry,
+    checked_datasets,
+    checked_index,
+    checked_info,
+    explained,
+    text_of,
+)
 
 EVERY = slice(None)
 """All columns."""
@@ -93,11 +101,14 @@ class Shard:
             self.item(entry.clip_id)
         times_s = np.empty(entry.length, "<f8")
         self._read_rows("times_s", entry.offset, times_s)
-        with explained(self.path):
-            if self._begins["data"] is None:
-                x = self._datasets["data"][entry.offset : entry.offset + entry.length, columns]
-            else:
-                x = np.ascontiguousarray(self._mapped(entry)[:, columns])
+        first, begin, of = entry.offset, self._begins["data"], range(self.dim)[columns]
+        if begin is None or of.step != 1:
+            with explained(self.path):
+                return FeatureSequence(self._datasets["data"][first : first + entry.length, columns], times_s)
+        size = self._stored.itemsize
+        x = np.empty((entry.length, len(of)), self._stored)
+        for row, part in enumerate(x, start=first):
+            self._read_bytes("data", begin + (row * self.dim + of.start) * size, part)
         return FeatureSequence(x, times_s)
 
     def _ok_entry(self, clip_id: str) -> Entry:
@@ -113,8 +124,11 @@ class Shard:
             with explained(self.path):
                 self._datasets[name].read_direct(out, np.s_[first : first + len(out)])
             return
+        self._read_bytes(name, begin + first * (out.nbytes // len(out)) if len(out) else begin, out)
+
+    def _read_bytes(self, name: str, position: int, out: np.ndarray) -> None:
+        """The bytes from ``position`` on. Read and never mapped: a mapped page that cannot be read kills the process."""
         rest = out.data.cast("B")
-        position = begin + first * (len(rest) // len(out)) if len(out) else begin
         while rest:
             with explained(self.path):
                 found = patiently(partial(os.preadv, self._descriptor, [rest], position))
@@ -154,24 +168,18 @@ class Shard:
     def _item(self, entry: Entry) -> Item:
         if entry.status is not Status.ok:
             return Item(entry.clip_id, entry.key, entry.status, entry.detail)
-        frames = slice(entry.offset, entry.offset + entry.length)
-        with explained(self.path):
-            x, times_s = self._mapped(entry), self._datasets["times_s"][frames]
-        return Item(entry.clip_id, entry.key, entry.status, entry.detail, x, times_s)
+        times_s = np.empty(entry.length, "<f8")
+        self._read_rows("times_s", entry.offset, times_s)
+        return Item(entry.clip_id, entry.key, entry.status, entry.detail, self._frames(entry), times_s)
 
-    def _mapped(self, entry: Entry) -> np.ndarray:
-        """A clip's frames without holding them: where they lie in the file, or unpacked to a buffer."""
-        data = self._datasets["data"]
-        begin = self._begins["data"]
-        if begin is not None:
-            start = begin + entry.offset * self.dim * data.dtype.itemsize
-            # Of this open file: by now another may have its name.
-            with open(os.dup(self._descriptor), "rb") as file:
-                return np.memmap(file, data.dtype, "r", start, (entry.length, self.dim))
-        buffer = FrameBuffer((self.dim,), data.dtype)
-        for start in range(entry.offset, entry.offset + entry.length, data.chunks[0]):
-            buffer.append(data[start : min(start + data.chunks[0], entry.offset + entry.length)])
-        return buffer.array()
+    def _frames(self, entry: Entry) -> np.ndarray:
+        """A clip's frames; a long clip's are not held in memory."""
+        x = zeros((entry.length, self.dim), self._stored)
+        step = max(1, CHUNK_BYTES // (self.dim * self._stored.itemsize))
+        for start in range(0, entry.length, step):
+            self._read_rows("data", entry.offset + start, x[start : start + step])
+        let_go(x)
+        return x
 
     def moments(self, clip_ids: Iterable[str]) -> Moments:
         """Moments of some clips together, kept with the index; failed clips count no frames."""

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from avemo.base.atomic import SUFFIX, aside, leftovers
 from avemo.base.contracts import AvemoError, ClipFailure, MachineError, Status, digest
@@ -51,6 +51,13 @@ class Held:
 
 
 Pair = tuple[str, str]
+
+
+class Published(NamedTuple):
+    """What a published shard holds, and what tells its file from one that another owner puts in its place."""
+
+    entries: list[Entry]
+    stat: os.stat_result
 
 
 class ShardStore:
@@ -116,12 +123,12 @@ class ShardStore:
             numbers = [int(n) for f in self.folder.iterdir() for n in re.findall(r"^part-(\d+)", f.name)]
             # The lease's number keeps an owner that was stopped from writing over the next one's.
             name = f"part-{max(numbers, default=0) + 1:06d}-{self._lock.generation:06d}.h5"
-            with self._alone():
+            with self.alone():
                 write_shard(self.folder / name, items, self.info, self.dtype)
             self._register(self.folder / name)
 
-    def publish(self, wanted: Wanted, output: Path) -> list[Entry]:
-        """Make ``output`` a shard of exactly the wanted items, in order of clip id; their entries.
+    def publish(self, wanted: Wanted, output: Path) -> Published:
+        """Make ``output`` a shard of exactly the wanted items, in order of clip id.
 
         The same wanted items make the same bytes. Raises `AvemoError` while
         any of them is missing.
@@ -134,20 +141,20 @@ class ShardStore:
             )
         content = [self.info, self.dtype, self.compression, sorted(wanted.items())]
         packed = self.folder / f"packed-{digest(content)}.h5"
-        with self._alone():
+        with self.alone():
             if packed not in self._files or self._files[packed].keys() != set(wanted.items()):
                 self._pack(wanted, packed)
             self._register(packed)
-        with self._alone():
-            _link(packed, Path(output))
-        with self._alone():
+        with self.alone():
+            stat = _link(packed, Path(output))
+        with self.alone():
             self._compact(packed)
             for corrupt in self.folder.glob("*.corrupt"):
                 corrupt.unlink()
-        return [held.entry for held in self._files[packed].values()]
+        return Published([held.entry for held in self._files[packed].values()], stat)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """Raise `AvemoError` where another owner took over before the block or while it ran, which then is why it failed."""
         self._lock.check()
         try:
@@ -238,8 +245,8 @@ def _stored_items(held: Sequence[Held]) -> Iterator[Item]:
                 yield shard.item(item.entry.clip_id)
 
 
-def _link(packed: Path, output: Path) -> None:
-    """Give the bytes a second name; copy them where the file system cannot."""
+def _link(packed: Path, output: Path) -> os.stat_result:
+    """Give the bytes a second name; copy them where the file system cannot. What is known of the file that has it."""
     output.parent.mkdir(parents=True, exist_ok=True)
     for leftover in leftovers(output):
         leftover.unlink()
@@ -251,3 +258,4 @@ def _link(packed: Path, output: Path) -> None:
         except OSError:
             temporary.unlink(missing_ok=True)
             shutil.copyfile(packed, temporary)
+        return temporary.stat()

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from avemo.cli.options import Out, Threads, use_threads, write_aside, write_text
+from avemo.cli.options import Out, Threads, use_threads, write_text
 from avemo.cli.training import AudioFiles, LabelFile, SplitFile, VisualFiles, features_of, sides_read
 
 
@@ -63,5 +63,5 @@ def linear(
         found = linear_scores(features.data, known, load_splits(splits), features.fingerprints)
         read, code = sides | features.read, stage_code("linear")
     write_made(predictions, lambda path: found.predictions.to_parquet(path, index=False), None, read, code)
-    write_aside(record, partial(write_text, text=json.dumps(found.record, indent=1)))
+    write_made(record, partial(write_text, text=json.dumps(found.record, indent=1)), None, read, code)
     write_made(scores, lambda path: found.scores.to_csv(path, index=False), None, read, code)

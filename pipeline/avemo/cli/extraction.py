@@ -173,7 +173,7 @@ def extract(
     fast, places = given.speed.get(spec.id, {}), spec.places | given.weights.get(spec.id, {})
     use_gpu(gpu_mb, fast.get("device", "auto"))
     extractor = extractor_class(extractor_class.Config(**spec.config, **places, **fast))
-    _require_weights(spec, extractor.provenance().get("weights"))
+    _require_weights(spec, extractor.identity)
     rows, seen = rows_of(index, shard, shards), SeenMedia(index)
     works = {
         "faces": lambda: _visual_work(as_mapping(cfg), rows, seen, extractor, faces, spec),
@@ -218,7 +218,7 @@ def _require_weights(spec: ExtractSpec, found: str | None) -> None:
 
     if found and spec.weights and found not in spec.weights:
         raise MachineError(
-            f"{spec.id}: expected weights {', '.join(spec.weights)}, as when the workflow was started, found {found}; "
+            f"{spec.id}: expected weights, or a file, of {', '.join(spec.weights)}, as when the workflow was started, found {found}; "
             "put the file back, or run the workflow again, which computes with the new one"
         )
 
@@ -250,7 +250,13 @@ def _clip_work(
 
     modality, key_part = extractor.modality, extractor.key_part()
     wanted = {name: item_key(row.media_key(modality), key_part) for name, row in rows.items()}
-    return Work(cfg, rows, wanted, compute, component_code(spec, modality))
+    return Work(
+        cfg,
+        rows,
+        wanted,
+        compute,
+        component_code(spec, "imported" if extractor.reads_of(extractor.config) == "table" else modality),
+    )
 
 
 def _visual_work(

@@ -16,6 +16,7 @@ from avemo.report.paper_page import render_paper
 from avemo.report.paper_tables import paper_table
 from avemo.study.layout import PAPER, PAPER_PAGE
 from avemo.study.makings import paper_making
+from avemo.study.stage_code import stage_code
 from avemo.study.study import read_record
 
 
@@ -34,5 +35,6 @@ def write_paper(folder: Path) -> None:
     open_runs = {run for run, _ in findings.waiting}
     audits = {run: audited(config) for run, config in study.runs.items() if run not in open_runs}
     page = render_paper(published.paper, study.paper or "", parts, findings.waiting, audits, findings.notes)
-    write_made(folder / PAPER_PAGE, partial(write_text, text=page), None, paper_making(study).held())
+    read, code = paper_making(study).held(), stage_code("paper")
+    write_made(folder / PAPER_PAGE, partial(write_text, text=page), None, read, code)
     print(f"paper: {(folder / PAPER_PAGE).resolve()}")

@@ -67,6 +67,7 @@ def report(run: RunFolder, out: Out) -> None:
     from avemo.report.run_page import run_charts, run_page
     from avemo.report.run_tables import run_tables
     from avemo.study.makings import RunMakings
+    from avemo.study.stage_code import stage_code
 
     found = RunFiles(run)
     found.require_whole()
@@ -75,8 +76,8 @@ def report(run: RunFolder, out: Out) -> None:
         write_table(run, table)
     for chart in charts:
         write_figure(run, chart)
-    read = RunMakings(found.config).report().held()
-    write_made(out, partial(write_text, text=run_page(found, made, charts)), None, read)
+    read, code = RunMakings(found.config).report().held(), stage_code("report")
+    write_made(out, partial(write_text, text=run_page(found, made, charts)), None, read, code)
     typer.echo(f"report: {out.resolve()}")
 
 

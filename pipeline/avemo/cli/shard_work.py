@@ -116,9 +116,10 @@ def fill_shard(
         if strict and summary.failed:
             raise AvemoError(f"{len(summary.failed)} clips failed (listed above) and strict is true")
         out.parent.mkdir(parents=True, exist_ok=True)
-        entries = held.publish(work.wanted, out)
+        published = held.publish(work.wanted, out)
         read = {"clips": digest_of(work.rows.values()), **work.read}
-        note(out, work.cfg, read, of=fingerprint(entries), code=code)
+        with held.alone():
+            note(out, work.cfg, read, of=fingerprint(published.entries), code=code, stat=published.stat)
         done = summary.computed, summary.reused, len(summary.failed)
         write_record(held.folder, Counts(wanted, *done, seconds))
     print(f"{summary.computed} computed, {summary.reused} reused, {len(summary.failed)} failed")

@@ -30,6 +30,7 @@ from avemo.cli.options import (
 if TYPE_CHECKING:
     from avemo.dataset.loading import ClipData
     from avemo.training.one_split import Trained
+    from avemo.training.recipe import TrainSpec
 
 LabelFile = Annotated[Path, typer.Option("--labels", help="Label table.")]
 SplitFile = Annotated[Path, typer.Option("--splits", help="Splits (JSON).")]
@@ -115,6 +116,7 @@ def train(
     given, of = as_spec(specs.Settings, settings, "--settings"), f"{run}/{system}"
     training = spec.training.model_copy(update=given.speed.get(of, {}) | {"threads": threads})
     use_gpu(gpu_mb, training.device)
+    _require_start(of, spec, given.weights.get(of, {}))
     resumes, outs = _by_split(resume, split, "--resume"), _by_split(out, split, "--out")
     curves = _by_split(tensorboard, split, "--tensorboard") if tensorboard else {}
     code = model_code(spec.model, spec.training.procedure)
@@ -140,6 +142,19 @@ def train(
     # Not before all are done: a workflow deletes the models of a job that fails, but none of its checkpoints.
     for folder in resumes.values():
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_start(of: str, spec: TrainSpec, places: dict[str, Any]) -> None:
+    """Raise `MachineError` where other weights to start from lie there than when the workflow was started."""
+    from avemo.base.contracts import MachineError
+    from avemo.study.specs import identified
+
+    for name, found in identified(places).items():
+        if found != (expected := spec.config.get(name)):
+            raise MachineError(
+                f"{of}: expected {name} {expected}, as when the workflow was started, found {found}; put the file back, "
+                "or run the workflow again, which trains from the new one"
+            )
 
 
 def _begun(resume: Path, code: dict[str, str], rerun: bool) -> dict[str, str]:
@@ -265,13 +280,10 @@ def tests(
     Example: avemo tests --cfg '{"tail": "greater"}' --splits splits.json --baselines baselines.csv
     --linear linear.csv --out tests.csv a.csv b.csv
     """
-    import pandas as pd
-
     from avemo.base.made_of import checked, require_made_of, write_made
     from avemo.base.result_tables import read_results
     from avemo.dataset.splits import load_splits
-    from avemo.report.comparison import compare
-    from avemo.report.scores import seeds_averaged
+    from avemo.report.comparison import families
     from avemo.study.run import Tests as TestsSpec
     from avemo.study.stage_code import stage_code
 
@@ -280,14 +292,9 @@ def tests(
     read |= {"linear": checked(linear)} if linear else {}
     for path in (baselines, *scores, *([linear] if linear else [])):
         require_made_of(path, {"splits": read["splits"]})
-    made = load_splits(splits)
-    ratio = sum(len(split.test) / len(split.train) for split in made) / len(made)
-    systems, tail = [seeds_averaged(read_results(path)) for path in scores], as_spec(TestsSpec, cfg).tail
-    blind = [frame for _, frame in seeds_averaged(read_results(baselines)).groupby("system", sort=False)]
-    families = [compare(systems, ratio, tail), compare([systems[0], *blind], ratio, tail)]
-    if linear:
-        families.append(compare([systems[0], seeds_averaged(read_results(linear))], ratio, tail))
-    table = pd.concat(families, ignore_index=True)
+    blind = [read_results(path) for path in (baselines, *([linear] if linear else []))]
+    tail = as_spec(TestsSpec, cfg).tail
+    table = families([read_results(path) for path in scores], blind, load_splits(splits), tail)
     code = stage_code("tests")
     write_made(out, lambda path: table.to_csv(path, index=False), as_mapping(cfg), read, code)
     typer.echo(table.to_string(index=False))

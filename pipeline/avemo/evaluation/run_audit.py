@@ -168,7 +168,7 @@ def _records(
         cut=[sentence for journal in journals.values() for sentence in journal.cut],
         features=features,
         statistics=statistics,
-        linear=json.loads(layout.linear_record.read_text()) if layout.linear_record.is_file() else {},
+        linear=json.loads(_there(layout.linear_record).read_text()) if linear else {},
         same_media=_same_media(layout.index),
     )
 

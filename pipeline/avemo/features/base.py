@@ -50,6 +50,11 @@ class Extractor(Component, ABC):
         return {}
 
     @property
+    def identity(self) -> str | None:
+        """The hash of what its config locates: weights, or another file that makes its numbers; None if it has none."""
+        return self.provenance().get("weights")
+
+    @property
     def dtype(self) -> str:
         """Type in which the store keeps ``x``."""
         return "float32"

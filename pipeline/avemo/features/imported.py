@@ -9,10 +9,18 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from avemo.base.component import Work
-from avemo.base.contracts import AvemoError, ClipFailure, ComponentConfig, FeatureSequence, Status, located
+from avemo.base.contracts import (
+    AvemoError,
+    ClipFailure,
+    ComponentConfig,
+    FeatureSequence,
+    MachineError,
+    Status,
+    located,
+)
 from avemo.features.base import Extractor
-from avemo.features.imported_files import PRESETS, Reading, open_file
-from avemo.weights.hashes import sha256_path
+from avemo.features.imported_files import ARRAYS, PRESETS, Reading, open_file
+from avemo.weights.hashes import parts_of, sha256_path
 
 
 class ImportedConfig(ComponentConfig):
@@ -46,6 +54,7 @@ class Imported(Extractor):
 
     def __init__(self, config: ImportedConfig):
         super().__init__(config)
+        self._seen = _stats(Path(config.file))
         self._hash = sha256_path(config.file)
         own = PRESETS.get(config.preset, Reading())
         given = {name: getattr(config, name) for name in ("id", "times", "fps", "columns")}
@@ -68,9 +77,16 @@ class Imported(Extractor):
 
         return digest([self.name, self.release(), self.config.numbers(), self._hash])
 
+    @property
+    def identity(self) -> str | None:
+        """Of the file."""
+        return self._hash
+
     def read(self, clip_id: str) -> FeatureSequence:
-        """A clip's frames; raises `ClipFailure` where the file has none, `AvemoError` for another width."""
+        """A clip's frames; raises `ClipFailure` where the file has none, `AvemoError` for another width, `MachineError`
+        where it has changed since it was hashed."""
         found = self._file.read(clip_id)
+        self._require_at_rest(clip_id)
         if found is None or not len(found.x):
             what = "no features" if found is None else "no row in which anything was seen"
             raise ClipFailure(Status.not_imported, clip_id, f"{what} in {self._path.name}")
@@ -79,6 +95,23 @@ class Imported(Extractor):
                 f"{self._path}, {clip_id}: expected {self.dim} columns, as other clips have, found {found.x.shape[1]}"
             )
         return found
+
+    def _require_at_rest(self, clip_id: str) -> None:
+        """As a folder has thousands of files, of those only the clip's."""
+        places = [self._path]
+        if self._path.is_dir():
+            places = [self._path / f"{clip_id}{ending}" for ending in ARRAYS]
+        if any(_stats(place).get(place) != self._seen.get(place) for place in places):
+            raise MachineError(
+                f"{self._path}, {clip_id}: expected a file at rest, found it changed while its features were imported; "
+                "run again"
+            )
+
+
+def _stats(path: Path) -> dict[Path, tuple[int, int, int, int]]:
+    """What tells of the files behind a path whether they were replaced or written to."""
+    stats = {part: part.stat() for part in parts_of(path)}
+    return {part: (s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for part, s in stats.items()}
 
 
 class ImportedAudio(Imported):

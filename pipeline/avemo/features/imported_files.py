@@ -60,6 +60,10 @@ class ImportedFile(Protocol):
 def open_file(path: Path, reading: Reading) -> ImportedFile:
     """The file, of the kind that its ending says. Raises `AvemoError` for another kind, and for one that is not there."""
     if path.is_dir():
+        if tensors := next(path.glob("*.safetensors"), None):
+            raise AvemoError(
+                f"{path}: expected a folder of {', '.join(ARRAYS)}, found {tensors.name}, as of a network; correct `file`"
+            )
         return _Folder(path, reading)
     if not path.is_file():
         raise AvemoError(f"{path}: expected a file or folder of features, found nothing; correct `file`")

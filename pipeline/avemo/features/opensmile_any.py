@@ -25,7 +25,13 @@ FeatureSetName = Literal[
 # fmt: on
 LEVELS = {"lld": "LowLevelDescriptors", "lld_de": "LowLevelDescriptors_Deltas", "functionals": "Functionals"}
 INCLUDE = re.compile(r"^[^;/]*\\\{(?!\\cm\[)([^}]*)\}", re.MULTILINE)
-"""A line that includes a file by its name; one by an option, ``\\{\\cm[...]}``, includes openSMILE's own."""
+"""A line that includes a file by its name."""
+OPTION = re.compile(r"^[^;/]*\\\{\\cm\[(\w+)[^\]]*\]\}", re.MULTILINE)
+"""One that includes the file that an option names, or its default."""
+OWN = {"source", "sink", "bufferModeRbConf", "frameModeFunctionalsConf"}
+"""Options by which the package has openSMILE include its own files."""
+VALUE = re.compile(r"=\s*([^\s;]*[./][^\s;]*)")
+"""What may name a file."""
 
 
 class OpenSmile(AudioExtractor):
@@ -100,6 +106,11 @@ class OpenSmile(AudioExtractor):
         """Sha-256 of the configuration file, if it is one's own."""
         return {"conf": self._conf} if self._conf else {}
 
+    @property
+    def identity(self) -> str | None:
+        """Of the configuration file."""
+        return self._conf
+
     def extract(self, signal: np.ndarray) -> FeatureSequence:
         """``signal (samples,)`` in [-1, 1] at 16 kHz to ``x (rows, dim)`` float32.
 
@@ -143,10 +154,19 @@ def _whole(conf: Path) -> Path:
     """The file; raises `ConfigError` if it is not there, or includes others, whose changes no key would show."""
     if not conf.is_file():
         raise ConfigError(f"config: conf {conf}: expected a configuration file of openSMILE, found nothing")
-    included = INCLUDE.findall(conf.read_text(encoding="utf-8", errors="replace"))
+    text = conf.read_text(encoding="utf-8", errors="replace")
+    included = [*INCLUDE.findall(text), *(name for name in OPTION.findall(text) if name not in OWN)]
     if included:
         raise ConfigError(
             f"config: conf {conf}: expected a file whole in itself, found that it includes {', '.join(included)}; "
             "write these files' text in their place"
+        )
+    named = [
+        value for value in VALUE.findall(text) if any(Path(at, value).is_file() for at in (".", conf.parent))
+    ]
+    if named:
+        raise ConfigError(
+            f"config: conf {conf}: expected a file whole in itself, found that it names {', '.join(named)}, whose "
+            "changes no key would show; write what it holds into the file, or leave that part out"
         )
     return conf

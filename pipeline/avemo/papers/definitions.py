@@ -15,6 +15,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from avemo.base.contracts import AvemoError, ComponentConfig, ConfigError
+from avemo.base.file_hashes import sha256_of
 from avemo.base.registry import nearest
 from avemo.base.yaml_files import parse_yaml
 
@@ -180,5 +181,14 @@ def read_paper(name: str) -> Paper:
         raise ConfigError(
             f"config: tables: no paper {name!r}{nearest(name, papers())}; known: {', '.join(papers())}"
         )
-    place = files("avemo.papers") / f"{name}.yaml"
-    return Paper.model_validate(parse_yaml(place.read_text(encoding="utf-8"), Path(str(place))))
+    place = _place(name)
+    return Paper.model_validate(parse_yaml(place.read_text(encoding="utf-8"), place))
+
+
+def paper_digest(name: str) -> str:
+    """What the file of a paper's tables holds."""
+    return sha256_of(_place(name))
+
+
+def _place(name: str) -> Path:
+    return Path(str(files("avemo.papers") / f"{name}.yaml"))

@@ -19,7 +19,7 @@ from avemo.progress.costs import Cost, component_cost, cost_of
 from avemo.progress.dryrun import PlannedJob
 from avemo.progress.reasons import siblings
 from avemo.study.layout import Layout
-from avemo.study.makings import RunMakings
+from avemo.study.makings import RunMakings, older, paper_making
 from avemo.study.resolve import corpus_of
 from avemo.study.study import Study
 
@@ -64,6 +64,12 @@ def older_code(study: Study) -> list[str]:
         if run.code_changes == "warn" and not study.reruns_for_code
         for sentence in RunMakings(run).older_code()
     ]
+    if (
+        study.paper
+        and not study.reruns_for_code
+        and any(run.code_changes == "warn" for run in study.runs.values())
+    ):
+        told += older("tables of the paper", [paper_making(study)])
     return list(dict.fromkeys(told))
 
 

@@ -8,8 +8,25 @@ from dataclasses import asdict
 import pandas as pd
 
 from avemo.base.contracts import AvemoError
+from avemo.dataset.splits import Split
 from avemo.evaluation.calibration import PREFIX
+from avemo.report.scores import seeds_averaged
 from avemo.report.ttest import Tail, holm, paired_test
+
+
+def families(
+    scores: Sequence[pd.DataFrame], blind: Sequence[pd.DataFrame], splits: Sequence[Split], tail: Tail
+) -> pd.DataFrame:
+    """`compare` of systems' ``scores``, and of their first with the systems of each frame of ``blind``, which is a
+    family of its own. A split's seeds count once, as their mean."""
+    ratio = sum(len(split.test) / len(split.train) for split in splits) / len(splits)
+    systems = [seeds_averaged(frame) for frame in scores]
+    rivals = [[one for _, one in seeds_averaged(frame).groupby("system", sort=False)] for frame in blind]
+    found = [
+        compare(systems, ratio, tail),
+        *(compare([systems[0], *family], ratio, tail) for family in rivals),
+    ]
+    return pd.concat(found, ignore_index=True)
 
 
 def compare(scores: Sequence[pd.DataFrame], test_train_ratio: float, tail: Tail) -> pd.DataFrame:

@@ -291,7 +291,7 @@ def _across_note(config: Run) -> str:
 
 def _code_notes(config: Run) -> Iterator[dict[str, str]]:
     """What was made by other code than there is now, where the run does not ignore that."""
-    older = [] if config.code_changes == "ignore" else RunMakings(config).older_code()
+    older = [] if config.code_changes == "ignore" else RunMakings(config).older_code(report=False)
     if older:
         yield {"kind": "made by other code", "text": f"{'; '.join(older)}; see code_changes in the config"}
 

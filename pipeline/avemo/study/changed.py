@@ -6,11 +6,13 @@ the input `CHANGED`: newer than all that is there where the record of an output 
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from avemo.base.contracts import MachineError
 from avemo.base.made_of import Making, record_path
 from avemo.study.makings import (
     RunMakings,
@@ -26,18 +28,22 @@ from avemo.study.triggers import Triggers
 
 CHANGED = Path(".avemo/changed")
 """Touched whenever a workflow is started."""
+MEANWHILE = Path(".avemo/changed-meanwhile")
+"""The same for who plans while another is at work."""
 LOCKS = Path(".snakemake/locks")
 TOLD: dict[str, list[str]] = {}
 """By output, a file or its record: in what it was made otherwise, of what this process has looked at."""
 
 
-def touch() -> None:
-    """Make `CHANGED` newer than all outputs, but not while a workflow is at work, whose outputs must be newer still."""
-    if CHANGED.is_file() and LOCKS.is_dir() and any(LOCKS.iterdir()):
-        return
-    CHANGED.parent.mkdir(parents=True, exist_ok=True)
+def touch() -> Path:
+    """Make a file newer than all outputs: `CHANGED`, or, while a workflow is at work, whose outputs must be newer than
+    that, `MEANWHILE`."""
+    at_work = CHANGED.is_file() and LOCKS.is_dir() and any(LOCKS.iterdir())
+    newer = MEANWHILE if at_work else CHANGED
+    newer.parent.mkdir(parents=True, exist_ok=True)
     # Other bytes each time, as Snakemake takes a small file of the same bytes for unchanged.
-    CHANGED.write_text(str(time.time_ns()))
+    newer.write_text(str(time.time_ns()))
+    return newer
 
 
 def is_changed(*makings: Making, code: bool = False) -> bool:
@@ -45,7 +51,24 @@ def is_changed(*makings: Making, code: bool = False) -> bool:
     changes = {making.path: making.changes(code=code) for making in makings}
     for path, found in changes.items():
         TOLD[str(path)] = TOLD[str(record_path(path))] = found
+        if found:
+            _no_later(path)
     return any(changes.values())
+
+
+def _no_later(path: Path) -> None:
+    """Take a time in the future from an output that is to be made again, as a clock that went wrong may have left it:
+    nothing would be newer."""
+    now = max((one.stat().st_mtime for one in (CHANGED, MEANWHILE) if one.is_file()), default=time.time())
+    for one in (path, record_path(path)):
+        if one.exists() and one.stat().st_mtime > max(now, time.time()):
+            try:
+                os.utime(one, (now - 1, now - 1))
+            except OSError as error:
+                raise MachineError(
+                    f"{one}: expected a file of the past, found one of the future, whose time cannot be set "
+                    f"({error.strerror}); let its owner touch it, or delete it to have it made again"
+                ) from error
 
 
 @dataclass(frozen=True)
@@ -94,7 +117,7 @@ class Changed:
         return self._is_changed(self.runs[run].baselines())
 
     def linear(self, run: str) -> bool:
-        return is_changed(self.runs[run].linear_predictions(), self.runs[run].linear())
+        return self._is_changed(*self.runs[run].linear().values())
 
     def tests(self, run: str) -> bool:
         return self._is_changed(self.runs[run].tests())

@@ -11,6 +11,8 @@ from typing import Any
 
 from avemo.base.contracts import AvemoError, ConfigError, Section
 from avemo.base.made_of import NO_RECORD, Making, checked, made_of, recorded
+from avemo.index.source import PLACE, SEEN
+from avemo.papers.definitions import paper_digest
 from avemo.study.layout import ACROSS_PAGE, MODEL, PAPER, PAPER_PAGE, Layout
 from avemo.study.run import Run, modality_of
 from avemo.study.specs import ExtractSpec, IndexSpec, LabelsSpec, TrackSpec, as_cfg, component_spec
@@ -89,17 +91,17 @@ class RunMakings:
         path = self.layout.scores("baselines")
         return Making(path, None, self._sides, code=partial(stage_code, "baselines"))
 
-    def linear(self) -> Making:
-        """Scores of the linear baseline."""
-        return self._of_linear(self.layout.scores("linear"))
-
-    def linear_predictions(self) -> Making:
-        """What its scores were counted from."""
-        return self._of_linear(self.layout.predictions("linear"))
-
-    def _of_linear(self, path: Path) -> Making:
-        read = self._sides | self._seen
-        return Making(path, None, read, code=partial(stage_code, "linear"))
+    def linear(self) -> dict[str, Making]:
+        """Scores of the linear baseline, what they were counted from, and what was read and chosen for them."""
+        layout, code = self.layout, partial(stage_code, "linear")
+        of = {
+            "linear": layout.scores("linear"),
+            "predictions of linear": layout.predictions("linear"),
+            "fits of linear": layout.linear_record,
+        }
+        return {
+            name: Making(path, None, self._sides, code=code, cached=self._seen) for name, path in of.items()
+        }
 
     def tests(self) -> Making:
         """Of significance."""
@@ -126,7 +128,7 @@ class RunMakings:
     def report(self) -> Making:
         """The page, its tables and figures."""
         read = {"config": self.layout.config} | {name: making.path for name, making in self.results().items()}
-        return Making(self.layout.report, None, read)
+        return Making(self.layout.report, None, read, code=partial(stage_code, "report"))
 
     def results(self) -> dict[str, Making]:
         """All that is in the run's folder and was made of something that lies there too, by name."""
@@ -136,11 +138,13 @@ class RunMakings:
                 found[f"model of {system}, {split}"] = self.model(system, split)
             found[f"predictions of {system}"] = self.predictions(system)
             found[f"scores of {system}"] = self.scores(system)
-        found |= {"linear": self.linear(), "predictions of linear": self.linear_predictions()}
-        return found | {"tests": self.tests(), "quality": self.quality()}
+        return found | self.linear() | {"tests": self.tests(), "quality": self.quality()}
 
-    def older_code(self) -> list[str]:
-        """Of what the code has changed since it was made, in which files: a sentence each."""
+    def older_code(self, report: bool = True) -> list[str]:
+        """Of what the code has changed since it was made, in which files: a sentence each.
+
+        Without the ``report``, where that is about to be made again.
+        """
         names, run = self.run.split_names, self.run
         groups = {f"clip table of {run.corpus.id}": [index_making(run)]}
         for stage, component in run.components.items():
@@ -148,10 +152,12 @@ class RunMakings:
             shards = [self.layout.shard(component.id, number) for number in range(run.corpus.shards)]
             groups[f"{stage} ({component.id})"] = [Making(shard, code=code) for shard in shards]
         groups |= {f"models of {one}": [self.model(one, split) for split in names] for one in run.systems}
-        told = ("model of ", "predictions of ")
+        told = ("model of ", "predictions of ", "fits of ")
         alone = {name: making for name, making in self.results().items() if not name.startswith(told)}
+        if report:
+            alone["report"] = self.report()
         groups |= {name: [making] for name, making in alone.items()}
-        return [sentence for name, makings in groups.items() for sentence in _older(name, makings)]
+        return [sentence for name, makings in groups.items() for sentence in older(name, makings)]
 
     def offences(self, models: bool = True) -> list[str]:
         """What was made of something else than lies beside it, or is not what was written: a sentence each.
@@ -181,7 +187,8 @@ class RunMakings:
         return found
 
 
-def _older(name: str, makings: Iterable[Making]) -> Iterator[str]:
+def older(name: str, makings: Iterable[Making]) -> Iterator[str]:
+    """In which files the code of these has changed since, as a sentence; nothing where it has not."""
     try:
         files = sorted({file for making in makings for file in making.older_code()})
     except ConfigError:
@@ -204,7 +211,9 @@ def paper_making(study: Study) -> Making:
         makings = RunMakings(run)
         read |= {f"labels of {name}": makings.layout.labels, f"splits of {name}": makings.layout.splits}
         read |= {f"scores of {name}, {one}": makings.layout.scores(one) for one in run.systems}
-    return Making(study.folder / PAPER_PAGE, None, read)
+    if study.tables:
+        read["published tables"] = paper_digest(study.tables)
+    return Making(study.folder / PAPER_PAGE, None, read, code=partial(stage_code, "paper"))
 
 
 def across_making(study: Study) -> Making:
@@ -222,7 +231,7 @@ def index_making(run: Run, **digests: str) -> Making:
     corpus, layout = run.corpus, Layout(run)
     code = partial(corpus_code, "index", "" if corpus.parts else corpus.name)
     read = digests | {one: layout.index_of(one) for one in corpus.parts}
-    return Making(layout.index, cfg_of(corpus, IndexSpec), read, code=code)
+    return Making(layout.index, cfg_of(corpus, IndexSpec), read, code=code, noted=(PLACE, SEEN))
 
 
 def shard_making(run: Run, stage: str, shard: int | str, **digests: str) -> Making:
@@ -239,12 +248,13 @@ def stage_code_of(run: Run, stage: str) -> dict[str, str]:
     if stage in run.features:
         feature, modality = run.features[stage], modality_of(stage)
         kept = modality == "visual" and not feature.faceless and run.crops is not None
-        return feature_code(modality, feature.extractor, kept, feature.faceless)
+        called = "imported" if feature.imported else modality
+        return feature_code(called, feature.extractor, kept, feature.faceless)
     return stage_code(stage)
 
 
 def component_code(spec: TrackSpec | ExtractSpec, stage: str) -> dict[str, str]:
-    """The same, by what a job is given."""
+    """The same, by what a job is given; the stage of what another program has made is ``imported``."""
     if isinstance(spec, ExtractSpec):
         return feature_code(stage, spec.extractor, bool(spec.crops), not (spec.crops or spec.faces))
     return stage_code(stage)

@@ -15,7 +15,11 @@ from avemo.models import MODELS
 from avemo.training import STEPS
 
 TASK_KINDS = tuple(TASKS.values())
-TRAINING = ("avemo.training.one_split:train_on", "avemo.cache.manifest:FeatureSet", *TASK_KINDS)
+LABELS, SPLITS = "avemo.dataset.labels:load_labels", "avemo.dataset.splits:load_splits"
+TABLE = "avemo.index.clip_table:read_table"
+FEATURES = ("avemo.study.inputs:open_inputs", *TASK_KINDS)
+NEAR = "avemo.dataset.resident:near"
+TRAINING = ("avemo.training.one_split:train_on", "avemo.dataset.splits:load_split", LABELS, NEAR, *FEATURES)
 FACES = ("avemo.features.extraction:track_clip", "avemo.faces.track:FaceTracker")
 KEPT = ("avemo.features.extraction:keep_crops", "avemo.faces.jpeg:JpegCrops", *FACES)
 CALLED: dict[str, tuple[str, ...]] = {
@@ -23,6 +27,7 @@ CALLED: dict[str, tuple[str, ...]] = {
     "united index": ("avemo.index.united:united_rows",),
     "united labels": (
         "avemo.dataset.across:united_labels",
+        LABELS,
         "avemo.dataset.labels:make_labels",
         "avemo.index.same_media:same_media",
         "avemo.index.same_media:joined_groups",
@@ -32,31 +37,44 @@ CALLED: dict[str, tuple[str, ...]] = {
         "avemo.dataset.labels:make_labels",
         "avemo.index.same_media:same_media",
         "avemo.index.same_media:joined_groups",
+        TABLE,
         *TASK_KINDS,
     ),
-    "splits": ("avemo.dataset.protocol:splits_of",),
+    "splits": ("avemo.dataset.protocol:splits_of", "avemo.dataset.splits:balance", LABELS, *TASK_KINDS),
     "faces": FACES,
     "crops": KEPT,
     "audio": ("avemo.features.extraction:extract_audio",),
     "visual": ("avemo.features.extraction:extract_visual", *FACES),
     "visual without faces": ("avemo.features.extraction:extract_frames",),
     "visual of kept crops": ("avemo.features.extraction:extract_kept", *KEPT),
+    "imported": (),
     "models": TRAINING,
-    "scores": ("avemo.evaluation.scoring:score_models", "avemo.cache.manifest:FeatureSet", *TASK_KINDS),
-    "baselines": ("avemo.evaluation.baselines:blind_scores", *TASK_KINDS),
-    "linear": ("avemo.evaluation.linear:linear_scores", "avemo.cache.manifest:FeatureSet", *TASK_KINDS),
-    "tests": ("avemo.report.comparison:compare",),
-    "quality": ("avemo.evaluation.clip_quality:quality_table",),
+    "scores": ("avemo.evaluation.scoring:score_models", LABELS, NEAR, *FEATURES),
+    "baselines": ("avemo.evaluation.baselines:blind_scores", LABELS, SPLITS, *TASK_KINDS),
+    "linear": ("avemo.evaluation.linear:linear_scores", LABELS, SPLITS, *FEATURES),
+    "tests": ("avemo.report.comparison:families", SPLITS),
+    "quality": ("avemo.evaluation.clip_quality:quality_table", TABLE, "avemo.cache.manifest:FeatureSet"),
+    "report": ("avemo.report.run_tables:run_tables", "avemo.report.scores:honesty_check", *TASK_KINDS),
+    "paper": ("avemo.report.paper_tables:paper_table", "avemo.report.paper_findings:find", *TASK_KINDS),
 }
 """What the command of each stage calls for its numbers, as ``module:name``; with that by which the items were made that
 its own are computed from, as these have the same keys after an edit."""
 APART = ("avemo.base.atomic", "avemo.base.passing", "avemo.cache.shard", "avemo.cache.shard_layout")
 """How bytes are written, read and tried again: this decides whether there are numbers, not which."""
+PAGES = (
+    "avemo.study",
+    "avemo.index",
+    "avemo.cache",
+    "avemo.papers",
+    "avemo.report.writers",
+    "avemo.report.formatting",
+)
+"""Of tables of results: where they are found, and how they look; what figures draw is what tables tell."""
 
 
 @cache
 def _code(stage: str, *components: str) -> dict[str, str]:
-    return code_of([*CALLED[stage], *components], APART)
+    return code_of([*CALLED[stage], *components], APART + (PAGES if stage in ("report", "paper") else ()))
 
 
 def stage_code(stage: str) -> dict[str, str]:

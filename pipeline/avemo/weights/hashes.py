@@ -14,7 +14,8 @@ from avemo.base.file_hashes import FileHashes, sha256_of
 from avemo.base.passing import CLOSED
 
 LEDGER = "sha256.json"
-PARTS = (".json", ".safetensors")
+TENSORS = ".safetensors"
+PARTS = (".json", TENSORS)
 """Files of a weights folder (as transformers saves one) that decide its numbers."""
 ARRAYS = (".npy", ".npz", ".csv")
 """Files of a folder of imported features."""
@@ -26,13 +27,13 @@ def weights_folder() -> Path:
 
 
 def parts_of(path: Path) -> list[Path]:
-    """The files behind ``path``: itself, or a folder's configuration and tensors; of a folder without any, its arrays
-    and tables. Empty if there is nothing."""
+    """The files behind ``path``: itself, or a folder's configuration and tensors; of a folder without tensors its
+    arrays and tables too. Empty if there is nothing."""
     if path.is_file():
         return [path]
     found = sorted(part for part in (path.iterdir() if path.is_dir() else ()) if part.is_file())
-    parts = [part for part in found if part.suffix in PARTS]
-    return parts or [part for part in found if part.suffix in ARRAYS]
+    tensors = any(part.suffix == TENSORS for part in found)
+    return [part for part in found if part.suffix in (PARTS if tensors else PARTS + ARRAYS)]
 
 
 def sha256_path(path: Path | str) -> str:
