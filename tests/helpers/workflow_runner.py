@@ -32,10 +32,10 @@ class Workflow:
         return self._run(["avemo", *arguments], succeeds)
 
     def planned(self, config: dict, *targets: str) -> dict[str, int]:
-        """Jobs by rule that a dry run announces; those of the targets alone are not counted."""
+        """Jobs by rule that a dry run announces, without those of the targets alone, and of what `train` leaves."""
         output = self.snakemake(config, *targets, "-n")
         counts = {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)$", output, re.MULTILINE)}
-        for name in ("total", *targets):
+        for name in ("total", "trained", *targets):
             counts.pop(name, None)
         assert counts or "Nothing to be done" in output, output
         return counts

@@ -207,8 +207,7 @@ def test_each_rule_that_holds_a_gpu_declares_how_much_and_its_command_asks_for_i
         str(repository / "config/config.yaml"),
     )
     jobs = dry_run([*where, "--cores", "1"])
-    # A pack's rule is named for its splits too.
-    on_gpu = {job.rule.partition("_split")[0] for job in jobs if job.resources.get("gpu")}
+    on_gpu = {job.rule for job in jobs if job.resources.get("gpu")}
     assert on_gpu == {"faces", "visual_features", "train", "evaluate"}
     for job in jobs:
         asked = re.search(r"--gpu-mb (\d+)", job.command)

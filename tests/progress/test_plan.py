@@ -45,9 +45,8 @@ def computed(layout, component, shard, computed, reused=0):
 
 def shard_job(layout, component="lld-new"):
     wildcards = {"corpus": "c", "component": component, "shard": "0001"}
-    output = [str(layout.shard(component, 1))]
     return PlannedJob(
-        "audio_embeddings", wildcards, output, "", {"gpu": 1, "runtime": 30}, ["its clips have changed"]
+        "audio_embeddings", wildcards, "", {"gpu": 1, "runtime": 30}, ["its clips have changed"]
     )
 
 
@@ -113,7 +112,6 @@ def test_trainings_cost_what_trainings_of_the_system_cost(study):
         PlannedJob(
             "train",
             wildcards | {"split": f"split0{n}"},
-            ["m"],
             "",
             {"gpu": 1},
             ["the rule's command has changed"],
@@ -140,5 +138,5 @@ def test_jobs_that_computed_nothing_tell_nothing_of_cost(study):
 
 
 def test_a_plan_with_a_clip_table_to_make_is_open():
-    assert is_open([PlannedJob("index", {"corpus": "c"}, [], "", {}, [])])
+    assert is_open([PlannedJob("index", {"corpus": "c"}, "", {}, [])])
     assert not is_open([])

@@ -42,7 +42,7 @@ def journal(tmp_path, *events, age_s=0.0):
 
 
 def started(layout, *splits, number=4):
-    outputs = [str(layout.trained("mult", split) / "model.safetensors") for split in splits]
+    outputs = [str(layout.trained("mult", splits[0]) / "model.made.json")]
     log = layout.logs / "train" / f"mult-{splits[0]}.log"
     write(log, "".join(f"line {n}\n" for n in range(9)))
     return {"event": "started", "job": number, "output": outputs, "log": [str(log)]}
@@ -104,12 +104,24 @@ def test_a_packs_record_is_shared_by_its_splits(study):
 
 
 def test_a_packed_training_runs_from_its_first_split_to_its_last(study, tmp_path):
+    study = Study({"r": run_of(("mult",), "lld-1", splits={"n": 3}, speed={"splits_per_job": 3})})
     layout = study.layouts["r"]
     journal(tmp_path, started(layout, "split00", "split01", "split02"))
     for done, split in enumerate(("split00", "split01", "split02")):
         assert (row_of(study, "train").done, row_of(study, "train").running) == (done, 1)
         trained(layout, split)
     assert (row_of(study, "train").done, row_of(study, "train").running) == (3, 0)
+
+
+def test_models_left_from_before_a_training_tell_nothing_of_its_pace(study, tmp_path):
+    study = Study({"r": run_of(("mult",), "lld-1", splits={"n": 3}, speed={"splits_per_job": 3})})
+    layout = study.layouts["r"]
+    journal(tmp_path, started(layout, "split00", "split01", "split02"))
+    for split in ("split00", "split01"):
+        write(layout.model("mult", split), age_s=3600)
+    assert (row_of(study, "train").done, row_of(study, "train").left_s) == (0, None)
+    trained(layout, "split00")
+    assert (row_of(study, "train").done, row_of(study, "train").left_s) == (1, pytest.approx(120, rel=0.1))
 
 
 def test_a_failed_job_shows_the_end_of_its_log(study, tmp_path):

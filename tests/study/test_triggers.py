@@ -69,13 +69,11 @@ def test_settings_reach_the_commands_by_environment(study, monkeypatch):
     assert told["APPTAINERENV_PYTHONPATH"] == os.pathsep.join(["/checkout/pipeline", "/components"])
 
 
-def test_splits_are_packed_in_turn_and_a_single_one_stays_a_wildcard(study):
-    packed = {
-        "train_split00_split01": (["split00", "split01"], ["r"]),
-        "train_split02_split02": (["split02"], ["r"]),
-    }
-    assert study.packs == packed
-    assert Study({"r": run_of()}).packs == {"train": (["{split}"], ["r"])}
+def test_splits_are_packed_in_turn_and_one_asked_for_by_itself_is_trained_alone(study):
+    run = study.run("r")
+    assert [run.first_split(split) for split in run.split_names] == ["split00", "split00", "split02"]
+    packs = [run.pack(split) for split in run.split_names]
+    assert packs == [["split00", "split01"], ["split01"], ["split02"]]
 
 
 def test_manifests_are_options_named_for_their_stage(study):

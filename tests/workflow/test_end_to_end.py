@@ -172,6 +172,8 @@ def test_a_reformatted_config_and_other_speed_settings_change_nothing(finished):
     config = dict(reversed(tiny_config().items()))
     config["training"] = {"epochs": 1, "device": "cpu"}
     config["splits_per_job"] = 2
+    # Whichever job is now the one that trains a split, and however late that one ended.
+    (finished.folder / "results/tiny/train/mult/split00/model.made.json").touch()
     assert finished.planned(config) == {}
 
 
@@ -186,12 +188,36 @@ def test_one_job_trains_several_splits_to_the_same_bytes(finished, monkeypatch):
     assert not list((finished.folder / "packed/tiny/.resume").rglob("*.safetensors"))
     for split in ("split00", "split01"):
         assert model_of(finished.folder / "packed", split) == model_of(finished.folder / "results", split)
-    # What a profile asks for the rule `train` holds for the rules of packs too.
+    # A cluster asks each job's gear of the rule `train`, and one job trains both.
     monkeypatch.chdir(finished.folder)
-    arguments = [target, "--force", "--cores", "1", "--configfile", "config.yaml"]
+    arguments = [target, "--forcerun", "train", "--cores", "1", "--configfile", "config.yaml"]
     arguments += ["--snakefile", str(finished.repository / "Snakefile"), "--set-resources", "train:gpu_mb=7"]
-    (job,) = [job for job in dry_run(arguments) if job.rule.startswith("train")]
-    assert (job.rule, job.resources["gpu_mb"]) == ("train_split00_split01", 7)
+    (job,) = dry_run(arguments)
+    assert (job.rule, job.resources["gpu_mb"]) == ("train", 7)
+    assert "--split split00 --split split01" in job.command
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "train/mult/split01/run.json",
+        "train/mult/split01",
+        "train/mult/split00",
+        "train/mult/split00/model.made.json",
+    ],
+)
+def test_what_a_job_of_several_splits_has_left_is_missed_and_made_again_to_the_same_bytes(
+    finished, tmp_path, lost
+):
+    shutil.copytree(finished.folder, tmp_path / "copy")
+    copy, config = Workflow(finished.repository, tmp_path / "copy"), tiny_config() | {"splits_per_job": 2}
+    path = copy.folder / "results/tiny" / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert copy.planned(config)["train"] == 1
+    copy.snakemake(config, "results/tiny/scores/mult.csv")
+    assert copy.planned(config, "results/tiny/scores/mult.csv") == {}
+    for split in ("split00", "split01"):
+        assert model_of(copy.folder / "results", split) == model_of(finished.folder / "results", split)
 
 
 def test_a_job_of_several_splits_goes_on_where_it_stopped(finished):

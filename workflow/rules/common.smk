@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import checkpoint_target
 
 from avemo.base.contracts import AvemoError
+from avemo.base.made_of import record_path
 from avemo.study.changed import CHANGED, Changed, touch
 from avemo.study.environment import job_environment
 from avemo.study.layout import TABLES

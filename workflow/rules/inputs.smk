@@ -133,18 +133,17 @@ def of_systems(path):
     )
 
 
-def of_trainings(path):
-    """The files of this name that the trainings of a run's systems have."""
+def trained_by(wildcards):
+    """The record by which the job is known that trains a split.
 
-    def files(wildcards):
-        run = RUNS[wildcards.run]
-        return expand(path, run=run.run, system=run.systems, split=run.split_names)
-
-    return files
+    Marked as what checkpoints wait for is: neither which record it is nor its time is a reason to run.
+    """
+    first = RUNS[wildcards.run].first_split(wildcards.split)
+    model = LAYOUTS[wildcards.run].model(wildcards.system, first)
+    return checkpoint_target(str(record_path(model)))
 
 
 def split_options(wildcards, output):
     """The splits that a job trains, as options."""
-    return [
-        word for path in output.model for word in ("--split", Path(path).parent.name)
-    ]
+    pack = RUNS[wildcards.run].pack(wildcards.split)
+    return [word for split in pack for word in ("--split", split)]

@@ -96,7 +96,6 @@ rule report:
         linear=RESULTS / "scores/linear.csv",
         fits=RESULTS / "scores/linear_fits.json",
         predictions=of_systems(str(RESULTS / "predictions/{system}.parquet")),
-        records=of_trainings(str(RESULTS / "train/{system}/{split}/run.json")),
         sheet=lambda w: sheets(w.run),
         changed=where(lambda w: CHANGES.report(w.run)),
     output:

@@ -23,27 +23,24 @@ def minutes(wildcards, attempt):
     return attempt * ceil(START_MIN + work(wildcards).seconds * media_s / 60)
 
 
-def training_minutes(splits):
-    """Run time of a job that trains so many splits."""
-
-    def runtime(wildcards, attempt):
-        run = RUNS[wildcards.run]
-        clips = TRIGGERS.count(run.corpus.id) or 1000
-        training = run.systems[wildcards.system].training
-        seconds = work(wildcards).training_s(
-            splits * clips * training.epochs, training.device
-        )
-        return attempt * ceil(START_MIN + seconds / 60)
-
-    return runtime
+def training_minutes(wildcards, attempt):
+    """Run time of a job that trains a pack of splits."""
+    run = RUNS[wildcards.run]
+    epochs = run.systems[wildcards.system].training.epochs
+    return passes_minutes(wildcards, attempt, len(run.pack(wildcards.split)) * epochs)
 
 
 def evaluation_minutes(wildcards, attempt):
     """Run time of a job that scores all splits, each clip with both modalities and with each alone."""
+    return passes_minutes(wildcards, attempt, len(RUNS[wildcards.run].split_names))
+
+
+def passes_minutes(wildcards, attempt, passes):
+    """Run time of a job that lets a system see all clips so many times."""
     run = RUNS[wildcards.run]
     clips = TRIGGERS.count(run.corpus.id) or 1000
     device = run.systems[wildcards.system].training.device
-    seconds = work(wildcards).training_s(len(run.split_names) * clips, device)
+    seconds = work(wildcards).training_s(passes * clips, device)
     return attempt * ceil(START_MIN + seconds / 60)
 
 

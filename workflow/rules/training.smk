@@ -3,60 +3,51 @@ localrules:
     baselines,
 
 
-# A rule for each pack of splits that one job trains; docs/architecture.md says why it takes a loop.
-for training, (pack, runs) in STUDY.packs.items():
-    trained = [f"{RESULTS}/train/{{system}}/{split}" for split in pack]
+# A job trains a pack of splits, and its one output is the record of the first of them, as a rule may not name outputs of
+# several splits; docs/architecture.md says more.
+rule train:
+    input:
+        labels=RESULTS / "data/labels.parquet",
+        splits=RESULTS / "data/splits.json",
+        features=feature_manifests,
+        changed=where(lambda w: CHANGES.models(w.run, w.system, w.split)),
+    output:
+        RESULTS / "train/{system}/{split}/model.made.json",
+    log:
+        RESULTS / "logs/train/{system}-{split}.log",
+    benchmark:
+        RESULTS / "benchmarks/train/{system}-{split}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        gpu=1,
+        gpu_mb=training_gpu_megabytes,
+        mem_mb=megabytes,
+        runtime=training_minutes,
+    params:
+        cfg=lambda w: as_cfg(RUNS[w.run].systems[w.system], TrainSpec),
+        features=feature_options,
+        # Functions of the output are no triggers: packing otherwise trains nothing again.
+        splits=split_options,
+        resume=str(RESULTS / ".resume/{system}"),
+        out=str(RESULTS / "train/{system}"),
+    message:
+        "train {wildcards.run}/{wildcards.system} {params.splits}"
+    shell:
+        "avemo train --cfg {params.cfg:q} --run {wildcards.run} --system {wildcards.system}"
+        " {params.splits:q} --labels {input.labels:q}"
+        " --splits {input.splits:q} {params.features:q}"
+        " --resume {params.resume:q}/'{{split}}' --threads {threads} --gpu-mb {resources.gpu_mb}"
+        " --out {params.out:q}/'{{split}}/model.safetensors' > {log:q} 2>&1"
 
-    rule:
-        name:
-            training
-        input:
-            labels=RESULTS / "data/labels.parquet",
-            splits=RESULTS / "data/splits.json",
-            features=feature_manifests,
-            changed=where(
-                lambda w, pack=pack: CHANGES.models(
-                    w.run, w.system, [name.format(**w) for name in pack]
-                )
-            ),
-        output:
-            model=[f"{folder}/model.safetensors" for folder in trained],
-            history=[f"{folder}/history.csv" for folder in trained],
-            record=[f"{folder}/run.json" for folder in trained],
-        log:
-            f"{RESULTS}/logs/train/{{system}}-{pack[0]}.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/train/{{system}}-{pack[0]}.tsv"
-        wildcard_constraints:
-            run=one_of(runs),
-        conda:
-            ENVIRONMENT
-        threads: 1
-        resources:
-            gpu=1,
-            gpu_mb=training_gpu_megabytes,
-            mem_mb=megabytes,
-            runtime=training_minutes(len(pack)),
-        params:
-            cfg=lambda w: as_cfg(RUNS[w.run].systems[w.system], TrainSpec),
-            features=feature_options,
-            # Functions of the output are no triggers: packing otherwise trains nothing again.
-            splits=split_options,
-            resume=str(RESULTS / ".resume/{system}"),
-            out=str(RESULTS / "train/{system}"),
-        message:
-            "train {wildcards.run}/{wildcards.system} {params.splits}"
-        shell:
-            "avemo train --cfg {params.cfg:q} --run {wildcards.run} --system {wildcards.system}"
-            " {params.splits:q} --labels {input.labels:q}"
-            " --splits {input.splits:q} {params.features:q}"
-            " --resume {params.resume:q}/'{{split}}' --threads {threads} --gpu-mb {resources.gpu_mb}"
-            " --out {params.out:q}/'{{split}}/model.safetensors' > {log:q} 2>&1"
 
-    # What a profile asks for `train` holds for every pack.
-    workflow.get_rule(training).resources.update(
-        workflow.resource_settings.overwrite_resources.get("train", {})
-    )
+# What that job leaves for each of its splits. One output, as Snakemake deletes the others of a job that misses one.
+rule trained:
+    input:
+        trained_by,
+    output:
+        RESULTS / "train/{system}/{split}/model.safetensors",
 
 
 rule evaluate:

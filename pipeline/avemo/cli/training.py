@@ -139,7 +139,7 @@ def train(
             with watching(f"{system}, {name}", known.task, curves.get(name)) as tell:
                 trained = train_on(job, data, load_split(splits, name), read, resumes[name], tell)
             _keep(outs[name], trained, as_mapping(cfg), sides | features.read, made_by)
-    # Not before all are done: a workflow deletes the models of a job that fails, but none of its checkpoints.
+    # Not before all are done: what a job that fails has trained is trained again, from these.
     for folder in resumes.values():
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -28,7 +28,6 @@ class PlannedJob:
 
     rule: str
     wildcards: dict[str, str]
-    output: list[str]
     command: str
     resources: dict[str, float]
     why: list[str]
@@ -93,12 +92,13 @@ def _planned(workflow: Any, numbers: Sequence[int]) -> list[PlannedJob]:
         PlannedJob(
             job.rule.name,
             dict(job.wildcards_dict),
-            list(map(str, job.output)),
             job.shellcmd or "",
             {name: value for name, value in job.resources.items() if isinstance(value, int | float)},
-            reasons(job, workflow.dag.reason(job), recorded) if job.output else [],
+            reasons(job, workflow.dag.reason(job), recorded),
         )
         for job in (jobs[number] for number in numbers)
+        # Rules such as `all` make nothing themselves.
+        if not job.is_norun
     ]
 
 

@@ -50,9 +50,7 @@ def make_plan(study: Study, jobs: Sequence[PlannedJob]) -> list[Stage]:
     """One row for each rule and corpus, component, run or system, in Snakemake's order."""
     stages: dict[tuple[str, str], list[PlannedJob]] = {}
     for job in jobs:
-        # Rules such as `all` make nothing themselves.
-        if job.output:
-            stages.setdefault((job.rule, _of(job)), []).append(job)
+        stages.setdefault((job.rule, _of(job)), []).append(job)
     return [_stage(study, rule, of, group) for (rule, of), group in stages.items()]
 
 
@@ -89,7 +87,7 @@ def _stage(study: Study, rule: str, of: str, jobs: list[PlannedJob]) -> Stage:
     if "shard" in jobs[0].wildcards:
         compute, cached = _clips(study, jobs)
         estimate = _shard_estimate(study, jobs, compute)
-    elif rule.startswith("train"):
+    elif rule == "train":
         estimate = _training_estimate(study, jobs)
     cost, size, basis = estimate
     gpu = jobs[0].resources.get("gpu", 0)

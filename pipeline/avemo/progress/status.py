@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from avemo.base.made_of import record_path
 from avemo.progress.clips import done_clips, indexed_clips
 from avemo.progress.costs import Cost, component_cost, cost_of
 from avemo.progress.journal import CLOCK_S, FOLDER, Job, unfinished_jobs
 from avemo.study.layout import Layout
+from avemo.study.run import Run
 from avemo.study.study import Study
 
 TAIL_LINES = 5
@@ -59,8 +61,7 @@ def status(study: Study, run: str, journal: Path = FOLDER) -> list[Progress]:
             continue
         rows.append(_component(layout, stage, component.id, shards, jobs))
     rows += [_row("labels", "", [layout.labels], jobs), _row("splits", "", [layout.splits], jobs)]
-    names, pack = resolved.split_names, resolved.speed.splits_per_job
-    rows += [_training(layout, system, names, pack, jobs) for system in resolved.systems]
+    rows += [_training(resolved, layout, system, jobs) for system in resolved.systems]
     rows += [_row("evaluate", system, [layout.scores(system)], jobs) for system in resolved.systems]
     return [*rows, _row("report", "", [layout.report], jobs)]
 
@@ -81,27 +82,30 @@ def _component(layout: Layout, stage: str, component: str, shards: int, jobs: Ma
     return replace(row, clips_a_s=rate, left_s=(total - done) / rate)
 
 
-def _training(
-    layout: Layout, system: str, names: Sequence[str], pack: int, jobs: Mapping[str, Job]
-) -> Progress:
+def _training(run: Run, layout: Layout, system: str, jobs: Mapping[str, Job]) -> Progress:
+    names = run.split_names
     files = [layout.benchmarks / "train" / f"{system}-{split}.tsv" for split in names]
     cost = cost_of([path for path in files if path.is_file()])
     models = [layout.model(system, split) for split in names]
+    # A job trains several splits, and is known by the record of the first.
+    known = [str(record_path(layout.model(system, run.first_split(split)))) for split in names]
+    jobs = {str(model): jobs[record] for model, record in zip(models, known, strict=True) if record in jobs}
     row = _priced(_row("train", system, models, jobs), cost)
     if not cost.jobs:
         return replace(row, left_s=_left_by_pace(models, jobs))
-    # A job has one record, however many splits it trained.
-    return replace(row, left_s=(len(names) - row.done) * cost.wall_s / min(len(names), cost.jobs * pack))
+    trained = min(len(names), cost.jobs * run.speed.splits_per_job)
+    return replace(row, left_s=(len(names) - row.done) * cost.wall_s / trained)
 
 
 def _left_by_pace(outputs: Sequence[Path], jobs: Mapping[str, Job]) -> float | None:
     """Seconds of work left, at the pace of the jobs under way; None while these have no output yet."""
     running = dict.fromkeys(job for path in outputs if (job := jobs.get(str(path))) and job.is_running)
-    made = sum(path.is_file() for path in outputs if jobs.get(str(path)) in running)
+    missing = _missing(outputs, jobs)
+    made = sum(path not in missing for path in outputs if jobs.get(str(path)) in running)
     if not made:
         return None
     spent = sum(time.time() - job.at_s for job in running)
-    return (len(outputs) - sum(path.is_file() for path in outputs)) * spent / made
+    return len(missing) * spent / made
 
 
 def _priced(row: Progress, cost: Cost) -> Progress:
@@ -109,7 +113,7 @@ def _priced(row: Progress, cost: Cost) -> Progress:
 
 
 def _row(stage: str, of: str, outputs: Sequence[Path], jobs: Mapping[str, Job]) -> Progress:
-    missing = [path for path in outputs if not path.is_file() or _is_old(path, jobs.get(str(path)))]
+    missing = _missing(outputs, jobs)
     # A job that has several outputs is one job; with all of them there it only has to end.
     found = dict.fromkeys(jobs[str(path)] for path in missing if str(path) in jobs)
     running, failed = [job for job in found if job.is_running], [job for job in found if job.failed]
@@ -118,8 +122,12 @@ def _row(stage: str, of: str, outputs: Sequence[Path], jobs: Mapping[str, Job]) 
     return Progress(stage, of, *counts, ends)
 
 
+def _missing(outputs: Sequence[Path], jobs: Mapping[str, Job]) -> list[Path]:
+    return [path for path in outputs if not path.is_file() or _is_old(path, jobs.get(str(path)))]
+
+
 def _is_old(path: Path, job: Job | None) -> bool:
-    """Whether a file is left from before a job that makes it anew: records of shards stay, or are put back."""
+    """Whether a file is left from before a job that makes it anew: models and records of shards stay, or are put back."""
     if job is None:
         return False
     return path.stat().st_mtime < job.at_s + (CLOCK_S if job.failed else -CLOCK_S)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,14 +47,18 @@ def touch() -> Path:
     return newer
 
 
-def is_changed(*makings: Making, code: bool = False) -> bool:
-    """Whether one of a rule's outputs was made of something else, or by other ``code``; `TOLD` then says of what."""
-    changes = {making.path: making.changes(code=code) for making in makings}
-    for path, found in changes.items():
-        TOLD[str(path)] = TOLD[str(record_path(path))] = found
+def is_changed(*makings: Making, code: bool = False, besides: Iterable[str] = ()) -> bool:
+    """Whether one of a rule's outputs was made of something else, or by other ``code``; `TOLD` then says of what.
+
+    ``besides``: in what else it is not as it was made.
+    """
+    changes = [change for making in makings for change in making.changes(code=code)]
+    found = list(dict.fromkeys([*changes, *besides]))
+    for making in makings:
+        TOLD[str(making.path)] = TOLD[str(record_path(making.path))] = found
         if found:
-            _no_later(path)
-    return any(changes.values())
+            _no_later(making.path)
+    return bool(found)
 
 
 def _no_later(path: Path) -> None:
@@ -83,8 +88,8 @@ class Changed:
         """What each run's files ought to be made of."""
         return {name: RunMakings(run) for name, run in self.study.runs.items()}
 
-    def _is_changed(self, *makings: Making) -> bool:
-        return is_changed(*makings, code=self.study.reruns_for_code)
+    def _is_changed(self, *makings: Making, besides: Iterable[str] = ()) -> bool:
+        return is_changed(*makings, code=self.study.reruns_for_code, besides=besides)
 
     def index(self, corpus: str) -> bool:
         run = self.study.corpora[corpus]
@@ -106,12 +111,23 @@ class Changed:
     def splits(self, run: str) -> bool:
         return self._is_changed(self.runs[run].splits(published=self.triggers.published(run)))
 
-    def models(self, run: str, system: str, splits: list[str]) -> bool:
-        return self._is_changed(*(self.runs[run].model(system, split) for split in splits))
+    def models(self, run: str, system: str, first: str) -> bool:
+        """Those of the splits that one job trains; of all it leaves Snakemake misses the record of the ``first`` alone."""
+        layout, pack = self.study.layouts[run], self.study.runs[run].pack(first)
+        left = [path for split in pack for path in layout.training_files(system, split)]
+        is_known = record_path(layout.model(system, first)).is_file()
+        gone = [f"{path} is gone" for path in left if is_known and not path.is_file()]
+        return self._is_changed(*(self.runs[run].model(system, split) for split in pack), besides=gone)
 
     def scores(self, run: str, system: str) -> bool:
-        makings = self.runs[run]
-        return self._is_changed(makings.predictions(system), makings.scores(system))
+        """Also where a model is gone, with its record too: Snakemake misses nothing whose readers are there."""
+        makings, layout = self.runs[run], self.study.layouts[run]
+        models = layout.models(system, self.study.runs[run].split_names)
+        gone = [f"{path} is gone" for path in models if not path.is_file()]
+        is_scored = layout.scores(system).is_file()
+        return self._is_changed(
+            makings.predictions(system), makings.scores(system), besides=gone if is_scored else ()
+        )
 
     def baselines(self, run: str) -> bool:
         return self._is_changed(self.runs[run].baselines())

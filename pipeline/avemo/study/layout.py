@@ -115,6 +115,10 @@ class Layout:
         """What made a trained system, on what, at what cost."""
         return self.trained(system, split) / RECORD
 
+    def training_files(self, system: str, split: str) -> list[Path]:
+        """All three."""
+        return [self.model(system, split), self.history(system, split), self.record(system, split)]
+
     def models(self, system: str, splits: Iterable[str]) -> list[Path]:
         """A system's models, one a split."""
         return [self.model(system, split) for split in splits]

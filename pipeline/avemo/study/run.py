@@ -193,9 +193,17 @@ class Run(Section):
 
     @property
     def packs(self) -> list[list[str]]:
-        """The splits that one job trains in turn."""
+        """The splits that one job trains in turn; it is known by the first."""
         names, size = self.split_names, self.speed.splits_per_job
         return [names[first : first + size] for first in range(0, len(names), size)]
+
+    def first_split(self, split: str) -> str:
+        """The split by which the job is known that trains this one."""
+        return next((pack[0] for pack in self.packs if split in pack), split)
+
+    def pack(self, first: str) -> list[str]:
+        """The splits that the job known by ``first`` trains; that one alone, asked for by itself."""
+        return next((pack for pack in self.packs if pack[0] == first), [first])
 
     @property
     def compared(self) -> list[str]:

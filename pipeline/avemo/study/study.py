@@ -197,19 +197,6 @@ class Study:
         components = self.runs[run].components.values()
         return [layout.shard_record(component.id, n) for component in components for n in range(number)]
 
-    @cached_property
-    def packs(self) -> dict[str, tuple[list[str], list[str]]]:
-        """By rule: the splits that one job trains, and the runs that pack them so; a single one stays a wildcard."""
-        found: dict[str, tuple[list[str], list[str]]] = {}
-        for name, run in self.runs.items():
-            for pack in run.packs:
-                single = run.speed.splits_per_job == 1
-                rule = "train" if single else f"train_{pack[0]}_{pack[-1]}"
-                runs = found.setdefault(rule, (["{split}"] if single else pack, []))[1]
-                if name not in runs:
-                    runs.append(name)
-        return found
-
     @property
     def reruns_for_code(self) -> bool:
         """Whether one of the runs wants what was made by other code to be made again; they share caches."""
