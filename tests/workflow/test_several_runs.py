@@ -66,7 +66,7 @@ def test_one_run_can_be_asked_for(workflow):
 def test_a_path_of_no_run_is_refused(workflow):
     for path in ("results/both/other/report.html", "cache/elsewhere/index.parquet"):
         assert "MissingRuleException" in workflow.snakemake(two_runs(), "-n", path, succeeds=False)
-    path = "results/both/voted/train/wide/split00/run.json"
+    path = "results/both/voted/train/wide/split00/model.safetensors"
     output = workflow.snakemake(two_runs(), "-n", path, succeeds=False)
     assert "run voted has no system wide" in output
 
