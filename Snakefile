@@ -4,7 +4,7 @@ from snakemake.utils import min_version
 from avemo.progress.journal import watch
 
 min_version("9.27")
-watch(workflow)
+JOURNAL = watch(workflow)
 
 CONFIGFILES = workflow.overwrite_configfiles or ["config/config.yaml"]
 
@@ -79,7 +79,8 @@ if STUDY.tables:
 
 
 onsuccess:
-    write_summaries(ok=True)
+    write_summaries(ok=not JOURNAL.forgotten)
+    JOURNAL.require_none_forgotten()
 
 
 onerror:

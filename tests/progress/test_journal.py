@@ -82,6 +82,47 @@ def test_a_failed_job_counts_until_snakemake_runs_again(folder):
     assert unfinished_jobs() == {}
 
 
+FORGETFUL = """
+from avemo.progress.journal import watch
+journal = watch(workflow)
+rule all:
+    input: "late.txt", "long.txt", lambda w: checkpoints.table.get().output[0]
+checkpoint table:
+    output: "table.txt"
+    shell: "sleep 3; touch {output}"
+rule shard:
+    output: "shard.txt"
+    shell: "sleep 1; if [ -e tried ]; then touch {output}; else touch tried; exit 1; fi"
+rule late:
+    input: "shard.txt"
+    output: "late.txt"
+    shell: "touch {output}"
+# Takes the place of the failed job's next try until the checkpoint has ended.
+rule short:
+    output: "short.txt"
+    shell: "touch {output}"
+rule long:
+    input: "short.txt"
+    output: "long.txt"
+    threads: 2
+    priority: 1
+    shell: "until [ -e table.txt ]; do sleep 0.1; done; sleep 1; touch {output}"
+onsuccess:
+    journal.require_none_forgotten()
+"""
+
+
+def test_a_job_that_snakemake_forgets_to_try_again_is_an_error(folder):
+    (folder / "Snakefile").write_text(FORGETFUL)
+    command = [sys.executable, "-m", "snakemake", "--cores", "3", "--retries", "2", "--keep-going"]
+    first = subprocess.run(command, capture_output=True, text=True)
+    assert not (folder / "late.txt").exists()
+    assert first.returncode == 1
+    assert "expected shard.txt, found a failed try that Snakemake has not made again" in first.stderr
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    assert (folder / "late.txt").exists()
+
+
 def written(folder, name, *lines, age_s=0.0):
     path = folder / ".avemo/events" / name
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -97,18 +97,19 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             continue
 
 
-def watch(workflow: Any) -> None:
+def watch(workflow: Any) -> Journal | None:
     """Keep a journal of what this Snakemake does; called by the Snakefile with its ``workflow``.
 
     Processes that run one job for another keep none, nor do dry runs.
     """
     if not workflow.is_main_process:
-        return
+        return None
     WATCHED.append(workflow)
     journal = Journal(workflow)
     logging.getLogger("snakemake").addHandler(journal)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, journal.interrupt)
+    return journal
 
 
 class Journal(logging.Handler):
@@ -137,6 +138,26 @@ class Journal(logging.Handler):
             self._write(line)
         except OSError:
             self.handleError(record)
+
+    @property
+    def forgotten(self) -> list[Job]:
+        """Jobs that failed and have not been tried again, asked once Snakemake takes all for done.
+
+        With ``retries`` and ``keep-going`` it (9.27) forgets the jobs that wait for their next try, and all that rests
+        on them, when a checkpoint ends.
+        """
+        return [job for job in _read(self.path)[0] if job.failed] if self.path else []
+
+    def require_none_forgotten(self) -> None:
+        """Raise Snakemake's error, by which it exits with 1, where it has forgotten jobs."""
+        from snakemake.exceptions import WorkflowError
+
+        if forgotten := self.forgotten:
+            names = ", ".join(job.output[0] for job in forgotten)
+            raise WorkflowError(
+                f"expected {names}, found a failed try that Snakemake has not made again, nor what rests on it; run the "
+                "same command again, which goes on from there"
+            )
 
     def interrupt(self, *_: object) -> NoReturn:
         """Ctrl-C."""
