@@ -11,59 +11,20 @@ import torch
 from torch.utils.data import DataLoader
 
 import avemo
-from avemo.base.contracts import AvemoError, Clip, FeatureSequence, Status
-from avemo.cache.items import Item
-from avemo.cache.manifest import write_manifest
-from avemo.cache.shard_writer import write_shard
-from avemo.corpora.base import Label
-from avemo.dataset.labels import make_labels, save_labels
+from avemo.base.contracts import AvemoError
 from avemo.dataset.normalise import Normalise
-from avemo.dataset.splits import Split, save_splits
 from avemo.study.inputs import inputs_of, open_inputs
 from avemo.study.layout import Layout
 from avemo.study.study import read_run
+from kept_run import BLIND, NAMES, frames_of, write_run
 from runs import FEATURE, run_of
-
-NAMES = [f"clip{n}" for n in range(8)]
-BLIND, UNKNOWN = "clip3", "clip5"
-"""A clip without faces, and one without a label."""
-
-
-def frames_of(clip_id: str, dim: int) -> FeatureSequence:
-    rng = np.random.default_rng([*clip_id.encode(), dim])
-    length = int(rng.integers(2, 7))
-    return FeatureSequence(rng.normal(size=(length, dim)).astype(np.float32), 0.04 * np.arange(length))
-
-
-def item(clip_id: str, dim: int, blind: bool) -> Item:
-    if blind and clip_id == BLIND:
-        return Item(clip_id, "key", Status.no_face, "no face")
-    found = frames_of(clip_id, dim)
-    return Item(clip_id, "key", Status.ok, "", found.x, found.times_s)
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A working folder with a cache of two features and a run on it."""
     home = tmp_path_factory.mktemp("home")
-    features = {"audio": FEATURE | {"id": "lld-1"}, "visual": FEATURE | {"id": "net-2"}}
-    run = run_of(features=features)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
-        layout = Layout(run)
-        for component, dim, info in (("lld-1", 3, {}), ("net-2", 4, {"parts": ["0", "1"]})):
-            shard = layout.shard(component, 0)
-            shard.parent.mkdir(parents=True)
-            write_shard(shard, [item(name, dim, component == "net-2") for name in NAMES], info)
-            write_manifest(layout.manifest(component), [shard], component, info)
-        layout.labels.parent.mkdir(parents=True)
-        clips = [Clip(name, f"s{n // 2}", f"s{n // 2}") for n, name in enumerate(NAMES)]
-        given = [
-            Label(name, None if name == UNKNOWN else "ab"[n % 2], "no votes") for n, name in enumerate(NAMES)
-        ]
-        save_labels(make_labels(clips, given, "classes", ["a", "b"]), layout.labels)
-        save_splits(layout.splits, [Split("split00", tuple(NAMES[:4]), tuple(NAMES[4:6]), tuple(NAMES[6:]))])
-        layout.config.write_text(json.dumps(run.record()))
+    write_run(home)
     return home
 
 

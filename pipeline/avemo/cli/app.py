@@ -10,6 +10,7 @@ from avemo.cli import (
     cache,
     corpus,
     doctor,
+    exporting,
     extraction,
     finetuning,
     overview,
@@ -32,6 +33,6 @@ app = typer.Typer(
 )
 for module in (
     *(run, show_config, corpus, extraction, cache, training, baselines, finetuning, report, predict, weights),
-    *(doctor, overview, quality, audit),
+    *(exporting, doctor, overview, quality, audit),
 ):
     module.register(app)

@@ -195,6 +195,31 @@ def import_features(
     typer.echo(f"{new} clips taken into {corpus}, {known} there already")
 
 
+@cache_app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="MMSA's dictionary of features, a .pkl.")],
+    out: Annotated[Path, typer.Option("--out", help="A new folder.")],
+    allow_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--allow-pickle",
+            help="Read the pickle: its arrays, lists, dictionaries and texts. Anything else is refused, and nothing of it runs.",
+        ),
+    ] = False,
+) -> None:
+    """Turn MMSA's pickled features into audio.h5 and visual.h5, which `imported_audio` and `imported_visual` take, once.
+
+    Example: avemo cache convert unaligned_50.pkl --allow-pickle --out mosi
+    """
+    from avemo.features.mmsa_files import convert as convert_file
+
+    done = convert_file(source, out, allow_pickle=allow_pickle)
+    for name, clips in done.clips.items():
+        typer.echo(f"{out / name}: {clips} clips")
+    for note in done.notes:
+        typer.echo(f"note: {note}")
+
+
 def _print_table(rows: list[dict[str, object]]) -> None:
     from rich.console import Console
     from rich.table import Table

@@ -118,7 +118,7 @@ def load(
     """
     folder = Path(folder)
     of_run = folder if (folder / CONFIG).is_file() else Path(run) if run is not None else None
-    layout, config = _run(of_run) if of_run else (None, None)
+    layout, config = run_at(of_run) if of_run else (None, None)
     if of_run == folder and layout and config:
         inputs = inputs_of(config, layout)
         there = {one.name: one.manifest for one in inputs}
@@ -151,8 +151,11 @@ def load(
     return {side: Clips(sets, labels, clip_ids) for side, clip_ids in sides.items()}
 
 
-def _run(folder: Path) -> tuple[Layout, Run]:
-    """A run, its paths those of the working folder that ``folder`` lies in, wherever that is now."""
+def run_at(folder: Path) -> tuple[Layout, Run]:
+    """A run, its paths those of the working folder that ``folder`` lies in, wherever that is now.
+
+    Raises `AvemoError` where ``folder`` is no run's.
+    """
     path = folder / CONFIG
     if not path.is_file():
         raise AvemoError(f"{folder}: expected a run's folder with {CONFIG}, found none; give results/NAME")

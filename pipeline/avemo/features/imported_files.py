@@ -74,7 +74,8 @@ def open_file(path: Path, reading: Reading) -> ImportedFile:
     if path.suffix in (".pkl", ".pickle"):
         raise AvemoError(
             f"{path}: expected .csv, .parquet, .h5 or a folder of {', '.join(ARRAYS)}, found a pickle, which runs "
-            "its author's code when read; write its arrays with numpy.savez where you trust it, a file a clip"
+            "its author's code when read; MMSA's becomes files to import by `avemo cache convert FILE --allow-pickle "
+            "--out FOLDER`; of others write the arrays with numpy.savez where you trust them, a file a clip"
         )
     raise AvemoError(
         f"{path}: expected .csv, .parquet, .h5 or a folder of {', '.join(ARRAYS)}, found {path.suffix or 'no ending'}"

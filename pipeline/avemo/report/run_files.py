@@ -23,7 +23,7 @@ from avemo.report.clustered import Speakers
 from avemo.report.people import divisions
 from avemo.report.scores import LINEAR, seeds_averaged
 from avemo.report.writers import LACKING
-from avemo.study.inputs import inputs_of
+from avemo.study.inputs import inputs_of, limits_of
 from avemo.study.layout import Layout
 from avemo.study.makings import RunMakings
 from avemo.study.run import Run, modality_of
@@ -245,16 +245,7 @@ def run_notes(config: Run) -> list[dict[str, str]]:
         if not manifest.is_file():
             continue
         with FeatureSet(manifest) as stored:
-            provenance = stored.info.get("provenance", {})
-        if provenance.get("random_weights"):
-            text = f"{feature.extractor}: {provenance.get('weights')}; no training has shaped these features"
-            notes.append({"kind": "random weights", "text": text})
-        if provenance.get("imported"):
-            text = (
-                f"{feature.extractor}: {provenance['imported']} (sha-256 {provenance['file'][:12]}); "
-                "another program made these features, and no key says from which media"
-            )
-            notes.append({"kind": "imported features", "text": text})
+            notes += limits_of(feature.extractor, stored.info)
     return [*notes, *_joined_notes(config), *_absence_notes(config), *_code_notes(config)]
 
 

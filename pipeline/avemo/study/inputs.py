@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from avemo.cache.manifest import FeatureSet
 from avemo.dataset.joined import JoinedFeatures, Reading, TimedSource
@@ -72,3 +73,17 @@ def side_by_side(parts: Iterable[str], sources: Iterable[TimedSource]) -> TimedS
     """Parts of the frames of one feature."""
     found = dict(zip(parts, sources, strict=True))
     return JoinedFeatures(found, ["nearest"] * len(found)) if len(found) > 1 else next(iter(found.values()))
+
+
+def limits_of(extractor: str, info: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """What must be said wherever numbers of these features stand, as ``kind`` and ``text``; ``info`` is their manifest's."""
+    provenance = info.get("provenance", {})
+    if provenance.get("random_weights"):
+        text = f"{extractor}: {provenance.get('weights')}; no training has shaped these features"
+        yield {"kind": "random weights", "text": text}
+    if provenance.get("imported"):
+        text = (
+            f"{extractor}: {provenance['imported']} (sha-256 {provenance['file'][:12]}); "
+            "another program made these features, and no key says from which media"
+        )
+        yield {"kind": "imported features", "text": text}
