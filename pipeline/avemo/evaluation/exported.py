@@ -15,7 +15,7 @@ from avemo.base.contracts import AvemoError
 from avemo.cache.manifest import FeatureSet
 from avemo.dataset.labels import Labels
 from avemo.dataset.splits import load_split
-from avemo.evaluation.loaded import Clips, load, run_at
+from avemo.evaluation.loaded import Clips, frames_of, load, run_at
 from avemo.study.inputs import limits_of
 
 SIDES = ("train", "dev", "test")
@@ -49,16 +49,12 @@ class Exported:
         if self.labels.task.kind != "classes":
             table = table.drop(columns="label")
         found = table.loc[list(clip_ids)].reset_index()
-        texts = [name for name in found if not pd.api.types.is_numeric_dtype(found[name])]
+        texts = [name for name in map(str, found) if not pd.api.types.is_numeric_dtype(found[name])]
         return found.assign(**{name: found[name].fillna("").astype(str) for name in texts})
 
     def frames(self, name: str, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
         """A clip's ``(frames, dim)`` and their times; no frames where it lacks the feature."""
-        features = self.features[name]
-        if not features.has(clip_id):
-            return np.empty((0, features.dim), features.dtype), np.empty(0)
-        found = features.read(clip_id)
-        return found.x, found.times_s
+        return frames_of(self.features[name], clip_id)
 
     def length(self, name: str, clip_id: str) -> int:
         """A clip's number of frames; 0 where it lacks the feature."""

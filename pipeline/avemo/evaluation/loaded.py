@@ -51,7 +51,7 @@ class Clips(Dataset[dict[str, Any]]):
         clip_id = self.clip_ids[index]
         item: dict[str, Any] = {"clip_id": clip_id}
         for name, features in self.features.items():
-            x, times_s = _frames(features, clip_id)
+            x, times_s = frames_of(features, clip_id)
             item |= {name: torch.from_numpy(x), f"{name}_times_s": torch.from_numpy(times_s)}
         if self.labels is not None:
             item["target"] = torch.tensor(self.targets[clip_id])
@@ -76,7 +76,7 @@ class Clips(Dataset[dict[str, Any]]):
         """All of it in memory: ``clip_id``, ``target``, and of each feature a list of arrays and of their times."""
         found: dict[str, Any] = {"clip_id": np.array(self.clip_ids)}
         for name, features in self.features.items():
-            pairs = [_frames(features, clip_id) for clip_id in self.clip_ids]
+            pairs = [frames_of(features, clip_id) for clip_id in self.clip_ids]
             found |= {name: [x for x, _ in pairs], f"{name}_times_s": [times_s for _, times_s in pairs]}
         if self.labels is not None:
             found["target"] = np.array([self.targets[clip_id] for clip_id in self.clip_ids])
@@ -181,7 +181,8 @@ def _opened(folder: Path, there: Mapping[str, Path], name: str) -> FeatureSet:
     return FeatureSet(there[fitting[0]], part)
 
 
-def _frames(features: FeatureSet, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
+def frames_of(features: FeatureSet, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
+    """A clip's ``(frames, dim)`` and their times; no frames where it lacks the feature."""
     if not features.has(clip_id):
         return np.empty((0, features.dim), features.dtype), np.empty(0)
     found = features.read(clip_id)

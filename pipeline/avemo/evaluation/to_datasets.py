@@ -40,9 +40,9 @@ def write(given: Exported, folder: Path) -> None:
 
 def _schema(given: Exported) -> pa.Schema:
     """Columns and types; the library's own names of them are in the metadata, as it writes them itself."""
-    fields, told = [], dict[str, Any]()
+    fields, told = list[tuple[str, pa.DataType]](), dict[str, Any]()
     said = given.said(given.sides["train"].clip_ids)
-    for name in said:
+    for name in map(str, said):
         number = pd.api.types.is_numeric_dtype(said[name])
         fields.append((name, pa.float64() if number else pa.string()))
         told[name] = {"dtype": "float64" if number else "string", "_type": "Value"}

@@ -26,12 +26,13 @@ def write(given: Exported, folder: Path) -> None:
     ``annotations`` (names). Numbers: ``regression_labels``, one a clip, or ``(clips, outputs)`` where there are several.
     Text there is none. Frames are written clip by clip. Raises `AvemoError` for two features of one modality.
     """
-    chosen = {}
+    chosen: dict[str, str] = {}
     for name in given.features:
-        key = MODALITIES[modality_of(name)]
+        modality = modality_of(name.partition("/")[0])
+        key = MODALITIES[modality]
         if key in chosen:
             raise AvemoError(
-                f"mmsa: expected one feature of {modality_of(name)}, found {chosen[key]} and {name}; "
+                f"mmsa: expected one feature of {modality}, found {chosen[key]} and {name}; "
                 "choose by --feature"
             )
         chosen[key] = name

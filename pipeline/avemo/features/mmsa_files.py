@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def _write_clips(path: Path, source: Path, sides: Mapping[str, dict[str, Any]]) 
     return count
 
 
-def _one_each(source: Path, name: str, key: str, side: Mapping[str, Any]) -> Sequence[Any]:
+def _one_each(source: Path, name: str, key: str, side: Mapping[str, Any]) -> list[Any] | np.ndarray:
     """What a side has under a key, one a clip; nothing of each where it lacks the key."""
     values = side.get(key, [""] * len(side["id"]))
     if not isinstance(values, list | np.ndarray) or len(values) != len(side["id"]):

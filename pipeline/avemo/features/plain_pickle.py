@@ -12,7 +12,7 @@ import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -81,7 +81,8 @@ class _Type:
     def __init__(self, kind: Any, *_: Any):
         if not isinstance(kind, str) or not KIND.match(kind):
             raise _Refused(f"an array of {str(kind)[:50]!r}")
-        self.kind, self.order = kind, ""
+        self.kind: str = kind
+        self.order: Literal["", "<", ">"] = ""
 
     def __setstate__(self, state: Any) -> None:
         self.order = state[1] if state[1] in ("<", ">") else ""
@@ -174,7 +175,8 @@ def _filled(shape: Any, kind: Any, raw: Any, fortran: Any) -> np.ndarray:
     """The array of its pieces, which must fit each other."""
     if not isinstance(kind, _Type) or not isinstance(shape, tuple) or not all(type(n) is int for n in shape):
         raise _Refused("an array of pieces that are none")
-    dtype, order = kind.dtype, "F" if fortran else "C"
+    dtype = kind.dtype
+    order: Literal["F", "C"] = "F" if fortran else "C"
     if dtype.kind == "O":
         if not isinstance(raw, list) or len(raw) != math.prod(shape):
             raise _Refused("an array of objects that does not list them")
