@@ -31,6 +31,7 @@ ORDER = [
     "papers",
     "study",
     "evaluation",
+    "exports",
     "report",
     "progress",
     "machine",

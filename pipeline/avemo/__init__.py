@@ -18,6 +18,7 @@ Data flows one way, and so do imports (a room may import those before it):
     papers       tables of published papers, to stand beside ours
     study        the checked runs, where their files lie, what their corpora hold
     evaluation   checkpoint to predictions and scores, one clip's prediction, the audit of a finished run
+    exports      a finished run's clips in Python, and in other programs' formats
     report       significance tests, tables, figures, the HTML page
     progress     what a run would do and has done
     machine      whether this machine is fit, and jobs that share its GPUs
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from avemo.evaluation.loaded import Clips
+    from avemo.exports.loaded import Clips
 
 __version__ = "0.1.0"
 
@@ -44,7 +45,7 @@ def load(
     split: int | str | None = None,
     run: Path | str | None = None,
 ) -> dict[str, Clips]:
-    """Features, labels and sides of a cache or a run, as torch data sets: `avemo.evaluation.loaded.load`."""
-    from avemo.evaluation.loaded import load as load_clips
+    """Features, labels and sides of a cache or a run, as torch data sets: `avemo.exports.loaded.load`."""
+    from avemo.exports.loaded import load as load_clips
 
     return load_clips(folder, features, split, run)

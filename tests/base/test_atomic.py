@@ -71,6 +71,26 @@ def test_files_have_the_mode_that_the_umask_leaves_and_the_group_of_a_setgid_fol
         assert (tmp_path / name).stat().st_gid == tmp_path.stat().st_gid
 
 
+def test_all_of_a_folder_reaches_the_disk_before_its_name_does(tmp_path, monkeypatch):
+    synced, fsync, replace = set(), os.fsync, os.replace
+
+    def note(descriptor):
+        synced.add(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        fsync(descriptor)
+
+    def named(temporary, path):
+        assert synced == {temporary, *temporary.rglob("*")}
+        replace(temporary, path)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(os, "replace", named)
+    with aside_folder(tmp_path / "folder") as temporary:
+        (temporary / "inner" / "empty").mkdir(parents=True)
+        (temporary / "inner" / "file").write_text("whole")
+    assert tmp_path in synced
+    assert (tmp_path / "folder" / "inner" / "file").read_text() == "whole"
+
+
 def test_a_file_system_that_takes_no_file_says_so_and_nothing_else(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.EROFS, "Read-only file system")

@@ -120,10 +120,11 @@ def test_minus_infinity_becomes_nought_as_mmsa_reads_it_and_other_such_numbers_a
     assert "audio: 1 values of minus infinity became 0, as MMSA reads them" in done.notes
     extractor = ImportedAudio(ImportedAudio.Config(file=str(tmp_path / "out" / "audio.h5"), fps=10))
     assert extractor.read("train$_$1").x[0, 0] == 0
-    data["valid"]["vision"][0, 1, 1] = np.nan
-    with pytest.raises(AvemoError, match=r"valid\$_\$0: expected finite numbers in vision"):
-        convert(write(tmp_path / "nan.pkl", data), tmp_path / "other", allow_pickle=True)
-    assert not (tmp_path / "other").exists()
+    for wrong in (np.nan, np.inf, -1e300):
+        data["valid"]["vision"][0, 1, 1] = wrong
+        with pytest.raises(AvemoError, match=r"valid\$_\$0: expected numbers in vision that are finite"):
+            convert(write(tmp_path / "nan.pkl", data), tmp_path / "other", allow_pickle=True)
+        assert not (tmp_path / "other").exists()
 
 
 def test_only_with_the_flag(tmp_path):
@@ -235,6 +236,56 @@ def test_a_damaged_pickle_is_read_or_refused(data, tmp_path_factory):
         convert(path, path.with_name("out"), allow_pickle=True)
 
 
+LOOSE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=6,
+) | st.sampled_from(
+    [
+        *(
+            10**5000,
+            -(10**400),
+            b"\xff",
+            np.array(1.5),
+            np.zeros(3),
+            np.zeros((3, 2, 1)),
+            np.array(["a"] * 3),
+        ),
+        *(np.full((3, 2, 1), -1e300), np.array([None, [1], "a"], object), [[[1]], [[1], [1, 2]], [[1]]]),
+    ]
+)
+"""What a key may have instead of what it should."""
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_a_dictionary_of_anything_is_converted_or_refused(data, tmp_path_factory):
+    whole = side("train")
+    key = data.draw(st.sampled_from([*whole, 7, "\ud800"]))
+    values = whole.get(key)
+    if isinstance(values, list | np.ndarray) and data.draw(st.booleans()):
+        whole[key] = [data.draw(LOOSE), *list(values)[1:]]
+    else:
+        whole[key] = data.draw(LOOSE)
+    path = write(tmp_path_factory.mktemp("loose") / "x.pkl", {"train": whole})
+    # Any other error than this fails the test.
+    with suppress(AvemoError):
+        convert(path, path.with_name("out"), allow_pickle=True)
+
+
+def test_texts_that_are_none_and_huge_integers_are_refused_as_such(tmp_path):
+    texts = np.array([0x110000], "<u4").tobytes()
+    state = b"(K\x03U\x01<NNNK\x04K\x04K\x00tb"
+    forged = built(
+        START, b"(K\x01K\x01\x85", DTYPE, b"U\x02U1K\x00K\x01\x87R", state, b"\x89U\x04", texts, b"tb"
+    )
+    (tmp_path / "texts.pkl").write_bytes(forged)
+    with pytest.raises(AvemoError, match="found texts of characters that are none"):
+        read_plain_pickle(tmp_path / "texts.pkl")
+    with pytest.raises(AvemoError, match="found an integer of 16610 bits"):
+        read_plain_pickle(write(tmp_path / "huge.pkl", [10**5000]))
+
+
 ARRAYS = [
     np.arange(6).reshape(2, 3),
     np.asfortranarray(np.arange(6.0).reshape(2, 3)),
@@ -246,6 +297,7 @@ ARRAYS = [
     np.zeros((0, 3), np.float16),
     np.array(3.0),
     np.array(["words", None, 1.5, "é"], object),
+    np.array(["🙂", "\U0010ffff"]),
 ]
 
 
@@ -305,6 +357,16 @@ def test_what_is_no_dictionary_of_mmsa_is_refused(tmp_path):
             {"train": whole["train"] | {"raw_text": [["a", "b"], "c", "d"]}},
             r"expected a text or a number, found list",
         ),
+        (
+            {"train": whole["train"] | {"vision_lengths": ["five", 2, 3]}},
+            r"train\$_\$0: expected a length up to 8, found five",
+        ),
+        (
+            {"train": whole["train"] | {"audio": [[[1.0], [1.0, 2.0]]] * 3}},
+            r"train\$_\$0: expected audio \(frames, dim\), found object",
+        ),
+        ({"train": whole["train"] | {"id": 3}}, "expected a list of id in train, one a clip, found int"),
+        ({"train": whole["train"] | {3: 3}}, "expected texts as keys of train, found 3"),
     ]
     for number, (value, words) in enumerate(cases):
         source = write(tmp_path / f"{number}.pkl", value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,14 @@ from runs import FEATURE, run_of
 NAMES = [f"clip{n}" for n in range(8)]
 BLIND, UNKNOWN = "clip3", "clip5"
 """A clip without faces, and one without a label."""
-OUTPUTS = {"classes": ["a", "b"], "attributes": ["arousal", "valence"], "bits": ["joy", "fear"]}
+OUTPUTS = {
+    "classes": ["a", "b"],
+    "shares": ["a", "b"],
+    "attributes": ["arousal", "valence"],
+    "bits": ["joy", "fear"],
+}
+TASK = {"shares": "classes"}
+"""What labels of a kind are for, where that is called otherwise."""
 IMPORTED = {"provenance": {"imported": "units.csv", "file": "0" * 64}}
 
 
@@ -33,35 +41,71 @@ def frames_of(clip_id: str, dim: int) -> FeatureSequence:
 
 
 def label_of(number: int, kind: str) -> str | dict[str, float]:
-    """Of the clip with this number."""
-    if kind == "classes":
+    """Of the clip with this number. Among shares the first clip has a class."""
+    if kind == "classes" or (kind == "shares" and number == 0):
         return "ab"[number % 2]
+    if kind == "shares":
+        return {"a": 1 - number / 8, "b": number / 8}
     values = (number / 8, -number / 4) if kind == "attributes" else (number % 2, number % 3 == 0)
     return dict(zip(OUTPUTS[kind], map(float, values), strict=True))
 
 
+def class_of(number: int, kind: str) -> str | None:
+    """The class of the clip with this number, None where labels are no classes."""
+    label = label_of(number, kind)
+    if isinstance(label, str):
+        return label
+    return max(label, key=label.__getitem__) if kind == "shares" else None
+
+
+def numbers_of(number: int, kind: str) -> dict[str, float]:
+    """The numbers of the clip with this number, none where all labels are classes."""
+    label = label_of(number, kind)
+    if isinstance(label, str):
+        return {name: float(name == label) for name in OUTPUTS[kind]} if kind == "shares" else {}
+    return label
+
+
 def write_run(
-    home: Path, kind: str = "classes", outputs: int = 2, info: dict | None = None, ends: bool = False
+    home: Path,
+    kind: str = "classes",
+    outputs: int = 2,
+    info: dict | None = None,
+    ends: bool = False,
+    second: bool = False,
+    blind: Sequence[str] = (BLIND,),
+    dev: Sequence[str] = NAMES[4:6],
+    media: Path | None = None,
 ) -> Path:
-    """The folder of the run, in ``home``. ``info`` is said of the feature of faces; with ``ends`` clips are intervals."""
+    """The folder of the run, in ``home``.
+
+    ``info`` is said of the feature of faces; with ``ends`` clips are intervals; with ``second`` there is a feature
+    ``audio-2``, of half precision; ``blind`` are the clips without faces; ``dev`` is that side; ``media`` is where the clip
+    table says that the media lie.
+    """
     features = {"audio": FEATURE | {"id": "lld-1"}, "visual": FEATURE | {"id": "net-2"}}
+    if second:
+        features = {"audio": features["audio"], "audio-2": FEATURE | {"id": "lld-3"}, **features}
     run = run_of(features=features)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         layout = Layout(run)
         parts = {"parts": ["0", "1"]}
-        for component, dim, own in (("lld-1", 3, {}), ("net-2", 4, parts | (info or {}))):
+        made = {"lld-1": (3, {}), "net-2": (4, parts | (info or {}))} | ({"lld-3": (2, {})} if second else {})
+        for component, (dim, own) in made.items():
+            lacking = blind if component == "net-2" else ()
             shard = layout.shard(component, 0)
             shard.parent.mkdir(parents=True)
-            write_shard(shard, [_item(name, dim, component == "net-2") for name in NAMES], own)
+            items = [_item(name, dim, name in lacking) for name in NAMES]
+            write_shard(shard, items, own, "float16" if component == "lld-3" else "float32")
             write_manifest(layout.manifest(component), [shard], component, own)
-        write_table(layout.index, [_row(n, home, ends) for n in range(len(NAMES))])
+        write_table(layout.index, [_row(n, media or home / "media", ends) for n in range(len(NAMES))])
         layout.labels.parent.mkdir(parents=True)
         clips = [Clip(name, f"s{n // 2}", f"s{n // 2}") for n, name in enumerate(NAMES)]
         names = OUTPUTS[kind][:outputs]
         given = [_label(n, kind, names) for n in range(len(NAMES))]
-        save_labels(make_labels(clips, given, kind, names), layout.labels)
-        save_splits(layout.splits, [Split("split00", tuple(NAMES[:4]), tuple(NAMES[4:6]), tuple(NAMES[6:]))])
+        save_labels(make_labels(clips, given, TASK.get(kind, kind), names), layout.labels)
+        save_splits(layout.splits, [Split("split00", tuple(NAMES[:4]), tuple(dev), tuple(NAMES[6:]))])
         layout.config.write_text(json.dumps(run.record()))
     return home / layout.results
 
@@ -75,14 +119,14 @@ def _label(number: int, kind: str, names: list[str]) -> Label:
 
 
 def _item(clip_id: str, dim: int, blind: bool) -> Item:
-    if blind and clip_id == BLIND:
+    if blind:
         return Item(clip_id, "key", Status.no_face, "no face")
     found = frames_of(clip_id, dim)
     return Item(clip_id, "key", Status.ok, "", found.x, found.times_s)
 
 
-def _row(number: int, home: Path, ends: bool) -> Row:
-    film = str(home / "media" / f"s{number // 2}" / (f"clip{number}.mp4" if not ends else "all.mp4"))
+def _row(number: int, media: Path, ends: bool) -> Row:
+    film = str(media / f"s{number // 2}" / (f"clip{number}.mp4" if not ends else "all.mp4"))
     start_s, end_s = (float(number), number + 0.5) if ends else (0.0, None)
     speaker = f"s{number // 2}"
     streams = "0" * 64, "0" * 64, 0.5, 16000, 25.0, 12

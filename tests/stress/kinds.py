@@ -260,6 +260,25 @@ KINDS: list[tuple[str, str, list[str]]] = [
         ["cache/test_hostile.py::test_ids_that_no_file_can_be_called_by_are_exported_and_come_back"],
     ),
     (
+        "a pickle of features that names functions, or is forged, damaged, or of other things than it should be",
+        "refused by the name of what is in it, and none of it is run",
+        [
+            "features/test_mmsa_files.py::test_what_is_no_array_and_not_plain_is_named_and_not_run",
+            "features/test_mmsa_files.py::test_forged_pieces_are_refused_without_harm",
+            "features/test_mmsa_files.py::test_a_damaged_pickle_is_read_or_refused",
+            "features/test_mmsa_files.py::test_a_dictionary_of_anything_is_converted_or_refused",
+        ],
+    ),
+    (
+        "an export for other programs that fails or is killed, or whose folder exists",
+        "nothing under its name, and nothing is replaced",
+        [
+            "exports/test_export.py::test_every_form_says_what_made_it_and_appears_whole_or_not_at_all",
+            "exports/test_export.py::test_a_killed_export_leaves_nothing_under_its_name",
+            "base/test_atomic.py::test_all_of_a_folder_reaches_the_disk_before_its_name_does",
+        ],
+    ),
+    (
         "cells of 200 kB, names of 200 characters, with line ends or terminal codes",
         "an error that names line and column",
         ["corpora/test_table.py::test_a_cell_that_no_line_can_show_is_refused_by_line_and_column_at_once"],

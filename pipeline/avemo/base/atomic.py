@@ -43,9 +43,12 @@ def aside_folder(path: Path, new: bool = False) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        for found in temporary.rglob("*"):
-            if found.is_file() and not found.is_symlink():
+        for found in (temporary, *temporary.rglob("*")):
+            if found.is_symlink():
+                continue
+            if found.is_file():
                 _open_to_others(found)
+            _sync(found)
         if path.exists() and not new:
             shutil.rmtree(path)
         os.replace(temporary, path)

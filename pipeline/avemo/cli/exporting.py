@@ -40,14 +40,12 @@ def export(
 
     Example: avemo export results/demo --format webdataset --out demo_shards
     """
-    from avemo.evaluation.export import export as export_run
+    from avemo.exports.export import export as export_run
 
     given = export_run(run, out, form, split, feature)
     sides = ", ".join(f"{side} {len(clips)}" for side, clips in given.sides.items())
     typer.echo(f"{sum(map(len, given.sides.values()))} clips to {out}: {sides}")
     for reason, count in given.left_out.items():
-        typer.echo(
-            f"left out: {count} with {reason}" if reason.startswith("no ") else f"left out: {count} {reason}"
-        )
+        typer.echo(f"left out, {reason}: {count}")
     for note in given.notes:
         typer.echo(f"note: {note}")

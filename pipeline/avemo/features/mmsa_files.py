@@ -76,7 +76,9 @@ def _sides(source: Path, loaded: Any) -> dict[str, dict[str, Any]]:
         )
     seen: dict[str, str] = {}
     for name, side in found.items():
-        side["id"] = [checked_id(str(_cell(source, "id", one))) for one in side["id"]]
+        if other := [key for key in side if not isinstance(key, str)]:
+            raise AvemoError(f"{source}: expected texts as keys of {name}, found {other[0]!r:.50}; rename it")
+        side["id"] = [checked_id(str(_cell(source, "id", one))) for one in _list(source, name, "id", side)]
         for clip_id in side["id"]:
             if clip_id in seen:
                 raise AvemoError(
@@ -90,7 +92,8 @@ def _write_clips(path: Path, source: Path, sides: Mapping[str, dict[str, Any]]) 
     """A row a clip: ``clip_id, side``, and what the dictionary says of it in words and numbers."""
     keys = dict.fromkeys(key for side in sides.values() for key in side if key in TEXTS or _label(key))
     count = 0
-    with path.open("w", newline="", encoding="utf-8") as file:
+    # Half a surrogate pair, which a pickle can hold, is written as its number.
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(["clip_id", "side", *keys])
         for name, side in sides.items():
@@ -103,19 +106,30 @@ def _write_clips(path: Path, source: Path, sides: Mapping[str, dict[str, Any]]) 
 
 def _one_each(source: Path, name: str, key: str, side: Mapping[str, Any]) -> list[Any] | np.ndarray:
     """What a side has under a key, one a clip; nothing of each where it lacks the key."""
-    values = side.get(key, [""] * len(side["id"]))
-    if not isinstance(values, list | np.ndarray) or len(values) != len(side["id"]):
-        found = len(values) if isinstance(values, list | np.ndarray) else type(values).__name__
+    values = _list(source, name, key, {key: [""] * len(side["id"])} | dict(side))
+    if len(values) != len(side["id"]):
         raise AvemoError(
-            f"{source}: expected {len(side['id'])} of {key} in {name}, one a clip, found {found}"
+            f"{source}: expected {len(side['id'])} of {key} in {name}, one a clip, found {len(values)}"
         )
     return values
 
 
+def _list(source: Path, name: str, key: str, side: Mapping[str, Any]) -> list[Any] | np.ndarray:
+    """What a side has under a key, which must be a list or an array."""
+    values = side[key]
+    if isinstance(values, list) or (isinstance(values, np.ndarray) and values.ndim):
+        return values
+    raise AvemoError(
+        f"{source}: expected a list of {key} in {name}, one a clip, found {type(values).__name__}"
+    )
+
+
 def _cell(source: Path, clip_id: str, value: Any) -> str | float | int:
     """A text or a number; a list of one is that one."""
-    if isinstance(value, np.ndarray | list) and len(value) == 1:
+    if isinstance(value, list) and len(value) == 1:
         value = value[0]
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
     if isinstance(value, np.generic):
         value = value.item()
     if not isinstance(value, str | bytes | int | float):
@@ -135,12 +149,14 @@ def _write_frames(
     with h5py.File(path, "w") as file:
         for clip_id, x in _frames(source, key, sides):
             # As MMSA does when it reads: COVAREP has the logarithm of silence.
-            silent = np.isneginf(x)
+            silent = x == -np.inf
             replaced += int(silent.sum())
-            x = np.where(silent, np.float32(0), x)
+            with np.errstate(over="ignore"):
+                x = np.where(silent, 0, x).astype(np.float32)
             if not np.isfinite(x).all():
                 raise AvemoError(
-                    f"{source}, {clip_id}: expected finite numbers in {key}, found others; correct the file"
+                    f"{source}, {clip_id}: expected numbers in {key} that are finite as float32, found others; "
+                    "correct the file"
                 )
             if len(x):
                 file[clip_id] = x
@@ -157,7 +173,7 @@ def _write_frames(
 
 
 def _frames(source: Path, key: str, sides: Mapping[str, dict[str, Any]]) -> Iterator[tuple[str, np.ndarray]]:
-    """Each clip's frames ``(frames, dim)`` float32 without padding."""
+    """Each clip's frames ``(frames, dim)`` without padding, as they are."""
     dim = None
     for name, side in sides.items():
         if key not in side:
@@ -169,16 +185,21 @@ def _frames(source: Path, key: str, sides: Mapping[str, dict[str, Any]]) -> Iter
             else [None] * len(padded)
         )
         for clip_id, rows, length in zip(side["id"], padded, lengths, strict=True):
-            x = np.asarray(rows)
+            x = _array(rows)
             if x.ndim != 2 or x.dtype.kind not in "iuf" or dim not in (None, x.shape[1]):
                 raise AvemoError(
                     f"{source}, {clip_id}: expected {key} (frames, {dim or 'dim'}), found {x.dtype} {x.shape}"
                 )
             dim = x.shape[1]
-            yield (
-                clip_id,
-                (_whole(x) if length is None else _cut(source, clip_id, x, length)).astype(np.float32),
-            )
+            yield clip_id, _whole(x) if length is None else _cut(source, clip_id, x, length)
+
+
+def _array(rows: Any) -> np.ndarray:
+    """Of a clip's frames; of objects where they make none."""
+    try:
+        return np.asarray(rows)
+    except ValueError:  # lists of unequal lengths
+        return np.empty(0, object)
 
 
 def _whole(x: np.ndarray) -> np.ndarray:
@@ -189,8 +210,11 @@ def _whole(x: np.ndarray) -> np.ndarray:
 
 def _cut(source: Path, clip_id: str, x: np.ndarray, length: Any) -> np.ndarray:
     """The first ``length`` frames, or the last where padding stands before them."""
-    if not 0 <= int(length) <= len(x):
-        raise AvemoError(f"{source}, {clip_id}: expected a length up to {len(x)}, found {length}")
-    first, last = x[: int(length)], x[len(x) - int(length) :]
-    padded_before = x[int(length) :].any() and not x[: len(x) - int(length)].any()
+    count = _cell(source, clip_id, length)
+    if isinstance(count, float) and count.is_integer():
+        count = int(count)
+    if not isinstance(count, int) or not 0 <= count <= len(x):
+        raise AvemoError(f"{source}, {clip_id}: expected a length up to {len(x)}, found {str(count)[:50]}")
+    first, last = x[:count], x[len(x) - count :]
+    padded_before = x[count:].any() and not x[: len(x) - count].any()
     return last if padded_before else first

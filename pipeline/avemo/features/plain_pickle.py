@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +20,11 @@ import numpy as np
 from avemo.base.contracts import AvemoError
 
 PLAIN = (str, bytes, bool, int, float, type(None))
-KIND = re.compile(r"^[<>|=]?(b1|[iu][1248]|f[248]|[SU]\d{1,6}|O8?)$")
+KIND = re.compile(r"^[<>|=]?(b1|[iu][1248]|f[248]|[SU][1-9]\d{0,5}|O8?)$")
 """Types of array elements: numbers, texts, and objects, which are held to the same rules."""
+LAST_CHARACTER = sys.maxunicode
+BITS = 64
+"""Of an integer, at most: Python refuses to print some that a pickle can hold."""
 
 
 def read_plain_pickle(path: Path) -> Any:
@@ -28,6 +32,8 @@ def read_plain_pickle(path: Path) -> Any:
 
     Arrays share the memory of what was read, and cannot be written to. Raises `AvemoError` that names what else there is.
     """
+    if path.exists() and not path.is_file():  # a pipe would keep us waiting
+        raise AvemoError(f"{path}: expected a pickle, found a folder or a device; correct the path")
     try:
         with path.open("rb") as file:
             return _plain(_Reader(file, encoding="latin1").load(), {})
@@ -36,6 +42,10 @@ def read_plain_pickle(path: Path) -> Any:
             f"{path}: expected a pickle of arrays, lists, dictionaries and texts alone, found {refused}; none of it was "
             "run. Where you trust it, open it in Python yourself and write its arrays with numpy.savez"
         ) from None
+    except OSError as error:
+        raise AvemoError(
+            f"{path}: expected a pickle, found nothing to read: {error.strerror}; correct the path"
+        ) from error
     except Exception as error:  # a damaged pickle may raise anything
         raise AvemoError(
             f"{path}: expected a pickle, found {type(error).__name__}: {str(error)[:200]}; fetch it again"
@@ -147,6 +157,8 @@ ANSWERS: dict[tuple[str, str], Any] = {
 
 def _plain(value: Any, seen: dict[int, Any]) -> Any:
     """Dictionaries, lists and arrays all the way down, each once; raises `_Refused` for anything else."""
+    if isinstance(value, int) and value.bit_length() > BITS:
+        raise _Refused(f"an integer of {value.bit_length()} bits")
     if isinstance(value, PLAIN):
         return value
     if id(value) in seen:
@@ -156,7 +168,7 @@ def _plain(value: Any, seen: dict[int, Any]) -> Any:
         for key, inner in value.items():
             if not isinstance(key, str | int):
                 raise _Refused(f"a dictionary with keys of type {type(key).__name__}")
-            made[key] = _plain(inner, seen)
+            made[_plain(key, seen)] = _plain(inner, seen)
         return made
     if isinstance(value, list | tuple):
         items = seen[id(value)] = []
@@ -193,4 +205,8 @@ def _filled(shape: Any, kind: Any, raw: Any, fortran: Any) -> np.ndarray:
         raise _Refused(f"an array of shape {str(shape)[:50]} with other bytes")
     if not len(raw):
         return np.empty(shape, dtype)
+    if dtype.kind == "U":
+        codes = np.frombuffer(raw, np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+        if codes.max() > LAST_CHARACTER:
+            raise _Refused("texts of characters that are none")
     return np.frombuffer(raw, dtype).reshape(shape, order=order)

@@ -237,16 +237,18 @@ def run_notes(config: Run) -> list[dict[str, str]]:
         notes.append({"kind": f"{only} only", "text": text})
     if config.splits.protocol == "across":
         notes.append({"kind": "across corpora", "text": _across_note(config)})
-    if config.corpus.synthetic:
-        text = f"corpus {config.corpus.title!r}: generated faces and voices, not people"
-        notes.append({"kind": "synthetic corpus", "text": text})
-    for feature in config.features.values():
-        manifest = Layout(config).manifest(feature.id)
-        if not manifest.is_file():
-            continue
-        with FeatureSet(manifest) as stored:
-            notes += limits_of(feature.extractor, stored.info)
-    return [*notes, *_joined_notes(config), *_absence_notes(config), *_code_notes(config)]
+    infos = {}
+    for one in inputs_of(config):
+        if one.manifest.is_file():
+            with FeatureSet(one.manifest) as stored:
+                infos[one.name] = stored.info
+    return [
+        *notes,
+        *limits_of(config, infos),
+        *_joined_notes(config),
+        *_absence_notes(config),
+        *_code_notes(config),
+    ]
 
 
 def _joined_notes(config: Run) -> Iterator[dict[str, str]]:

@@ -75,8 +75,19 @@ def side_by_side(parts: Iterable[str], sources: Iterable[TimedSource]) -> TimedS
     return JoinedFeatures(found, ["nearest"] * len(found)) if len(found) > 1 else next(iter(found.values()))
 
 
-def limits_of(extractor: str, info: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """What must be said wherever numbers of these features stand, as ``kind`` and ``text``; ``info`` is their manifest's."""
+def limits_of(run: Run, infos: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+    """What must be said wherever a run's numbers or features stand, as ``kind`` and ``text``.
+
+    ``infos`` are those of the features' manifests, by the name that the run has for each.
+    """
+    if run.corpus.synthetic:
+        text = f"corpus {run.corpus.title!r}: generated faces and voices, not people"
+        yield {"kind": "synthetic corpus", "text": text}
+    for name, info in infos.items():
+        yield from _limits_of_feature(run.features[name].extractor, info)
+
+
+def _limits_of_feature(extractor: str, info: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     provenance = info.get("provenance", {})
     if provenance.get("random_weights"):
         text = f"{extractor}: {provenance.get('weights')}; no training has shaped these features"

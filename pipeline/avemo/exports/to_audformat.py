@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from avemo.base.contracts import AvemoError
-from avemo.evaluation.exported import Exported, file_names
+from avemo.exports.exported import Exported, file_names
+from avemo.exports.loaded import means_of
 from avemo.index.clip_table import Row, stream_table
 
 if TYPE_CHECKING:
@@ -31,8 +33,17 @@ def write(given: Exported, folder: Path) -> None:
     """
     import audformat
 
+    with warnings.catch_warnings():
+        # Of the library's way to add a column, which is one by one.
+        warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
+        _database(given).save(str(folder), storage_format=audformat.define.TableStorageFormat.PARQUET)
+
+
+def _database(given: Exported) -> audformat.Database:
+    import audformat
+
     rows = _rows(given)
-    root = os.path.commonpath([os.path.dirname(path) for path in map(_media, rows.values())])
+    root = os.path.commonpath([os.path.dirname(_media(row)) for row in rows.values()])
     database = audformat.Database(
         given.run,
         source="exported by avemo",
@@ -40,27 +51,37 @@ def write(given: Exported, folder: Path) -> None:
         description="; ".join([f"{given.run}, {given.split}", *given.notes]),
         meta={"media_root": root},
     )
+    _add_schemes(database, given)
+    for side, clips in given.sides.items():
+        database.splits[side] = audformat.Split(type=side, description=given.split)
+        index = _index(clips.clip_ids, rows, root)
+        _table(database, f"{LABELS}.{side}", index, _said(given, clips.clip_ids), split_id=side)
+    clip_ids = [clip_id for clips in given.sides.values() for clip_id in clips.clip_ids]
+    for name, told in file_names(given.features).items():
+        index = _index(clip_ids, rows, root)
+        about = f"{given.features[name].name}: the mean over each clip's frames; empty where it has none"
+        _table(database, told, index, means_of(name, given.features[name], clip_ids), description=about)
+    return database
+
+
+def _add_schemes(database: audformat.Database, given: Exported) -> None:
+    """Of labels and speakers; other columns have one of their type."""
+    import audformat
+
     task = given.labels.task
-    outputs = {f"value_{name}": name for name in task.names}
     if task.kind == "classes":
         database.schemes[LABELS] = audformat.Scheme(labels=list(task.names), description="class of the clip")
     for name in task.names if task.kind != "classes" else ():
         database.schemes[name] = audformat.Scheme("float", description=f"{task.noun} of the clip")
     speakers = sorted(given.labels.table.speaker.unique())
     database.schemes["speaker"] = audformat.Scheme(labels=speakers, description="who is heard and seen")
-    for side, clips in given.sides.items():
-        said = given.said(clips.clip_ids).rename(columns={"label": LABELS})
-        if task.kind != "classes":
-            said = said.rename(columns=outputs)
-        database.splits[side] = audformat.Split(type=side, description=given.split)
-        index = _index(clips.clip_ids, rows, root)
-        _table(database, f"{LABELS}.{side}", index, said, split_id=side)
-    clip_ids = [clip_id for clips in given.sides.values() for clip_id in clips.clip_ids]
-    for name, told in file_names(given.features).items():
-        index = _index(clip_ids, rows, root)
-        about = f"{given.features[name].name}: the mean over each clip's frames; empty where it has none"
-        _table(database, told, index, _means(given, name, clip_ids), description=about)
-    database.save(str(folder), storage_format=audformat.define.TableStorageFormat.PARQUET)
+
+
+def _said(given: Exported, clip_ids: Sequence[str]) -> pd.DataFrame:
+    """What is said of clips, under the names of schemes."""
+    task = given.labels.task
+    numbers = {f"value_{name}": name for name in task.names} if task.kind != "classes" else {}
+    return given.said(clip_ids).rename(columns={"label": LABELS, **numbers})
 
 
 def _table(
@@ -81,12 +102,19 @@ def _table(
 
 def _rows(given: Exported) -> dict[str, Row]:
     wanted = {clip_id for clips in given.sides.values() for clip_id in clips.clip_ids}
-    found = {row.clip_id: row for row in stream_table(given.index) if row.clip_id in wanted}
+    found = {
+        row.clip_id: _absolute(row, given.home) for row in stream_table(given.index) if row.clip_id in wanted
+    }
     if lacking := sorted(wanted - set(found)):
         raise AvemoError(
             f"{given.index}: expected clip {lacking[0]!r} (and {len(lacking) - 1} more), found others; run the index again"
         )
     return found
+
+
+def _absolute(row: Row, home: Path) -> Row:
+    paths = {name: getattr(row, name) for name in ("audio_path", "video_path")}
+    return replace(row, **{name: os.path.abspath(home / path) for name, path in paths.items() if path})
 
 
 def _media(row: Row) -> str:
@@ -96,7 +124,7 @@ def _media(row: Row) -> str:
         raise AvemoError(
             f"{row.clip_id}: expected a media file in the clip table, found none; take another format"
         )
-    return os.path.abspath(path)
+    return path
 
 
 def _index(clip_ids: Sequence[str], rows: Mapping[str, Row], root: str) -> pd.Index:
@@ -118,12 +146,3 @@ def _index(clip_ids: Sequence[str], rows: Mapping[str, Row], root: str) -> pd.In
         return audformat.filewise_index(files)
     ends = [pd.NaT if end is None else pd.Timedelta(seconds=end) for _, _, end in places]
     return audformat.segmented_index(files, [pd.Timedelta(seconds=start) for _, start, _ in places], ends)
-
-
-def _means(given: Exported, name: str, clip_ids: Sequence[str]) -> pd.DataFrame:
-    means = np.full((len(clip_ids), given.features[name].dim), np.nan)
-    for row, clip_id in enumerate(clip_ids):
-        x, _ = given.frames(name, clip_id)
-        if len(x):
-            means[row] = x.mean(0, dtype=np.float64)
-    return pd.DataFrame(means, columns=[f"{name}_{number}" for number in range(means.shape[1])])

@@ -88,14 +88,8 @@ class Clips(Dataset[dict[str, Any]]):
         rows = pd.DataFrame({"clip_id": self.clip_ids})
         if self.labels is not None:
             rows = rows.merge(self.labels.table.drop(columns="reason"), on="clip_id", how="left")
-        for name, features in self.features.items():
-            means = np.full((len(self), features.dim), np.nan)
-            for row, clip_id in enumerate(self.clip_ids):
-                if features.has(clip_id):
-                    means[row] = features.read(clip_id).x.mean(0, dtype=np.float64)
-            columns = [f"{name}_{number}" for number in range(features.dim)]
-            rows = pd.concat([rows, pd.DataFrame(means, columns=columns)], axis=1)
-        return rows
+        means = [means_of(name, features, self.clip_ids) for name, features in self.features.items()]
+        return pd.concat([rows, *means], axis=1)
 
 
 def load(
@@ -118,7 +112,7 @@ def load(
     """
     folder = Path(folder)
     of_run = folder if (folder / CONFIG).is_file() else Path(run) if run is not None else None
-    layout, config = run_at(of_run) if of_run else (None, None)
+    layout, config, _ = run_at(of_run) if of_run else (None, None, None)
     if of_run == folder and layout and config:
         inputs = inputs_of(config, layout)
         there = {one.name: one.manifest for one in inputs}
@@ -151,8 +145,8 @@ def load(
     return {side: Clips(sets, labels, clip_ids) for side, clip_ids in sides.items()}
 
 
-def run_at(folder: Path) -> tuple[Layout, Run]:
-    """A run, its paths those of the working folder that ``folder`` lies in, wherever that is now.
+def run_at(folder: Path) -> tuple[Layout, Run, Path]:
+    """A run and its working folder, from which relative paths go; it is the one that ``folder`` lies in, wherever that is now.
 
     Raises `AvemoError` where ``folder`` is no run's.
     """
@@ -162,14 +156,14 @@ def run_at(folder: Path) -> tuple[Layout, Run]:
     config = Run.model_validate_json(path.read_bytes())
     results, cache = Path(config.results), Path(config.cache)
     if results.is_absolute():
-        return Layout(config), config
+        return Layout(config), config, Path.cwd()
     home = folder.absolute().parents[len(results.parts)]
     moved = {
         "results": str(folder.absolute().parent),
         "cache": str(cache if cache.is_absolute() else home / cache),
     }
     config = config.model_copy(update=moved | {"run": folder.absolute().name})
-    return Layout(config), config
+    return Layout(config), config, home
 
 
 def _opened(folder: Path, there: Mapping[str, Path], name: str) -> FeatureSet:
@@ -187,3 +181,12 @@ def frames_of(features: FeatureSet, clip_id: str) -> tuple[np.ndarray, np.ndarra
         return np.empty((0, features.dim), features.dtype), np.empty(0)
     found = features.read(clip_id)
     return found.x, found.times_s
+
+
+def means_of(name: str, features: FeatureSet, clip_ids: Sequence[str]) -> pd.DataFrame:
+    """The mean over each clip's frames, a column a dimension (``<name>_0``, …); missing where it lacks the feature."""
+    means = np.full((len(clip_ids), features.dim), np.nan)
+    for row, clip_id in enumerate(clip_ids):
+        if features.has(clip_id):
+            means[row] = features.read(clip_id).x.mean(0, dtype=np.float64)
+    return pd.DataFrame(means, columns=[f"{name}_{number}" for number in range(features.dim)])

@@ -9,14 +9,14 @@ from pathlib import Path
 from avemo.base.atomic import aside_folder
 from avemo.base.contracts import AvemoError
 from avemo.base.registry import Registry
-from avemo.evaluation.exported import Exported, read_exported
+from avemo.exports.exported import Exported, read_exported
 
 FORMS = Registry(
     "form",
-    datasets="avemo.evaluation.to_datasets:write",
-    audformat="avemo.evaluation.to_audformat:write",
-    mmsa="avemo.evaluation.to_mmsa:write",
-    webdataset="avemo.evaluation.to_webdataset:write",
+    datasets="avemo.exports.to_datasets:write",
+    audformat="avemo.exports.to_audformat:write",
+    mmsa="avemo.exports.to_mmsa:write",
+    webdataset="avemo.exports.to_webdataset:write",
 )
 """One file and one line here each: what writes an `Exported` into an empty folder."""
 RECORD = "avemo.json"

@@ -15,7 +15,7 @@ from avemo.base.contracts import AvemoError
 from avemo.cache.manifest import FeatureSet
 from avemo.dataset.labels import Labels
 from avemo.dataset.splits import load_split
-from avemo.evaluation.loaded import Clips, frames_of, load, run_at
+from avemo.exports.loaded import Clips, frames_of, load, run_at
 from avemo.study.inputs import limits_of
 
 SIDES = ("train", "dev", "test")
@@ -25,7 +25,7 @@ SIDES = ("train", "dev", "test")
 class Exported:
     """A ``run``'s labelled clips by side of a ``split``.
 
-    ``index`` is the clip table, which knows where media lie. ``left_out`` counts clips that are in no file, by reason;
+    ``index`` is the clip table, which knows where media lie, seen from ``home``. ``left_out`` counts clips that are in no file, by reason;
     ``notes`` are what must be said wherever the features stand.
     """
 
@@ -34,6 +34,7 @@ class Exported:
     sides: dict[str, Clips]
     labels: Labels
     index: Path
+    home: Path
     left_out: dict[str, int]
     notes: tuple[str, ...]
 
@@ -94,8 +95,11 @@ class Exported:
 
 
 def read_exported(folder: Path, split: int | str = 0, features: Sequence[str] | None = None) -> Exported:
-    """A run's folder under ``results``; ``features`` and ``split`` as `load` has them. Raises `AvemoError` as it does."""
-    layout, config = run_at(folder)
+    """A run's folder under ``results``; ``features`` and ``split`` as `load` has them.
+
+    Raises `AvemoError` as it does, and where no clip has a label, a side and features.
+    """
+    layout, config, home = run_at(folder)
     sides = load(folder, features, split)
     labels = sides["train"].labels
     assert labels is not None  # a run has labels
@@ -108,21 +112,23 @@ def read_exported(folder: Path, split: int | str = 0, features: Sequence[str] | 
         "on no side of the split": len(labelled - sided),
         "no features": len(sided - written),
     }
-    notes = [
-        f"{limit['kind']}: {limit['text']}"
-        for name, one in sides["train"].features.items()
-        for limit in limits_of(name.partition("/")[0], one.info)
-    ]
-    if config.corpus.synthetic:
-        notes.append(f"synthetic corpus: {config.corpus.title!r} has generated faces and voices, not people")
+    if not written:
+        told = ", ".join(f"{reason}: {count}" for reason, count in left_out.items())
+        raise AvemoError(
+            f"{folder}: expected clips with labels and features in {name}, found none ({told}); "
+            "run its features, or choose others by --feature"
+        )
+    infos = {name.partition("/")[0]: one.info for name, one in sides["train"].features.items()}
+    notes = [f"{limit['kind']}: {limit['text']}" for limit in limits_of(config, infos)]
     return Exported(
         config.run,
         name,
         {side: sides[side] for side in SIDES},
         labels,
         layout.index,
+        home,
         {reason: count for reason, count in left_out.items() if count},
-        tuple(dict.fromkeys(notes)),
+        tuple(notes),
     )
 
 

@@ -9,7 +9,8 @@ from zipfile import ZipFile, ZipInfo
 import numpy as np
 
 from avemo.base.contracts import AvemoError
-from avemo.evaluation.exported import Exported
+from avemo.dataset.labels import value_columns
+from avemo.exports.exported import Exported
 from avemo.study.run import modality_of
 
 FILE = "mmsa.npz"
@@ -24,7 +25,8 @@ def write(given: Exported, folder: Path) -> None:
     ``audio`` and ``vision`` are ``(clips, frames, dim)`` float32, zeros at the end up to the longest clip of all sides, with
     ``audio_lengths`` and ``vision_lengths``; ``id`` are clip ids. Classes: ``classification_labels`` (numbers) and
     ``annotations`` (names). Numbers: ``regression_labels``, one a clip, or ``(clips, outputs)`` where there are several.
-    Text there is none. Frames are written clip by clip. Raises `AvemoError` for two features of one modality.
+    Text there is none. What MMSA has no key for, and does not look at: ``speaker``, and where labels are shares of the
+    classes ``label_shares (clips, classes)``. Frames are written clip by clip. Raises `AvemoError` for two features of one modality.
     """
     chosen: dict[str, str] = {}
     for name in given.features:
@@ -41,6 +43,7 @@ def write(given: Exported, folder: Path) -> None:
         for side, called in CALLED.items():
             clip_ids = given.sides[side].clip_ids
             _add(archive, f"{called}/id", _texts(clip_ids))
+            _add(archive, f"{called}/speaker", _texts(given.said(clip_ids)["speaker"]))
             for key, array in _labels(given, clip_ids).items():
                 _add(archive, f"{called}/{key}", array)
             for key, name in chosen.items():
@@ -52,13 +55,15 @@ def write(given: Exported, folder: Path) -> None:
 
 
 def _labels(given: Exported, clip_ids: Sequence[str]) -> dict[str, np.ndarray]:
-    targets, task = [given.labels.targets[clip_id] for clip_id in clip_ids], given.labels.task
+    said, task = given.said(clip_ids), given.labels.task
+    columns = value_columns(task)
+    values = said[columns].to_numpy(np.float32) if columns[0] in said else None
     if task.kind == "classes":
-        names = given.said(clip_ids)["label"]
-        numbers = [task.names.index(name) for name in names]
-        return {"classification_labels": np.array(numbers, np.int64), "annotations": _texts(names)}
-    values = np.array(targets, np.float32).reshape(len(clip_ids), len(task.names))
-    return {"regression_labels": values[:, 0] if len(task.names) == 1 else values}
+        numbers = [task.names.index(name) for name in said["label"]]
+        found = {"classification_labels": np.array(numbers, np.int64), "annotations": _texts(said["label"])}
+        return found if values is None else found | {"label_shares": values}
+    assert values is not None  # labels that are no classes are numbers
+    return {"regression_labels": values[:, 0] if len(columns) == 1 else values}
 
 
 def _padded(given: Exported, name: str, clip_ids: Iterable[str], longest: int) -> Iterator[np.ndarray]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avemo.evaluation.exported import Exported, file_names
+from avemo.exports.exported import Exported, file_names
 
 SHARD_BYTES = 2**28
 """Of frames in one tar, at most; a longer clip has one of its own."""

@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from avemo.evaluation.exported import Exported
+from avemo.cache.manifest import FeatureSet
+from avemo.exports.exported import Exported
 
 CALLED = {"train": "train", "dev": "validation", "test": "test"}
 """What the library's users call sides."""
@@ -52,13 +53,18 @@ def _schema(given: Exported) -> pa.Schema:
     for name, features in given.features.items():
         number = pa.from_numpy_dtype(np.dtype(features.dtype))
         value = {"dtype": features.dtype, "_type": "Value"}
-        frame = {"feature": value, "length": features.dim, "_type": "Sequence"}
-        fields += [(name, pa.list_(pa.list_(number, features.dim)))]
+        frame = {"feature": value, "length": _width(features), "_type": "Sequence"}
+        fields += [(name, pa.list_(pa.list_(number, _width(features))))]
         fields += [(f"{name}_times_s", pa.list_(pa.float64()))]
         told[name] = {"feature": frame, "_type": "Sequence"}
         told[f"{name}_times_s"] = {"feature": {"dtype": "float64", "_type": "Value"}, "_type": "Sequence"}
     metadata = {"huggingface": json.dumps({"info": {"features": told}})}
     return pa.schema(fields, metadata=metadata)
+
+
+def _width(features: FeatureSet) -> int:
+    """Columns of a frame; 1 where no clip has a frame that would tell, as Arrow has no lists of none."""
+    return max(features.dim, 1)
 
 
 def _batch(given: Exported, clip_ids: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
@@ -71,7 +77,7 @@ def _batch(given: Exported, clip_ids: Sequence[str], schema: pa.Schema) -> pa.Re
         ends = pa.array(np.cumsum([0, *(len(x) for x, _ in found)]), pa.int32())
         lacking = pa.array([not len(x) for x, _ in found])
         x = np.concatenate([x for x, _ in found]).astype(features.dtype, copy=False)
-        frames = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), features.dim)
+        frames = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), _width(features))
         times_s = pa.array(np.concatenate([times_s for _, times_s in found]))
         columns += [pa.ListArray.from_arrays(ends, values, mask=lacking) for values in (frames, times_s)]
     return pa.record_batch(columns, schema=schema)
