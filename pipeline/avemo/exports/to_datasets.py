@@ -25,12 +25,13 @@ def write(given: Exported, folder: Path) -> None:
     """``data/<side>-<number>-of-<files>.parquet`` and ``README.md``.
 
     A row a clip: what is said of it (a class as a number that the library knows the name of), and of each feature its frames
-    and ``<feature>_times_s``, null where the clip lacks it.
+    and ``<feature>_times_s``, null where the clip lacks it. A side without clips is left out: the library would load none of
+    them then.
     """
     (folder / "data").mkdir()
     schema = _schema(given)
     for side, clips in given.sides.items():
-        parts = list(given.parts(clips.clip_ids, FILE_BYTES)) or [[]]
+        parts = list(given.parts(clips.clip_ids, FILE_BYTES))
         for number, part in enumerate(parts):
             path = folder / "data" / f"{CALLED[side]}-{number:05d}-of-{len(parts):05d}.parquet"
             with pq.ParquetWriter(path, schema) as writer:
@@ -85,7 +86,8 @@ def _batch(given: Exported, clip_ids: Sequence[str], schema: pa.Schema) -> pa.Re
 
 def _card(given: Exported) -> str:
     """Which files are which side, for the library, and what this is, for people."""
-    files = [f"  - split: {name}\n    path: data/{name}-*" for name in CALLED.values()]
+    sides = [CALLED[side] for side, clips in given.sides.items() if len(clips)]
+    files = [f"  - split: {name}\n    path: data/{name}-*" for name in sides]
     features = [
         f"- `{name}`: {one.dim} columns a frame, of {one.name}" for name, one in given.features.items()
     ]
