@@ -62,7 +62,8 @@ def stream_csv(
             if len(cells) != len(found):
                 cells = _fitting(path, number, cells, len(found), separator)
             row = dict(zip(found, map(str.strip, cells), strict=False))
-            _check_lengths(path, number, row)
+            if max(map(len, cells), default=0) > LONGEST_CELL:
+                _check_lengths(path, number, row)
             if commas:
                 _use_points(row, row if numbers is None else numbers)
             if any(row.values()):
@@ -154,12 +155,15 @@ def _use_points(row: dict[str, str], numbers: Iterable[str]) -> None:
 
 def name_of(cell: str) -> str:
     """A cell as the name of a person or a class: composed characters (NFC), without what shows nothing."""
-    return unicodedata.normalize("NFC", cell).strip(INVISIBLE).strip()
+    return (cell if cell.isascii() else unicodedata.normalize("NFC", cell).strip(INVISIBLE)).strip()
 
 
 def is_name(name: str) -> bool:
     """Whether tables and pages can show a name in a line."""
-    return len(name) <= LONGEST_NAME and not any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name)
+    # A table has 10^6 of them; nearly all are printable, which is quicker to tell.
+    return len(name) <= LONGEST_NAME and (
+        name.isprintable() or not any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name)
+    )
 
 
 def number(where: str, row: dict[str, str], column: str, low: float, high: float) -> float:

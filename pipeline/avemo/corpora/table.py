@@ -81,13 +81,15 @@ class TableCorpus(Corpus):
     def root(self) -> Path:
         return self.path.parent
 
-    def lines(self) -> Iterator[Line]:
-        """The table's rows and their lines, one after the other; raises `AvemoError` naming what is wrong with it."""
-        remedy = "correct corpus.config.csv"
+    def _lines(self) -> Iterator[Line]:
         numbers = (*SECONDS, *self.label_rule.columns)
         once = (*OPTIONAL, self.label_rule.column, *self.label_rule.columns)
+        return stream_csv(self.path, REQUIRED, "a CSV clip table", "correct corpus.config.csv", numbers, once)
+
+    def lines(self) -> Iterator[Line]:
+        """The table's rows and their lines, one after the other; raises `AvemoError` naming what is wrong with it."""
         names = ("speaker", "group", *(() if self.label_rule.columns else (self.label_rule.column,)))
-        for line in stream_csv(self.path, REQUIRED, "a CSV clip table", remedy, numbers, once):
+        for line in self._lines():
             for column in names:
                 if not is_name(name := name_of(line.cells.get(column, ""))):
                     raise AvemoError(
@@ -119,7 +121,7 @@ class TableCorpus(Corpus):
     def media_files(self) -> Iterable[Path]:
         if self.path.is_file():
             # Each once: intervals of one film name it again and again.
-            for cell in {row.get(column) for row in self.rows() for column in MEDIA}:
+            for cell in {line.cells.get(column) for line in self._lines() for column in MEDIA}:
                 if cell:
                     yield self.path.parent / cell
 

@@ -62,13 +62,17 @@ class Layout:
         self.quality = self.results / "data" / "quality.csv"
         self.sheet = self.results / "data" / "contact_sheet.png"
         self.tests = self.results / "scores" / "tests.csv"
-        self.table_files = [table_file(self.results, name, form) for name in TABLES for form in TABLE_FORMS]
         self.report = self.results / "report.html"
         self.summary = self.results / "run_summary.json"
         self.cache_logs = self.corpus / "logs"
         self.cache_benchmarks = self.corpus / "benchmarks"
         self.logs = self.results / "logs"
         self.benchmarks = self.results / "benchmarks"
+
+    @property
+    def table_files(self) -> list[Path]:
+        """The tables that a run's page shows, in all their forms."""
+        return [table_file(self.results, name, form) for name in TABLES for form in TABLE_FORMS]
 
     def index_of(self, corpus: str) -> Path:
         """The clip table of another corpus of the same cache."""
