@@ -12,8 +12,12 @@ from avemo.cli.audit import _lines
 from avemo.dataset.absences import Absence
 from avemo.dataset.normalise import BY_TRAIN, ClipNormaliser, Normalise, Normaliser
 from avemo.dataset.splits import Split
-from avemo.evaluation.audit import CHECKS, COVERS, Records, audit
+from avemo.evaluation.audit import CHECKS, COVERS, Records, Tried, audit
+from avemo.evaluation.run_audit import trials_before
+from avemo.study.layout import Layout
+from avemo.training.search import Outcome, Search, Trial
 from avemo.training.witness import account_of
+from runs import run_of as run_of_systems
 
 FRAMES = {clip: np.array([[number, 1.0]]) for number, clip in enumerate(["a1", "a2", "b1", "b2", "c1", "c2"])}
 SPLITS = (
@@ -321,4 +325,126 @@ def test_labels_that_changed_between_two_looks_are_found(honest):
     twice = {**honest.readings, "second": [*honest.readings["second"], first, {**first, "labels": "l2"}]}
     assert found(replace(honest, readings=twice))["test"] == [
         "second, split01: its test clips were scored by 2 tables of labels, one after the other"
+    ]
+
+
+ENDED, READ = "2026-01-02T03:04:05Z", "2026-01-02T03:04:06Z"
+
+
+def tried(number: int, split: Split, score: float, ended: str = ENDED) -> Tried:
+    """A trial of one split, its kept epoch the second; the third trial's model is the one that was kept."""
+    model = f"second-{split.name}" if number == 2 else f"trial {number}"
+    outcome = Outcome(loss=1.0, score=score, model=model)
+    common = {"values": {"training.lr": 0.1}, "metric": "uar", "ended": ended, "wall_s": 1.0}
+    trial = Trial(study=split.name, trial=number, splits={split.name: outcome}, **common)
+    history = pd.DataFrame({"epoch": [1, 2], "dev_loss": [3.0, 1.0], "dev_uar": [0.9, score]})
+    return Tried(trial, {split.name: run_of(split)}, {split.name: history})
+
+
+def with_search(records: Records, *more: Tried, **changes: object) -> Records:
+    """The second system is searched for by three trials a split, the last of which is the best; ``more`` replace theirs."""
+    search = Search.model_validate({"fields": {"training.lr": [1, 2, 3]}} | changes)
+    made = {(n, s.name): tried(n, s, [0.5, 0.6, 0.7][n]) for s in SPLITS for n in range(3)}
+    made |= {(one.trial.trial, one.trial.study): one for one in more}
+    readings = {s: [one | {"at": READ} for one in honest_ones] for s, honest_ones in records.readings.items()}
+    return replace(records, searches={"second": (search, list(made.values()))}, readings=readings)
+
+
+def test_a_search_that_dev_decided_before_test_was_read(honest):
+    records = with_search(honest)
+    assert found(records) == {}
+    assert "6 trials of second" in next(one.examined for one in audit(records) if one.name == "search")
+
+
+def test_a_model_of_a_trial_that_dev_did_not_prefer(honest):
+    """Such as one that is better on test."""
+    offences = found(with_search(honest, tried(0, SPLITS[1], 0.8)))["search"]
+    assert offences == ["second, split01: its model is not that of trial 0, which dev prefers"]
+
+
+def test_a_search_that_went_on_after_test_was_read(honest):
+    offences = found(with_search(honest, tried(1, SPLITS[1], 0.6, "2026-01-02T03:04:07Z")))["search"]
+    assert offences == [f"second, split01: its test clips were read at {READ}, before trial 1 had ended"]
+
+
+def test_a_trial_that_is_gone(honest):
+    records = with_search(honest, fields={"training.lr": [1, 2, 3, 4]})
+    assert found(records)["search"][0] == "second, split00: 3 of 4 trials are there; trial 3 is gone"
+
+
+def warned(records: Records) -> list[str]:
+    return next(one.warnings for one in audit(records) if one.name == "search")
+
+
+def test_trials_that_no_search_has_any_more_count_as_tried(honest, tmp_path):
+    """Of a larger one, of another study, of a search that is gone, of a system that is gone; whole or not."""
+    search = Search.model_validate({"fields": {"training.lr": [1, 2]}})
+    run = run_of_systems(("first", "second"), results=str(tmp_path), splits={"n": 2})
+    systems = run.systems | {"second": run.systems["second"].model_copy(update={"search": search})}
+    run = run.model_copy(update={"systems": systems})
+    layout = Layout(run)
+    for system, study, number in [
+        *(("second", split.name, number) for split in SPLITS for number in range(3)),
+        *(("second", "all", number) for number in range(2)),
+        *(("first", "all", 0), ("gone", "split00", 7)),
+    ]:
+        path = layout.trial(system, study, number)
+        path.parent.mkdir(parents=True)
+        path.touch()
+    before = trials_before(run, layout)
+    assert before == {"first": 1, "gone": 1, "second": 4}
+    records = replace(with_search(honest), trials_before=before)
+    assert found(records) == {}
+    assert warned(records) == [
+        f"{system}: {count} trials lie here that no search has any more, and count as tried"
+        for system, count in before.items()
+    ]
+
+
+def test_one_search_for_all_splits_that_test_each_others_dev_clips_is_told_of(honest):
+    """Clips of c test the first split and are dev clips of the second."""
+    both = {s.name: tried(2, s, 0.7) for s in SPLITS}
+    trials = []
+    for number in range(3):
+        splits = {name: one.trial.splits[name] for name, one in both.items()}
+        if number < 2:
+            splits = {name: Outcome(loss=1.0, score=0.5, model="other") for name in both}
+        runs = {name: one.runs[name] for name, one in both.items()}
+        histories = {
+            name: one.histories[name].assign(dev_uar=splits[name].score) for name, one in both.items()
+        }
+        trial = both["split00"].trial.model_copy(update={"study": "all", "trial": number, "splits": splits})
+        trials.append(Tried(trial, runs, histories))
+    records = with_search(honest, studies="all")
+    records = replace(records, searches={"second": (records.searches["second"][0], trials)})
+    assert found(records) == {}
+    assert warned(records) == [
+        "second: its settings were chosen for all splits at once, and 2 test clips are dev clips of other splits; "
+        "studies: each chooses without them"
+    ]
+    lacking = [
+        replace(one, trial=one.trial.model_copy(update={"splits": {"split00": one.trial.splits["split00"]}}))
+        for one in trials
+    ]
+    records = replace(records, searches={"second": (records.searches["second"][0], lacking)})
+    assert found(records)["search"] == [
+        *(f"second, split01, trial {n}: it says nothing of this split" for n in range(3)),
+        "second, split01: its model is not that of trial 2, which dev prefers",
+    ]
+
+
+def test_a_trial_that_was_judged_on_test(honest):
+    one = tried(0, SPLITS[1], 0.5)
+    read = run_of(SPLITS[1])["read"] | {"dev": account_of(SPLITS[1].test[:1])}
+    other = replace(one, runs={"split01": run_of(SPLITS[1]) | {"read": read}})
+    assert found(with_search(honest, other))["search"] == [
+        "second, split01, trial 0: for dev it read 1 clips, not the 2 of its dev side"
+    ]
+
+
+def test_a_trial_that_says_other_numbers_than_dev_gave(honest):
+    one = tried(0, SPLITS[1], 0.5)
+    other = replace(one, histories={"split01": one.histories["split01"].assign(dev_uar=0.4)})
+    assert found(with_search(honest, other))["search"] == [
+        "second, split01, trial 0: its loss and uar are not those of its best epoch on dev"
     ]

@@ -12,6 +12,7 @@ from avemo.progress.dryrun import PlannedJob
 from avemo.progress.plan import is_open, make_plan
 from avemo.progress.shard_records import Counts, Keys, write_record
 from avemo.study.study import Study
+from avemo.training.search import Search
 from cache_factory import ids, item_of
 from runs import run_of
 
@@ -123,6 +124,33 @@ def test_trainings_cost_what_trainings_of_the_system_cost(study):
     assert stage.cpu_h == pytest.approx(3 * 120 / 3600)
     assert stage.gpu_h == pytest.approx(3 * 60 / 3600)
     assert stage.why == ["the rule's command has changed"]
+
+
+def test_trials_cost_what_trials_of_the_system_cost(study):
+    """Not what those of a system cost whose name begins as its own does."""
+    search = Search.model_validate({"fields": {"training.lr": [0.1, 0.2, 0.3]}, "studies": "all"})
+    run = run_of(("mult",), results=study.runs["r"].results)
+    systems = {"mult": run.systems["mult"].model_copy(update={"search": search})}
+    study = Study({"r": run.model_copy(update={"systems": systems})})
+    folder = study.layouts["r"].benchmarks / "search"
+    benchmark(folder / "mult-large-split00-0000.tsv", seconds=6000, cpu=6000)
+    jobs = [
+        PlannedJob(
+            "trial",
+            {"run": "r", "system": "mult", "study": "all", "trial": f"000{n}"},
+            "",
+            {"gpu": 1},
+            [],
+        )
+        for n in "12"
+    ]
+    (stage,) = make_plan(study, jobs)
+    assert stage.basis == "guess: trials of any system, 1 recorded"
+    benchmark(folder / "mult-all-0000.tsv", seconds=60, cpu=120)
+    (stage,) = make_plan(study, jobs)
+    assert (stage.jobs, stage.of, stage.basis) == (2, "r/mult", "trials of mult, 1 recorded")
+    assert stage.cpu_h == pytest.approx(2 * 120 / 3600)
+    assert stage.gpu_h == pytest.approx(2 * 60 / 3600)
 
 
 def test_a_job_too_short_to_be_sampled_counts_its_wall_time(tmp_path):

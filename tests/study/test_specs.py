@@ -26,6 +26,7 @@ from avemo.study.specs import (
     settings,
 )
 from avemo.training.recipe import TrainSpec
+from avemo.training.search import Search
 
 
 @pytest.fixture
@@ -47,10 +48,11 @@ def test_every_spec_survives_its_json(run):
 
 
 def test_a_section_is_told_by_the_fields_that_its_spec_has(run):
+    search = Search.model_validate({"fields": {"training.lr": [0.1, 0.2]}})
     for section, kind in (
         (run.corpus, IndexSpec),
         (run.corpus, LabelsSpec),
-        (run.systems["mult"], TrainSpec),
+        (run.systems["mult"].model_copy(update={"search": search}), TrainSpec),
     ):
         told = as_cfg(section, kind)
         assert list(json.loads(told)) == list(kind.model_fields)

@@ -14,7 +14,7 @@ from avemo.base.code import Module, Place, followed
 from avemo.corpora import CORPORA
 from avemo.features import EXTRACTORS
 from avemo.models import MODELS
-from avemo.study.stage_code import APART, CALLED, PAGES
+from avemo.study.stage_code import CALLED, apart
 from avemo.training import STEPS
 
 PACKAGE = Path(avemo.__file__).parent
@@ -47,6 +47,8 @@ COMMANDS = {
     "visual of kept crops": ("extraction:_visual_work", (EXTRACTORS.path("efficientnet_b2"),)),
     "imported": ("extraction:_imported_work", (EXTRACTORS.path("imported_visual"),)),
     "models": ("training:train", (MODELS.path("mult"), STEPS.path("joint"))),
+    "trials": ("search:trial", (MODELS.path("mult"), STEPS.path("joint"))),
+    "choice": ("search:take_over", ()),
     "scores": ("training:evaluate", (MODELS.path("mult"),)),
     "baselines": ("baselines:baselines", ()),
     "linear": ("baselines:linear", ()),
@@ -77,7 +79,7 @@ SILENT = {
         "avemo.evaluation.readings:note_reading",
     ),
     *("avemo.training.record:hardware", "avemo.training.watch:Watch", "avemo.training.loop:Listener"),
-    "avemo.training.profiled:ProfiledData",
+    *("avemo.training.profiled:ProfiledData", "avemo.training.search:shown"),
     # Whether anything may be made: a file is another's, or changed meanwhile.
     *(
         "avemo.index.source:require_same_source",
@@ -138,8 +140,7 @@ def is_registry(place: Place) -> bool:
 
 
 def counted(stage: str) -> set[Place]:
-    apart = APART + (PAGES if stage in ("report", "paper") else ())
-    found = followed([*CALLED[stage], *COMMANDS[stage][1]], apart)
+    found = followed([*CALLED[stage], *COMMANDS[stage][1]], apart(stage))
     return {Place(module, name) for module, names in found.items() for name in names}
 
 

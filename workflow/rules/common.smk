@@ -12,8 +12,9 @@ from avemo.base.contracts import AvemoError
 from avemo.base.made_of import record_path
 from avemo.study.changed import CHANGED, Changed, touch
 from avemo.study.environment import job_environment
-from avemo.study.layout import TABLES
+from avemo.study.layout import TABLES, TRIAL
 from avemo.study.run import STAGES
+from avemo.study.searched import is_sequential, trial_spec
 from avemo.study.specs import IndexSpec, LabelsSpec, as_cfg
 from avemo.study.study import resolve_cached
 from avemo.study.triggers import Triggers

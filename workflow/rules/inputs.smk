@@ -143,6 +143,39 @@ def trained_by(wildcards):
     return checkpoint_target(str(record_path(model)))
 
 
+def trials_behind(wildcards):
+    """The records of all trials of a searched system, whichever splits a job takes; nothing of others."""
+    layout, trials = LAYOUTS[wildcards.run], RUNS[wildcards.run].trials(
+        wildcards.system
+    )
+    return [layout.trial_record(wildcards.system, *trial) for trial in trials]
+
+
+def trials_before(wildcards):
+    """The records of trials that a trial reads; none of a grid's."""
+    system = RUNS[wildcards.run].systems[wildcards.system]
+    count = int(wildcards.trial) if is_sequential(system) else 0
+    layout = LAYOUTS[wildcards.run]
+    return [
+        layout.trial_record(wildcards.system, wildcards.study, number)
+        for number in range(count)
+    ]
+
+
+def trial_options(wildcards, input):
+    """The trials themselves that a job reads, as options."""
+    paths = [Path(path).with_name(TRIAL) for path in input.get("trials", [])]
+    return [f"--trial={path}" for path in paths]
+
+
+def trial_splits(wildcards):
+    """The splits that a trial trains, as options."""
+    run = RUNS[wildcards.run]
+    search = run.systems[wildcards.system].search
+    names = search.splits_of(wildcards.study, run.split_names)
+    return [word for name in names for word in ("--split", name)]
+
+
 def split_options(wildcards, output):
     """The splits that a job trains, as options."""
     pack = RUNS[wildcards.run].pack(wildcards.split)

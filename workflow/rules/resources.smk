@@ -24,10 +24,21 @@ def minutes(wildcards, attempt):
 
 
 def training_minutes(wildcards, attempt):
-    """Run time of a job that trains a pack of splits."""
+    """Run time of a job that trains a pack of splits; of a searched system it copies what its trials have left."""
     run = RUNS[wildcards.run]
-    epochs = run.systems[wildcards.system].training.epochs
+    system = run.systems[wildcards.system]
+    epochs = 0 if system.search else system.training.epochs
     return passes_minutes(wildcards, attempt, len(run.pack(wildcards.split)) * epochs)
+
+
+def trial_minutes(wildcards, attempt):
+    """Run time of a trial of a search: for as many epochs as it may try."""
+    run = RUNS[wildcards.run]
+    system = run.systems[wildcards.system]
+    splits = system.search.splits_of(wildcards.study, run.split_names)
+    tried = system.search.of_trial(int(wildcards.trial))
+    epochs = tried.most("training.epochs", system.training.epochs)
+    return passes_minutes(wildcards, attempt, len(splits) * epochs)
 
 
 def evaluation_minutes(wildcards, attempt):

@@ -10,6 +10,7 @@ rule train:
         labels=RESULTS / "data/labels.parquet",
         splits=RESULTS / "data/splits.json",
         features=feature_manifests,
+        trials=trials_behind,
         changed=where(lambda w: CHANGES.models(w.run, w.system, w.split)),
     output:
         RESULTS / "train/{system}/{split}/model.made.json",
@@ -28,6 +29,7 @@ rule train:
     params:
         cfg=lambda w: as_cfg(RUNS[w.run].systems[w.system], TrainSpec),
         features=feature_options,
+        trials=trial_options,
         # Functions of the output are no triggers: packing otherwise trains nothing again.
         splits=split_options,
         resume=str(RESULTS / ".resume/{system}"),
@@ -37,7 +39,7 @@ rule train:
     shell:
         "avemo train --cfg {params.cfg:q} --run {wildcards.run} --system {wildcards.system}"
         " {params.splits:q} --labels {input.labels:q}"
-        " --splits {input.splits:q} {params.features:q}"
+        " --splits {input.splits:q} {params.features:q} {params.trials:q}"
         " --resume {params.resume:q}/'{{split}}' --threads {threads} --gpu-mb {resources.gpu_mb}"
         " --out {params.out:q}/'{{split}}/model.safetensors' > {log:q} 2>&1"
 
@@ -48,6 +50,48 @@ rule trained:
         trained_by,
     output:
         RESULTS / "train/{system}/{split}/model.safetensors",
+
+
+# A trial of a search; of TPE after all trials before it. Its models lie beside it, and `train` takes the best one's.
+# Known by its record, as a shard is: Snakemake deletes the outputs of a job that was killed, also of one that was done.
+rule trial:
+    input:
+        labels=RESULTS / "data/labels.parquet",
+        splits=RESULTS / "data/splits.json",
+        features=feature_manifests,
+        trials=trials_before,
+        changed=where(lambda w: CHANGES.trial(w.run, w.system, w.study, w.trial)),
+    output:
+        RESULTS / "search/{system}/{study}/{trial}/trial.made.json",
+    log:
+        RESULTS / "logs/search/{system}-{study}-{trial}.log",
+    benchmark:
+        RESULTS / "benchmarks/search/{system}-{study}-{trial}.tsv"
+    wildcard_constraints:
+        study=r"all|split\d+(_seed\d+)?",
+        trial=r"\d{4}\d*",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        gpu=1,
+        gpu_mb=training_gpu_megabytes,
+        mem_mb=megabytes,
+        runtime=trial_minutes,
+    params:
+        cfg=lambda w: as_cfg(trial_spec(RUNS[w.run].systems[w.system], int(w.trial))),
+        features=feature_options,
+        trials=trial_options,
+        splits=trial_splits,
+        resume=str(RESULTS / ".resume/search/{system}/{study}/{trial}"),
+        out=str(RESULTS / "search/{system}/{study}/{trial}/trial.json"),
+    message:
+        "trial {wildcards.trial} of {wildcards.run}/{wildcards.system}, {wildcards.study}"
+    shell:
+        "avemo trial --cfg {params.cfg:q} --run {wildcards.run} --system {wildcards.system}"
+        " --study {wildcards.study} --number {wildcards.trial} {params.splits:q} --labels {input.labels:q}"
+        " --splits {input.splits:q} {params.features:q} {params.trials:q} --resume {params.resume:q}"
+        " --threads {threads} --gpu-mb {resources.gpu_mb} --out {params.out:q} > {log:q} 2>&1"
 
 
 rule evaluate:

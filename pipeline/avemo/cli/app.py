@@ -18,6 +18,7 @@ from avemo.cli import (
     quality,
     report,
     run,
+    search,
     show_config,
     training,
     weights,
@@ -32,7 +33,7 @@ app = typer.Typer(
     add_completion=False,
 )
 for module in (
-    *(run, show_config, corpus, extraction, cache, training, baselines, finetuning, report, predict, weights),
-    *(exporting, doctor, overview, quality, audit),
+    *(run, show_config, corpus, extraction, cache, training, search, baselines, finetuning, report, predict),
+    *(weights, exporting, doctor, overview, quality, audit),
 ):
     module.register(app)

@@ -29,7 +29,7 @@ from avemo.cli.options import (
 
 if TYPE_CHECKING:
     from avemo.dataset.loading import ClipData
-    from avemo.training.one_split import Trained
+    from avemo.training.one_split import Job, Trained
     from avemo.training.recipe import TrainSpec
 
 LabelFile = Annotated[Path, typer.Option("--labels", help="Label table.")]
@@ -41,6 +41,10 @@ AudioFiles = Annotated[
     ),
 ]
 VisualFiles = Annotated[list[str] | None, typer.Option("--visual", help="The same of the visual features.")]
+TrialFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--trial", help="What a search's trial has left (trial.json); again for each."),
+]
 System = Annotated[str, typer.Option("--system", help="The system's name.")]
 
 
@@ -84,6 +88,7 @@ def train(
     out: Out,
     audio: AudioFiles = None,
     visual: VisualFiles = None,
+    trial: TrialFiles = None,
     run: Run = "",
     settings: Settings = "{}",
     threads: Threads = 1,
@@ -94,54 +99,81 @@ def train(
     """Train one system on one split, or on several in turn, whose clips are then read once.
 
     Killed, the same command goes on after the last checkpoint's epoch. Writes the model, and beside it
-    history.csv and run.json. ``{split}`` in --out, --resume and --tensorboard stands for the split's name.
+    history.csv and run.json. A system with a search is not trained: it takes over what the best of its trials has left.
+    ``{split}`` in --out, --resume and --tensorboard stands for the split's name.
 
     Example: avemo train --cfg auxformer.json --system auxformer --split split00 --labels labels.parquet
     --splits splits.json --audio a.json --visual v.json --resume resume --out model.safetensors
     """
     use_threads(threads)
-    from avemo.base.devices import choose_device
     from avemo.cli.watching import watching
-    from avemo.dataset.labels import load_labels
-    from avemo.dataset.resident import near
     from avemo.dataset.splits import load_split
-    from avemo.machine.gpus import use_gpu
-    from avemo.study import specs
-    from avemo.study.stage_code import model_code
-    from avemo.training.one_split import Job, train_on
+    from avemo.study.searched import training_code
+    from avemo.training.one_split import train_on
     from avemo.training.profiled import ProfiledData
     from avemo.training.recipe import TrainSpec
 
-    spec, sides, known = as_spec(TrainSpec, cfg), sides_read(labels, splits), load_labels(labels)
-    given, of = as_spec(specs.Settings, settings, "--settings"), f"{run}/{system}"
-    training = spec.training.model_copy(update=given.speed.get(of, {}) | {"threads": threads})
-    use_gpu(gpu_mb, training.device)
-    _require_start(of, spec, given.weights.get(of, {}))
+    spec = as_spec(TrainSpec, cfg)
     resumes, outs = _by_split(resume, split, "--resume"), _by_split(out, split, "--out")
+    if spec.search:
+        from avemo.cli.search import take_over
+
+        take_over(spec, as_mapping(cfg), outs, trial or [])
+        return
     curves = _by_split(tensorboard, split, "--tensorboard") if tensorboard else {}
-    code = model_code(spec.model, spec.training.procedure)
-    with features_of(audio, visual, known.targets) as features:
-        data = features.data
-        spec = spec.model_copy(update={"training": training})
-        job = Job(
-            run,
-            system,
-            spec,
-            known,
-            features.fingerprints,
-            given.weights.get(of, {}),
-            features.weights,
-        )
-        data = near(data, choose_device(training.device, "training.device"))
-        read = ProfiledData(data, profile) if profile else data
+    code = training_code(spec)
+    with bench_of(spec, run, system, (labels, splits), (audio, visual), settings, threads, gpu_mb) as bench:
+        read = ProfiledData(bench.data, profile) if profile else bench.data
         for name in split:
-            made_by = _begun(resumes[name], code, given.rerun_for_code)
-            with watching(f"{system}, {name}", known.task, curves.get(name)) as tell:
-                trained = train_on(job, data, load_split(splits, name), read, resumes[name], tell)
-            _keep(outs[name], trained, as_mapping(cfg), sides | features.read, made_by)
+            made_by = begun(resumes[name], code, bench.rerun_for_code)
+            with watching(f"{system}, {name}", bench.job.known.task, curves.get(name)) as tell:
+                trained = train_on(bench.job, bench.data, load_split(splits, name), read, resumes[name], tell)
+            keep(outs[name], trained, as_mapping(cfg), bench.read, made_by)
     # Not before all are done: what a job that fails has trained is trained again, from these.
     for folder in resumes.values():
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What trainings of one system need: their ``job``, the clips' ``data``, and what records say was ``read``."""
+
+    job: Job
+    data: ClipData
+    read: dict[str, str]
+    rerun_for_code: bool
+
+
+@contextmanager
+def bench_of(
+    spec: TrainSpec,
+    run: str,
+    system: str,
+    sides: tuple[Path, Path],
+    manifests: tuple[list[str] | None, list[str] | None],
+    settings: str,
+    threads: int,
+    gpu_mb: int,
+) -> Iterator[Bench]:
+    """Read labels and splits, ``sides``, and the features of ``manifests``, on the device that ``settings`` say."""
+    from avemo.base.devices import choose_device
+    from avemo.dataset.labels import load_labels
+    from avemo.dataset.resident import near
+    from avemo.machine.gpus import use_gpu
+    from avemo.study import specs
+    from avemo.training.one_split import Job
+
+    read, known = sides_read(*sides), load_labels(sides[0])
+    given, of = as_spec(specs.Settings, settings, "--settings"), f"{run}/{system}"
+    training = spec.training.model_copy(update=given.speed.get(of, {}) | {"threads": threads})
+    places = given.weights.get(of, {})
+    use_gpu(gpu_mb, training.device)
+    _require_start(of, spec, places)
+    with features_of(*manifests, known.targets) as features:
+        own = spec.model_copy(update={"training": training})
+        job = Job(run, system, own, known, features.fingerprints, places, features.weights)
+        data = near(features.data, choose_device(training.device, "training.device"))
+        yield Bench(job, data, read | features.read, given.rerun_for_code)
 
 
 def _require_start(of: str, spec: TrainSpec, places: dict[str, Any]) -> None:
@@ -157,7 +189,7 @@ def _require_start(of: str, spec: TrainSpec, places: dict[str, Any]) -> None:
             )
 
 
-def _begun(resume: Path, code: dict[str, str], rerun: bool) -> dict[str, str]:
+def begun(resume: Path, code: dict[str, str], rerun: bool) -> dict[str, str]:
     """By which code a model will be made: also by that of its checkpoint, unless that is to be left for a ``rerun``."""
     from avemo.progress.shard_records import take_up
     from avemo.training.checkpoint import CHECKPOINT
@@ -188,7 +220,7 @@ def sides_read(labels: Path, splits: Path) -> dict[str, str]:
     return found
 
 
-def _keep(out: Path, trained: Trained, cfg: Any, read: dict[str, str], code: dict[str, str]) -> None:
+def keep(out: Path, trained: Trained, cfg: Any, read: dict[str, str], code: dict[str, str]) -> None:
     """Write a trained model, and its history and record beside it; the model last, as the job's proof."""
     import pandas as pd
 

@@ -11,20 +11,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from avemo.base.contracts import digest
+from avemo.base.contracts import AvemoError, digest
 from avemo.corpora.near_names import is_missing
 from avemo.dataset.absences import Absence
 from avemo.dataset.normalise import ClipNormaliser, Normalise, Normaliser
 from avemo.dataset.splits import Split
 from avemo.evaluation.machines import kinds
+from avemo.training.search import ALL, Search, Trial, best
 from avemo.training.shares import train_share
 from avemo.training.witness import account_of
 
 Place = tuple[str, str]
 """System and split."""
 
+SAME = 1e-9
+"""Within which a number of a record and one of a table are the same."""
 HISTORY = ("epoch", "lr", "seconds")
 """What the history of a training holds beside ``train_…`` and ``dev_…``."""
 COVERS = (
@@ -37,6 +41,15 @@ COVERS = (
 
 
 @dataclass(frozen=True)
+class Tried:
+    """A search's trial, and by split that it trained the record and history beside its model."""
+
+    trial: Trial
+    runs: Mapping[str, Mapping[str, Any]]
+    histories: Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
 class Records:
     """What a run left behind.
 
@@ -46,6 +59,8 @@ class Records:
     ``cut`` says of lines of the readings' journals that they are not whole, and
     ``unmade`` of files that they were not made of what lies beside them. ``linear`` is the record of the linear baseline by
     split. ``features`` are the fingerprints of what lies in the cache now, ``same_media`` sets of clips that share media,
+    ``searches`` are those of systems that have one, with their trials, ``trials_before`` count those of a system that none
+    of them has now,
     and ``statistics`` makes those of some clips again; None where the cache is gone.
     """
 
@@ -64,15 +79,17 @@ class Records:
     linear: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     speakers: Mapping[str, str] = field(default_factory=dict)
     former: Mapping[str, int] = field(default_factory=dict)
+    searches: Mapping[str, tuple[Search, Sequence[Tried]]] = field(default_factory=dict)
+    trials_before: Mapping[str, int] = field(default_factory=dict)
     statistics: Callable[[Sequence[str], Normalise], Mapping[str, Normaliser | ClipNormaliser]] | None = None
 
     def split(self, name: str) -> Split:
         """The split of that name; one without clips where there is none."""
         return next((split for split in self.splits if split.name == name), Split(name, (), (), ()))
 
-    def kept(self, place: Place, side: str) -> list[str]:
-        """The clips of a side that a system was to use; the others were left out, as its record says."""
-        record, split = self.runs[place], self.split(place[1])
+    def kept(self, place: Place, side: str, record: Mapping[str, Any] | None = None) -> list[str]:
+        """The clips of a side that a system was to use; the others were left out, as its ``record`` says."""
+        record, split = record or self.runs[place], self.split(place[1])
         share = record["config"]["training"].get("train_share", 1.0)
         clips = train_share(split, share) if side == "train" else split.sides()[side]
         return [clip for clip in clips if clip not in record["left_out"]]
@@ -99,7 +116,7 @@ class Finding:
 
 def audit(records: Records) -> list[Finding]:
     """Every check of `CHECKS`, and what there is to know of classes that a side lacks and of machines."""
-    told = {"test": [*records.cut, *_former(records)]}
+    told = {"test": [*records.cut, *_former(records)], "search": list(_of_searches(records))}
     checked = [
         Finding(name, title, examined(records), list(check(records)), told.get(name, []))
         for name, (title, examined, check) in CHECKS.items()
@@ -247,6 +264,72 @@ def test_is_read_once(records: Records) -> Iterator[str]:
             yield f"{_at(place)}: its scores are of another model than the one that was kept"
 
 
+def search_is_by_dev(records: Records) -> Iterator[str]:
+    """Every trial was judged on dev, the best one's model was kept, and test clips were read after the last had ended."""
+    for system, (search, tried) in records.searches.items():
+        for split in records.splits:
+            place, study = (system, split.name), search.study_of(split.name)
+            own = [one for one in tried if one.trial.study == study and one.trial.trial < search.count]
+            missing = sorted({*range(search.count)} - {one.trial.trial for one in own})
+            if missing:
+                yield f"{_at(place)}: {len(own)} of {search.count} trials are there; trial {missing[0]} is gone"
+                continue
+            for one in own:
+                yield from _judged(records, place, one)
+            try:
+                chosen = best([one.trial for one in own], search.by)
+            except AvemoError as error:
+                yield f"{_at(place)}: {error}"
+                continue
+            of_split = chosen.splits.get(split.name)
+            if of_split is None or of_split.model != records.models[place]["sha256"]:
+                yield f"{_at(place)}: its model is not that of trial {chosen.trial}, which dev prefers"
+            first = min((str(one["at"]) for one in records.readings_of(place) if "at" in one), default="")
+            late = [one.trial.trial for one in own if first and one.trial.ended > first]
+            if late:
+                yield f"{_at(place)}: its test clips were read at {first}, before {_trials(late)} had ended"
+
+
+def _judged(records: Records, place: Place, tried: Tried) -> Iterator[str]:
+    """Whether a trial was trained on train and judged on dev, and says of dev what its history does."""
+    trial, split = tried.trial, place[1]
+    of = f", trial {trial.trial}"
+    if split not in trial.splits:
+        if not trial.failed:
+            yield f"{_at(place)}{of}: it says nothing of this split"
+        return
+    for use, side in (("statistics", "train"), ("train", "train"), ("dev", "dev")):
+        yield from _foreign(records, place, use, side, tried.runs[split], of)
+    history = tried.histories[split]
+    best_row = int(history["dev_loss"].to_numpy().argmin())
+    found = [history[f"dev_{name}"].to_numpy()[best_row] for name in ("loss", trial.metric)]
+    told = [trial.splits[split].loss, trial.splits[split].score]
+    if not np.allclose(found, told, rtol=0, atol=SAME, equal_nan=True):
+        yield f"{_at(place)}{of}: its loss and {trial.metric} are not those of its best epoch on dev"
+
+
+def _trials(numbers: Sequence[int]) -> str:
+    return f"trial {numbers[0]}" + (f" and {len(numbers) - 1} more" if len(numbers) > 1 else "")
+
+
+def _of_searches(records: Records) -> Iterator[str]:
+    """What is to be known of searches that offends nothing."""
+    seen = _tested_on_dev(records.splits)
+    for system, count in records.trials_before.items():
+        yield f"{system}: {count} trials lie here that no search has any more, and count as tried"
+    for system, (search, _) in records.searches.items():
+        if search.studies == ALL and seen:
+            yield (
+                f"{system}: its settings were chosen for all splits at once, and {len(seen)} test clips are dev clips of "
+                "other splits; studies: each chooses without them"
+            )
+
+
+def _tested_on_dev(splits: Sequence[Split]) -> set[str]:
+    """Test clips of a split that are dev clips of another."""
+    return {clip for one in splits for other in splits for clip in {*one.test} & {*other.dev}}
+
+
 def splits_are_shared(records: Records) -> Iterator[str]:
     """Every system was trained on each split's train side, and scored on the same clips."""
     wanted = {split.name for split in records.splits}
@@ -295,16 +378,18 @@ def linear_is_fair(records: Records) -> Iterator[str]:
             yield f"linear baseline, {split.name}: fitted on features {_short(found['inputs'])}, the systems on {_short(expected)}"
 
 
-def _foreign(records: Records, place: Place, use: str, side: str) -> Iterator[str]:
-    """Whether other clips were read than those of the side."""
-    found = records.runs[place].get("read", {}).get(use)
-    expected = account_of(records.kept(place, side))
+def _foreign(
+    records: Records, place: Place, use: str, side: str, record: Mapping[str, Any] | None = None, of: str = ""
+) -> Iterator[str]:
+    """Whether other clips were read than those of the side; ``record`` and name ``of`` a trial's training."""
+    found, at = (record or records.runs[place]).get("read", {}).get(use), _at(place) + of
+    expected = account_of(records.kept(place, side, record))
     # A training resumed after its last epoch reads no clip again.
     resumed = found is not None and not found["clips"] and use != "statistics"
     if found is None:
-        yield f"{_at(place)}: its record does not say which clips it read for {use}; train it again"
+        yield f"{at}: its record does not say which clips it read for {use}; train it again"
     elif expected not in (found, found.get("drawn_from")) and not resumed:
-        yield f"{_at(place)}: for {use} it read {found['clips']} clips, not the {expected['clips']} of its {side} side"
+        yield f"{at}: for {use} it read {found['clips']} clips, not the {expected['clips']} of its {side} side"
 
 
 def _at(place: Place) -> str:
@@ -360,6 +445,15 @@ CHECKS: dict[str, tuple[str, Callable[[Records], str], Check]] = {
         "Test clips are read once, by the kept model",
         lambda r: f"{sum(map(len, r.readings.values()))} readings",
         test_is_read_once,
+    ),
+    "search": (
+        "Searches were decided on dev, and had ended before test clips were read",
+        lambda r: (
+            f"{sum(len(tried) for _, tried in r.searches.values())} trials of {', '.join(r.searches)}"
+            if r.searches
+            else "no system was searched for"
+        ),
+        search_is_by_dev,
     ),
     "splits": (
         "All systems have the same splits",

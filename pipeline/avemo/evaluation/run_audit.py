@@ -20,7 +20,7 @@ from avemo.dataset.absences import absences
 from avemo.dataset.labels import Labels, load_labels
 from avemo.dataset.loading import FeatureSource
 from avemo.dataset.splits import Split, load_splits
-from avemo.evaluation.audit import Finding, Records, audit
+from avemo.evaluation.audit import Finding, Records, Tried, audit
 from avemo.evaluation.leaks import (
     MOST_CLIPS,
     NEAR,
@@ -38,11 +38,12 @@ from avemo.finetuning.trained_on import read_list
 from avemo.index.clip_table import read_table
 from avemo.index.same_media import same_media
 from avemo.study.inputs import inputs_of, open_inputs
-from avemo.study.layout import PAPER, Layout
+from avemo.study.layout import HISTORY, PAPER, RECORD, TRIAL, Layout
 from avemo.study.makings import RunMakings
 from avemo.study.run import Run
 from avemo.study.study import read_record, read_run
 from avemo.training.checkpoint import model_meta
+from avemo.training.search import Search, read_trial
 from avemo.weights.hashes import sha256_path
 
 
@@ -170,6 +171,35 @@ def _records(
         statistics=statistics,
         linear=json.loads(_there(layout.linear_record).read_text()) if linear else {},
         same_media=_same_media(layout.index),
+        searches=_searches(config, layout),
+        trials_before=trials_before(config, layout),
+    )
+
+
+def trials_before(config: Run, layout: Layout) -> dict[str, int]:
+    """How many trials lie there that no search of the config has, by the name of their system."""
+    known = {layout.trial(name, *place) for name in config.systems for place in config.trials(name)}
+    others = {*layout.searches.glob(f"*/*/*/{TRIAL}")} - known
+    return dict(sorted(Counter(path.parents[2].name for path in others).items()))
+
+
+def _searches(config: Run, layout: Layout) -> dict[str, tuple[Search, list[Tried]]]:
+    """By system that has one: its search, and its trials, as far as they are there."""
+    found = {}
+    for name, system in config.systems.items():
+        paths = [layout.trial(name, *place) for place in config.trials(name)]
+        if system.search:
+            found[name] = (system.search, [_tried(path) for path in paths if path.is_file()])
+    return found
+
+
+def _tried(path: Path) -> Tried:
+    trial = read_trial(path)
+    folders = {split: path.parent / split for split in trial.splits}
+    return Tried(
+        trial,
+        {split: json.loads(_there(folder / RECORD).read_text()) for split, folder in folders.items()},
+        {split: read_results(_there(folder / HISTORY)) for split, folder in folders.items()},
     )
 
 

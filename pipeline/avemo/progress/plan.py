@@ -89,6 +89,8 @@ def _stage(study: Study, rule: str, of: str, jobs: list[PlannedJob]) -> Stage:
         estimate = _shard_estimate(study, jobs, compute)
     elif rule == "train":
         estimate = _training_estimate(study, jobs)
+    elif rule == "trial":
+        estimate = _trial_estimate(study, jobs)
     cost, size, basis = estimate
     gpu = jobs[0].resources.get("gpu", 0)
     known = cost.jobs > 0 or compute == 0
@@ -168,19 +170,26 @@ def _bytes_a_clip(component: Path, clips: int) -> int | None:
 def _training_estimate(study: Study, jobs: list[PlannedJob]) -> Estimate:
     run, system = jobs[0].wildcards["run"], jobs[0].wildcards["system"]
     folder = study.layouts[run].benchmarks / "train"
-    for pattern, basis in (
-        (f"{system}-split*.tsv", f"trainings of {system}"),
-        ("*.tsv", "trainings of any system"),
-    ):
-        past = cost_of(folder.glob(pattern))
+    return _by_record(jobs, "trainings", folder.glob(f"{system}-split*.tsv"), folder)
+
+
+def _trial_estimate(study: Study, jobs: list[PlannedJob]) -> Estimate:
+    run, system = jobs[0].wildcards["run"], jobs[0].wildcards["system"]
+    layout = study.layouts[run]
+    own = layout.trial_benchmarks(system, study.runs[run].trials(system))
+    return _by_record(jobs, "trials", own, layout.benchmarks / "search")
+
+
+def _by_record(jobs: list[PlannedJob], what: str, own: Iterable[Path], folder: Path) -> Estimate:
+    """By what jobs of the same system have cost, or of any whose records lie in the folder."""
+    system = jobs[0].wildcards["system"]
+    found = {f"{what} of {system}": own, f"guess: {what} of any system": folder.glob("*.tsv")}
+    for basis, paths in found.items():
+        past = cost_of(paths)
         if past.jobs:
             share = len(jobs) / past.jobs
-            guess = "" if basis.endswith(system) else "guess: "
-            return (
-                Cost(past.jobs, past.wall_s * share, past.cpu_s * share),
-                None,
-                f"{guess}{basis}, {past.jobs} recorded",
-            )
+            cost = Cost(past.jobs, past.wall_s * share, past.cpu_s * share)
+            return cost, None, f"{basis}, {past.jobs} recorded"
     return Cost(), None, _at_most(jobs)
 
 

@@ -61,6 +61,9 @@ def status(study: Study, run: str, journal: Path = FOLDER) -> list[Progress]:
             continue
         rows.append(_component(layout, stage, component.id, shards, jobs))
     rows += [_row("labels", "", [layout.labels], jobs), _row("splits", "", [layout.splits], jobs)]
+    rows += [
+        _search(layout, resolved, system, jobs) for system in resolved.systems if resolved.trials(system)
+    ]
     rows += [_training(resolved, layout, system, jobs) for system in resolved.systems]
     rows += [_row("evaluate", system, [layout.scores(system)], jobs) for system in resolved.systems]
     return [*rows, _row("report", "", [layout.report], jobs)]
@@ -80,6 +83,13 @@ def _component(layout: Layout, stage: str, component: str, shards: int, jobs: Ma
         return row
     rate = cost.clips / cost.clips_s
     return replace(row, clips_a_s=rate, left_s=(total - done) / rate)
+
+
+def _search(layout: Layout, run: Run, system: str, jobs: Mapping[str, Job]) -> Progress:
+    made = [layout.trial_record(system, study, number) for study, number in run.trials(system)]
+    cost = cost_of(layout.trial_benchmarks(system, run.trials(system)))
+    row = _priced(_row("search", system, made, jobs), cost)
+    return replace(row, left_s=(len(made) - row.done) * cost.wall_s / cost.jobs) if cost.jobs else row
 
 
 def _training(run: Run, layout: Layout, system: str, jobs: Mapping[str, Job]) -> Progress:

@@ -74,7 +74,10 @@ SECTIONS = (
     Section("decisions", "Decisions", ("decisions",), ("decisions",)),
     Section("errors", "Errors", ("errors",)),
     Section(
-        "training", "Training and costs", ("training_curves", "learning_curve"), ("learning_curve", "costs")
+        "training",
+        "Training and costs",
+        ("training_curves", "learning_curve"),
+        ("learning_curve", "search", "costs"),
     ),
     Section(
         "data",

@@ -28,6 +28,7 @@ from avemo.study.layout import Layout
 from avemo.study.makings import RunMakings
 from avemo.study.run import Run, modality_of
 from avemo.study.study import read_run
+from avemo.training.search import Search, Trial, read_trial
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,16 @@ class RunFiles:
             for name in self.titles
             for split in self.splits
         }
+
+    @cached_property
+    def searches(self) -> dict[str, tuple[Search, list[Trial]]]:
+        """By title of each system that has one: its search, and its trials."""
+        found = {}
+        for name, title in self.titles.items():
+            if search := self.config.systems[name].search:
+                trials = [read_trial(self.layout.trial(name, *place)) for place in self.config.trials(name)]
+                found[title] = (search, trials)
+        return found
 
     @cached_property
     def history(self) -> pd.DataFrame:

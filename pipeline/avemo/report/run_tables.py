@@ -14,15 +14,18 @@ from avemo.report.quality import summary_table, worst_table
 from avemo.report.raters import raters_table
 from avemo.report.reliability import calibration_table, has_calibration
 from avemo.report.run_files import RunFiles, randomness
+from avemo.report.searches import search_table, searched_legend
 from avemo.report.seeds import seeds_table
 from avemo.report.writers import Table
 
 
 def run_tables(run: RunFiles) -> list[Table]:
-    """Those of `avemo.study.layout.TABLES`; by intensity and of learning curves where the run has them."""
+    """Those of `avemo.study.layout.TABLES`; by intensity, of searches and of learning curves where the run has them."""
     task = run.labels.task
     always = [
-        make.main_table(run.scores, run.tests, run.order, task, run.notes, run.lessened),
+        make.main_table(
+            run.scores, run.tests, run.order, task, run.notes, run.lessened, searched_legend(run.searches)
+        ),
         make.tests_table(run.tests, run.order, task, run.notes, randomness(run.config)),
         make.missing_modality_table(run.scores, run.order, task, run.notes, run.lessened),
         make.per_class_table(run.predictions, run.scores, run.order, task, run.notes, run.lessened),
@@ -41,6 +44,7 @@ def run_tables(run: RunFiles) -> list[Table]:
     levels, calibrated = run.intensities, has_calibration(run.each_seed)
     return [
         *always,
+        *([search_table(run.searches, task.metrics, run.notes)] if run.searches else []),
         *(
             column_table(run.people, name, value_of, run.order, task, run.notes)
             for name, value_of in run.divisions.items()

@@ -50,8 +50,12 @@ def main_table(
     task: Task,
     notes: Notes = (),
     lessened: Lessened = NONE,
+    searched: str = "",
 ) -> Table:
-    """Systems in ``order``, then the blind predictors, by modality and metric: mean ± sd over splits."""
+    """Systems in ``order``, then the blind predictors, by modality and metric: mean ± sd over splits.
+
+    ``searched`` ends the caption: what is to be known of how systems came by their settings.
+    """
     check(scores, order, task)
     marks, unit = _marks(tests), unit_of(task)
     shown = {m: task.shown if m == "av" else task.headline for m in MODALITIES}
@@ -70,7 +74,7 @@ def main_table(
     caption = (
         f"{unit.scale.capitalize()}; mean ± sample standard deviation over "
         f"{_count(scores['split'].nunique(), 'split')}. {_legend(tests)}{lacking_legend(lessened)}{task.note}"
-        f"{LINEAR_LEGEND if LINEAR in titles else ''}"
+        f"{LINEAR_LEGEND if LINEAR in titles else ''}{searched}"
     )
     raw = over_splits(scores).reset_index()
     raw = raw[raw["system"].isin([*order, *titles]) & raw["metric"].isin(task.metrics)]

@@ -111,6 +111,9 @@ class Changed:
     def splits(self, run: str) -> bool:
         return self._is_changed(self.runs[run].splits(published=self.triggers.published(run)))
 
+    def trial(self, run: str, system: str, study: str, number: str) -> bool:
+        return self._is_changed(self.runs[run].trial(system, study, int(number)))
+
     def models(self, run: str, system: str, first: str) -> bool:
         """Those of the splits that one job trains; of all it leaves Snakemake misses the record of the ``first`` alone."""
         layout, pack = self.study.layouts[run], self.study.runs[run].pack(first)

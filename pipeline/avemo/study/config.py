@@ -24,6 +24,7 @@ from avemo.features import EXTRACTORS
 from avemo.models import MODELS
 from avemo.study.run import CodeChanges, LearningCurve, Tests
 from avemo.training.recipe import TrainingConfig
+from avemo.training.search import Search
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 """Names are folders and parts of file names. For `fullmatch` where Python looks, as ``$`` lets a line's end pass."""
@@ -138,6 +139,8 @@ class SystemSection(Section):
     """What tables and figures call it; default: its name."""
     config: dict[str, Any] = {}
     training: TrainingConfig = TrainingConfig.model_validate({})
+    search: Search | None = None
+    """Fields of ``training`` and ``config`` that are searched for on dev; none where it is left out."""
 
     @field_validator("title")
     @classmethod

@@ -31,6 +31,8 @@ ACROSS, ACROSS_PAGE = "across", "across.html"
 """Tables, figures and page of runs across corpora."""
 MODEL, HISTORY, RECORD = "model.safetensors", "history.csv", "run.json"
 """What a training leaves in its folder."""
+TRIAL = "trial.json"
+"""What a trial of a search leaves in its folder, beside a folder for each split that it trained."""
 
 
 def table_file(results: Path, name: str, form: str) -> Path:
@@ -126,6 +128,29 @@ class Layout:
     def models(self, system: str, splits: Iterable[str]) -> list[Path]:
         """A system's models, one a split."""
         return [self.model(system, split) for split in splits]
+
+    @property
+    def searches(self) -> Path:
+        """The trials of all systems that are searched for."""
+        return self.results / "search"
+
+    def trial(self, system: str, study: str, number: int) -> Path:
+        """What is kept of a trial of a system's search."""
+        return self.searches / system / study / f"{number:04d}" / TRIAL
+
+    def trials(self, system: str, study: str, count: int) -> list[Path]:
+        """Those of the first so many trials."""
+        return [self.trial(system, study, number) for number in range(count)]
+
+    def trial_record(self, system: str, study: str, number: int) -> Path:
+        """What made a trial: a workflow knows the trial by it, and so deletes none that a killed job has finished."""
+        return record_path(self.trial(system, study, number))
+
+    def trial_benchmarks(self, system: str, trials: Iterable[tuple[str, int]]) -> list[Path]:
+        """What trials of a search have cost, as far as they ran here."""
+        folder = self.benchmarks / "search"
+        paths = [folder / f"{system}-{study}-{number:04d}.tsv" for study, number in trials]
+        return [path for path in paths if path.is_file()]
 
     def resume(self, system: str, split: str) -> Path:
         """Checkpoints of a training under way, outside any job's outputs."""

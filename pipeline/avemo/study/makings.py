@@ -15,8 +15,9 @@ from avemo.index.source import PLACE, SEEN
 from avemo.papers.definitions import paper_digest
 from avemo.study.layout import ACROSS_PAGE, MODEL, PAPER, PAPER_PAGE, Layout
 from avemo.study.run import Run, modality_of
+from avemo.study.searched import is_sequential, searching_code, training_code, trial_name, trial_spec
 from avemo.study.specs import ExtractSpec, IndexSpec, LabelsSpec, TrackSpec, as_cfg, component_spec
-from avemo.study.stage_code import corpus_code, feature_code, model_code, score_code, stage_code
+from avemo.study.stage_code import corpus_code, feature_code, score_code, stage_code
 from avemo.study.study import Study
 from avemo.training.recipe import TrainSpec
 
@@ -65,12 +66,22 @@ class RunMakings:
 
     def model(self, system: str, split: str) -> Making:
         """A trained system."""
-        spec, cached = self.run.systems[system], self._seen
-        path, code = (
-            self.layout.model(system, split),
-            partial(model_code, spec.model, spec.training.procedure),
-        )
-        return Making(path, cfg_of(spec, TrainSpec), self._sides, code=code, cached=cached)
+        spec, read = self.run.systems[system], self._sides
+        if spec.search:
+            read = read | self._trials(system, spec.search.study_of(split), spec.search.count)
+        path, code = self.layout.model(system, split), partial(training_code, spec)
+        return Making(path, cfg_of(spec, TrainSpec), read, code=code, cached=self._seen)
+
+    def trial(self, system: str, study: str, number: int) -> Making:
+        """A trial of a searched system."""
+        spec = trial_spec(self.run.systems[system], number)
+        read = self._sides | self._trials(system, study, number if is_sequential(spec) else 0)
+        path, code = self.layout.trial(system, study, number), partial(searching_code, spec)
+        return Making(path, cfg_of(spec), read, code=code, cached=self._seen)
+
+    def _trials(self, system: str, study: str, count: int) -> dict[str, Path | str]:
+        """The first so many of a study, by what records call them."""
+        return {trial_name(n): path for n, path in enumerate(self.layout.trials(system, study, count))}
 
     def scores(self, system: str) -> Making:
         """Of a system's models on the test sides."""
@@ -134,6 +145,8 @@ class RunMakings:
         """All that is in the run's folder and was made of something that lies there too, by name."""
         found = {"labels": self.labels(), "splits": self.splits(), "baselines": self.baselines()}
         for system in self.run.systems:
+            for study, number in self.run.trials(system):
+                found[f"trial {number} of {system}, {study}"] = self.trial(system, study, number)
             for split in self.run.split_names:
                 found[f"model of {system}, {split}"] = self.model(system, split)
             found[f"predictions of {system}"] = self.predictions(system)
@@ -152,7 +165,10 @@ class RunMakings:
             shards = [self.layout.shard(component.id, number) for number in range(run.corpus.shards)]
             groups[f"{stage} ({component.id})"] = [Making(shard, code=code) for shard in shards]
         groups |= {f"models of {one}": [self.model(one, split) for split in names] for one in run.systems}
-        told = ("model of ", "predictions of ", "fits of ")
+        for one in self.run.systems:
+            trials = [self.trial(one, study, number) for study, number in self.run.trials(one)]
+            groups |= {f"trials of {one}": trials} if trials else {}
+        told = ("trial ", "model of ", "predictions of ", "fits of ")
         alone = {name: making for name, making in self.results().items() if not name.startswith(told)}
         if report:
             alone["report"] = self.report()

@@ -27,7 +27,9 @@ from avemo.study.config import (
     parse,
 )
 from avemo.study.run import Component, Corpus, Feature, LearningCurve, Run, RunSpeed, System, named
+from avemo.study.searched import searched
 from avemo.study.specs import IndexSpec, LabelsSpec, identified
+from avemo.training.recipe import TrainSpec
 
 
 def resolve(raw: dict[str, Any], others: Mapping[str, Run] | None = None) -> Run:
@@ -62,11 +64,14 @@ def resolve(raw: dict[str, Any], others: Mapping[str, Run] | None = None) -> Run
             places={field: place for field, place in fields[name].places.items() if place},
             training=one.training.over(given.training),
             title=one.title or name,
+            search=one.search,
         )
         for name, one in given.systems.items()
     }
     for name, system in systems.items():
         _check_procedure(name, system)
+        for tried in searched(name, system):
+            _check_procedure(name, tried)
     curve_systems = _curve_systems(systems, given.learning_curve)
     _check_titles(systems | curve_systems)
     run = Run(
@@ -241,7 +246,7 @@ def _crops(visual: Extractor, quality: int, faces: str) -> Component:
     return _component(JpegCrops, Fields(config, config.numbers(), {}, {}), faces)
 
 
-def _check_procedure(name: str, system: System) -> None:
+def _check_procedure(name: str, system: TrainSpec) -> None:
     fitting = MODELS.load(system.model).procedures
     if system.training.procedure not in fitting:
         raise ConfigError(

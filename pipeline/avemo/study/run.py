@@ -142,6 +142,12 @@ class System(TrainSpec):
     curve: str | None = left_out()
     """The system that this one repeats on a part of the train clips."""
 
+    @property
+    def largest_batch(self) -> int:
+        """Clips of the largest mini-batch that a training of it may have."""
+        size = self.training.batch_size
+        return self.search.most("training.batch_size", size) if self.search else size
+
 
 class RunSpeed(Section):
     """What changes only how a run is cut into jobs."""
@@ -209,6 +215,13 @@ class Run(Section):
     def compared(self) -> list[str]:
         """Systems of the tables and tests, the one compared with all others first; not those of a learning curve."""
         return [name for name, system in self.systems.items() if not system.curve]
+
+    def trials(self, system: str) -> list[tuple[str, int]]:
+        """Study and number of each trial of a system's search; none where it has no search."""
+        search = self.systems[system].search
+        if search is None:
+            return []
+        return [(study, n) for study in search.studies_of(self.split_names) for n in range(search.count)]
 
     def require(self, system: str) -> None:
         """Raise `AvemoError` for a system that the run has not."""

@@ -19,6 +19,7 @@ LABELS, SPLITS = "avemo.dataset.labels:load_labels", "avemo.dataset.splits:load_
 TABLE = "avemo.index.clip_table:read_table"
 FEATURES = ("avemo.study.inputs:open_inputs", *TASK_KINDS)
 NEAR = "avemo.dataset.resident:near"
+READ_TRIAL = "avemo.training.search:read_trial"
 TRAINING = ("avemo.training.one_split:train_on", "avemo.dataset.splits:load_split", LABELS, NEAR, *FEATURES)
 FACES = ("avemo.features.extraction:track_clip", "avemo.faces.track:FaceTracker")
 KEPT = ("avemo.features.extraction:keep_crops", "avemo.faces.jpeg:JpegCrops", *FACES)
@@ -49,6 +50,8 @@ CALLED: dict[str, tuple[str, ...]] = {
     "visual of kept crops": ("avemo.features.extraction:extract_kept", *KEPT),
     "imported": (),
     "models": TRAINING,
+    "trials": (*TRAINING, "avemo.training.search:propose", READ_TRIAL),
+    "choice": ("avemo.training.search:best", READ_TRIAL, "avemo.training.recipe:TrainSpec"),
     "scores": ("avemo.evaluation.scoring:score_models", LABELS, NEAR, *FEATURES),
     "baselines": ("avemo.evaluation.baselines:blind_scores", LABELS, SPLITS, *TASK_KINDS),
     "linear": ("avemo.evaluation.linear:linear_scores", LABELS, SPLITS, *FEATURES),
@@ -70,11 +73,20 @@ PAGES = (
     "avemo.report.formatting",
 )
 """Of tables of results: where they are found, and how they look; what figures draw is what tables tell."""
+SEARCHES = {"trials", "choice", "report", "paper"}
+SEARCH = "avemo.training.search"
+"""Counts for `SEARCHES` alone: other trainings know of a search only that they have none."""
 
 
 @cache
 def _code(stage: str, *components: str) -> dict[str, str]:
-    return code_of([*CALLED[stage], *components], APART + (PAGES if stage in ("report", "paper") else ()))
+    return code_of([*CALLED[stage], *components], apart(stage))
+
+
+def apart(stage: str) -> tuple[str, ...]:
+    """Modules that do not count for a stage."""
+    pages = PAGES if stage in ("report", "paper") else ()
+    return (*APART, *pages, *(() if stage in SEARCHES else (SEARCH,)))
 
 
 def stage_code(stage: str) -> dict[str, str]:
@@ -98,6 +110,11 @@ def feature_code(
 def model_code(model: str, procedure: str) -> dict[str, str]:
     """Of a system's trainings."""
     return _code("models", MODELS.path(model), STEPS.path(procedure))
+
+
+def trial_code(model: str, procedure: str) -> dict[str, str]:
+    """Of a trial of a search."""
+    return _code("trials", MODELS.path(model), STEPS.path(procedure))
 
 
 def score_code(model: str) -> dict[str, str]:

@@ -146,7 +146,7 @@ class Study:
         # Further features of a modality are joined to the frames of the first.
         firsts = [name for name in of.features if name == modality_of(name)]
         frames_hz = sum(self.work(of, name).frames_hz for name in firsts)
-        frames = of.systems[system].training.batch_size * longest_s * frames_hz
+        frames = of.systems[system].largest_batch * longest_s * frames_hz
         asked = self.work(of, f"systems/{system}").training_gpu_mb(frames)
         return asked + min(RESIDENT_MB, ceil(media_s * RESIDENT_MB_A_SECOND)) if asked else 0
 

@@ -28,7 +28,7 @@ from avemo.training.losses import judged
 from avemo.training.seeding import seed_global
 from avemo.training.state import Resumable, RunState
 from avemo.training.steps import ablate_visual, drop_modality, unpair
-from avemo.training.watch import told
+from avemo.training.watch import Diverged, told
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def train(
 
     After an epoch ``folder`` holds a checkpoint, which is at most ``checkpoint_s`` old. Called again with the same
     arguments after a kill, the run goes on from there and ends with the same
-    bytes; a checkpoint of another run is replaced. Raises `AvemoError` if a
+    bytes; a checkpoint of another run is replaced. Raises `Diverged` if a
     loss is not finite.
     """
     config, device = run.config, run.device
@@ -157,7 +157,7 @@ def _judged_on(
     loss = sum(run.criterion.set_loss(each, targets) for each in logits.values()) / len(logits)
     loss += float(own_losses) / sum(map(len, targets))
     if not math.isfinite(loss):
-        raise AvemoError(f"{place}: expected a finite dev loss, found {loss}; lower training.lr")
+        raise Diverged(f"{place}: expected a finite dev loss, found {loss}; lower training.lr")
     table = run.task.table(torch.cat(targets).cpu().numpy(), run.task.readout(torch.cat(predictions)))
     scores = run.task.score(pd.DataFrame(table))
     loss = 1 - scores[run.task.headline[0]] if config.dev_loss == "score" else loss

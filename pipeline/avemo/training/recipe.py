@@ -11,6 +11,7 @@ from avemo.base.contracts import ComponentConfig, Section, left_out, speed
 from avemo.base.registry import nearest
 from avemo.dataset.normalise import Normalise
 from avemo.training import STEPS
+from avemo.training.search import Search
 
 
 def _off(given: Any) -> Any:
@@ -135,3 +136,5 @@ class TrainSpec(Section):
     version: int | str
     config: dict[str, Any]
     training: Annotated[TrainingConfig, PlainSerializer(TrainingConfig.numbers)]
+    search: Search | None = left_out()
+    """Fields of config and training that are searched for, in the place of those here."""

@@ -15,6 +15,10 @@ LOOK_EVERY = 64
 """Values that are looked at together elsewhere."""
 
 
+class Diverged(AvemoError):
+    """A loss or weights that are no finite numbers: these settings do not train."""
+
+
 def told(term: Tensor) -> float | Tensor:
     """A loss term as a number; where that would be waited for, in float64 on its device, to be read later."""
     return float(term.detach()) if at_once(term) else term.detach().double()
@@ -33,19 +37,19 @@ class Watch:
     waiting: list[tuple[Tensor, str, Sequence[str], str]] = field(default_factory=list)
 
     def require_finite(self, value: Tensor, what: str, names: Sequence[str], place: str) -> None:
-        """Raise `AvemoError`, now or at a later call, if ``value`` is no finite number."""
+        """Raise `Diverged`, now or at a later call, if ``value`` is no finite number."""
         self.waiting.append((value.detach(), what, names, place))
         if at_once(value) or len(self.waiting) >= LOOK_EVERY:
             self.look()
 
     def look(self) -> None:
-        """Raise `AvemoError` for the first bad value of those that wait."""
+        """Raise `Diverged` for the first bad value of those that wait."""
         waiting, self.waiting = self.waiting, []
         if not waiting:
             return
         values = torch.stack([value.double() for value, *_ in waiting]).tolist()
         for value, (_, what, names, place) in zip(values, waiting, strict=True):
             if not abs(value) < float("inf"):
-                raise AvemoError(
+                raise Diverged(
                     f"{place}: expected a finite {what}, found {value}; {self.items}: {', '.join(names)}; {self.remedy}"
                 )
