@@ -17,7 +17,7 @@ Data flows one way, and so do imports (a room may import those before it):
     finetuning   networks behind the extractors, tuned on corpora of their own
     papers       tables of published papers, to stand beside ours
     study        the checked runs, where their files lie, what their corpora hold
-    evaluation   checkpoint to predictions and scores, one clip's prediction, the audit of a finished run
+    evaluation   checkpoint to predictions and scores, new clips, bundles, the audit of a finished run
     exports      a finished run's clips in Python, and in other programs' formats
     report       significance tests, tables, figures, the HTML page
     progress     what a run would do and has done

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avemo.base.contracts import AvemoError, Clip
-from avemo.evaluation.prediction import predict_clip
+from avemo.evaluation.predictor import predict_clip
 from avemo.models import build_model
 from avemo.study.resolve import resolve
 from avemo.study.run import Run

@@ -90,7 +90,7 @@ def _item(store: ShardStore, clip_id: str, key: str, compute: Callable[[str], Fe
     try:
         frames = patiently(lambda: compute(clip_id), _may_pass)
     except AvemoError as error:
-        if _is_the_machines(error):
+        if is_the_machines(error):
             error.add_note(
                 f"while computing clip {clip_id}; the machine is at fault, so it will be tried again"
             )
@@ -108,7 +108,7 @@ def _item(store: ShardStore, clip_id: str, key: str, compute: Callable[[str], Fe
         return Item(clip_id, key, Status.invalid_features, str(error))
 
 
-def _is_the_machines(error: BaseException) -> bool:
+def is_the_machines(error: BaseException) -> bool:
     """Whether a failure comes from memory, file handles or disks that ran out or are away, or from what is installed.
 
     What a clip's own file is to blame for, decoding has told from storage that is away.
@@ -124,7 +124,7 @@ def _is_the_machines(error: BaseException) -> bool:
 
 def _may_pass(error: BaseException) -> bool:
     """Whether it is worth another try: a storage away for a moment, say, but no clip's failure."""
-    return is_passing(error) and (_is_the_machines(error) or not isinstance(error, AvemoError))
+    return is_passing(error) and (is_the_machines(error) or not isinstance(error, AvemoError))
 
 
 @contextmanager

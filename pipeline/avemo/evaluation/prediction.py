@@ -1,25 +1,20 @@
-"""What a system of a finished run says of one clip that no table lists."""
+"""What the systems of a finished run see of one clip that no table lists."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from avemo.base.arithmetic import arithmetic
 from avemo.base.contracts import AvemoError, Clip, ClipFailure, FeatureSequence, Status
+from avemo.cache.fill import is_the_machines
 from avemo.cache.manifest import columns_of
-from avemo.dataset import TASKS
 from avemo.dataset.joined import TimedSource
-from avemo.dataset.loading import ClipData
-from avemo.dataset.tasks import Task
 from avemo.evaluation.clip_quality import concerns, face_quality, sound_quality
-from avemo.evaluation.scoring import load_system
 from avemo.faces.jpeg import JpegCrops
 from avemo.faces.track import FaceTracker
 from avemo.features import EXTRACTORS
@@ -38,14 +33,28 @@ from avemo.study.run import Run, modality_of
 from avemo.training.checkpoint import model_meta
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """``values`` by output, ``kind`` (``probabilities``, or ``values`` of attributes), and what a
-    reader must know: missing modalities, odd media, random weights."""
+class NothingSeen(AvemoError):
+    """No modality of a clip could be used; ``failures`` say why, one for each."""
 
-    values: dict[str, float]
-    kind: str
+    def __init__(self, failures: Sequence[ClipFailure]):
+        self.failures = list(failures)
+        super().__init__("\n".join(dict.fromkeys(map(str, failures))))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What systems see of one clip: ``sources`` by modality, each there or not, and what a reader must know:
+    ``failures`` of a modality that is left out, odd media, random weights."""
+
+    clip_id: str
+    sources: dict[str, TimedSource]
     notes: list[str]
+    failures: list[ClipFailure]
+
+    @property
+    def modalities(self) -> list[str]:
+        """Those that the clip has."""
+        return [name for name, source in self.sources.items() if source.has(self.clip_id)]
 
 
 class OneClip:
@@ -74,35 +83,37 @@ class OneClip:
         raise AvemoError("one clip has no train statistics; use the trained system's own")
 
 
-def predict_clip(clip: Clip, run: Run, model_path: Path) -> Prediction:
-    """Faces, features and one forward pass; a modality that fails is left out and noted.
+class Extractors:
+    """Those of a run, each loaded once, with the weights that the model at ``model_path`` was trained with."""
 
-    Raises `AvemoError` when both fail.
-    """
-    notes = _odd(clip)
-    failures: list[str] = []
-    track, found = None, {}
-    for name in run.features:
-        if name == "visual" and "faces" in run.components:
-            track = _attempt(_track, clip, run, notes, failures)
-        extract = partial(_features, name, track, model_path)
-        found[name] = _attempt(extract, clip, run, notes, failures)
-    sources = _sources(clip.clip_id, run, found, model_meta(model_path)["dims"])
-    heard, seen = (name in sources and sources[name].has(clip.clip_id) for name in ("audio", "visual"))
-    if not (heard or seen):
-        raise AvemoError("\n".join(dict.fromkeys(failures)))
-    notes += _concerns(clip, heard, track)
-    data = ClipData(sources.get("audio"), sources.get("visual"), {clip.clip_id: 0})
-    model, meta = load_system(model_path, data)
-    model.eval()
-    with torch.no_grad(), arithmetic("float32"):
-        (batch,) = data.batches([clip.clip_id], 1)
-        task: Task = TASKS.load(meta["task"])(meta["outputs"])
-        (values,) = task.readout(model(batch).prediction)
-    if not np.isfinite(values).all():
-        raise AvemoError(f"{clip.clip_id}: expected finite {task.readout_name}, found {values.tolist()}")
-    named = dict(zip(task.names, values.tolist(), strict=True))
-    return Prediction(named, task.readout_name, notes + failures)
+    def __init__(self, run: Run, model_path: Path):
+        self.run, self.model_path = run, model_path
+        self._loaded: dict[str, tuple[Any, list[str]]] = {}
+
+    def of(self, name: str, notes: list[str]) -> Any:
+        """That of the feature of this name; ``notes`` are told what there is to say of it."""
+        if name not in self._loaded:
+            own: list[str] = []
+            self._loaded[name] = trained_with(self.model_path, self.run, name, own), own
+        found, own = self._loaded[name]
+        notes += [note for note in own if note not in notes]
+        return found
+
+    def see(self, clip: Clip) -> Seen:
+        """Faces and features of a clip; a modality that fails is left out. Raises `NothingSeen` when all do."""
+        run, notes = self.run, _odd(clip)
+        failures: list[ClipFailure] = []
+        track, found = None, {}
+        for name in run.features:
+            if name == "visual" and "faces" in run.components:
+                track = _attempt(_track, clip, run, notes, failures)
+            found[name] = _attempt(partial(_features, name, track, self), clip, run, notes, failures)
+        sources = _sources(clip.clip_id, run, found, model_meta(self.model_path)["dims"])
+        seen = Seen(clip.clip_id, sources, notes, failures)
+        if not seen.modalities:
+            raise NothingSeen(failures)
+        notes += _concerns(clip, "audio" in seen.modalities, track)
+        return seen
 
 
 def _sources(
@@ -143,12 +154,12 @@ def _concerns(clip: Clip, heard: bool, track: FeatureSequence | None) -> list[st
 
 
 def _attempt(
-    extract: Any, clip: Clip, run: Run, notes: list[str], failures: list[str]
+    extract: Any, clip: Clip, run: Run, notes: list[str], failures: list[ClipFailure]
 ) -> FeatureSequence | None:
     try:
         return extract(clip, run, notes)
     except ClipFailure as failure:
-        failures.append(str(failure))
+        failures.append(failure)
         return None
 
 
@@ -177,19 +188,28 @@ def trained_with(model_path: Path, run: Run, name: str, notes: list[str]) -> Any
 
 
 def _features(
-    name: str, track: FeatureSequence | None, model_path: Path, clip: Clip, run: Run, notes: list[str]
+    name: str, track: FeatureSequence | None, extractors: Extractors, clip: Clip, run: Run, notes: list[str]
 ) -> FeatureSequence | None:
     """What systems see of the feature of this name; None where it needs a face track and there is none."""
     _require_ours(run, name, clip)
     feature, of_faces = run.features[name], modality_of(name) == "visual" and not run.features[name].faceless
     if of_faces and track is None:
         return None
-    extractor, reading = trained_with(model_path, run, name, notes), feature.reading
-    if of_faces and track is not None:
-        features = visual_features(extractor, track, clip, run)
-    else:
-        features = (extract_frames if feature.whole_frames else extract_audio)(extractor, clip)
-        notes += [note for note in features.notes if note not in notes]
+    extractor, reading = extractors.of(name, notes), feature.reading
+    try:
+        if of_faces and track is not None:
+            features = visual_features(extractor, track, clip, run)
+        else:
+            features = (extract_frames if feature.whole_frames else extract_audio)(extractor, clip)
+            notes += [note for note in features.notes if note not in notes]
+    except AvemoError as error:
+        # As in a run's cache: what an extractor refuses is the clip's failure.
+        if isinstance(error, ClipFailure) or is_the_machines(error):
+            raise
+        raise ClipFailure(Status.unreadable, clip.clip_id, str(error)) from error
+    if not np.isfinite(features.x).all():
+        detail = f"expected finite {name} features, found others"
+        raise ClipFailure(Status.invalid_features, clip.clip_id, detail)
     columns = [columns_of(name, extractor.parts, features.x.shape[1], part) for part in reading.parts]
     return replace(features, x=np.hstack([features.x[:, one] for one in columns])) if columns else features
 

@@ -50,6 +50,11 @@ def training_folder(results: Path, system: str, split: str) -> Path:
     return results / "train" / system / split
 
 
+def scores_file(results: Path, system: str) -> Path:
+    """Test scores of one system in a run's folder, of ``baselines`` or of ``linear``."""
+    return results / "scores" / f"{system}.csv"
+
+
 class Layout:
     """Paths of one run."""
 
@@ -166,7 +171,7 @@ class Layout:
 
     def scores(self, system: str) -> Path:
         """Test scores of one system, of ``baselines`` or of ``linear``."""
-        return self.results / "scores" / f"{system}.csv"
+        return scores_file(self.results, system)
 
     @property
     def linear_record(self) -> Path:

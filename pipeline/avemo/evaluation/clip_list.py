@@ -1,0 +1,185 @@
+"""Clips that are asked for: a file, all media of a folder, or a list; each whole, or cut into windows."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from avemo.base.contracts import AvemoError, Clip, ClipFailure, ConfigError
+from avemo.base.paths import expanded
+from avemo.corpora.csv_file import stream_csv
+from avemo.index.media_hashes import is_media
+from avemo.media.probe import kinds, probe, with_streams
+
+LISTS = (".csv", ".tsv", ".parquet", ".txt")
+REMEDY = "give a table with a column path, and clip_id, start_s and end_s where there are such"
+SHORTEST_S = 0.1
+"""Of a window and its step."""
+MOST_WINDOWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A file, or an interval of it; ``end_s`` None: its end."""
+
+    clip_id: str
+    path: Path
+    start_s: float = 0.0
+    end_s: float | None = None
+
+    def clip(self) -> Clip:
+        """As rooms take it, with the streams that the file has; raises `ClipFailure` where it has none."""
+        whole = Clip(self.clip_id, "", "", audio_path=self.path, video_path=self.path)
+        found = with_streams(whole, kinds(self.path, self.clip_id))
+        return replace(found, start_s=self.start_s, end_s=self.end_s)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What is asked for, and the files of a folder that are no media."""
+
+    clips: list[Asked]
+    left_out: list[Path]
+
+
+def asked_for(path: Path) -> Asking:
+    """The clips behind a path: of a folder all media below it, by names relative to it; of a list its rows.
+
+    Raises `AvemoError` for a folder without media, an empty list, and for ids that come twice.
+    """
+    if path.is_dir():
+        files = sorted(one for one in path.rglob("*") if one.is_file() and not _is_hidden(one, path))
+        clips = [Asked(one.relative_to(path).as_posix(), one) for one in files if is_media(one)]
+        found = Asking(clips, [one for one in files if not is_media(one)])
+    elif path.suffix.lower() in LISTS:
+        found = Asking(_listed(path), [])
+    else:
+        found = Asking([Asked(path.name, path)], [])
+    if not found.clips:
+        raise AvemoError(
+            f"{path}: expected sound or video, found none among {len(found.left_out)} files; correct the path"
+        )
+    twice = [name for name, count in Counter(one.clip_id for one in found.clips).items() if count > 1]
+    if twice:
+        raise AvemoError(
+            f"{path}: expected each clip_id once, found {', '.join(twice[:5])} several times; "
+            "give each row an id of its own in a column clip_id"
+        )
+    return found
+
+
+def _is_hidden(path: Path, below: Path) -> bool:
+    """Whether it, or a folder on the way to it, has a name that begins with a dot."""
+    return any(part.startswith(".") for part in path.relative_to(below).parts)
+
+
+def _listed(path: Path) -> list[Asked]:
+    if not path.is_file():
+        raise AvemoError(f"{path}: expected a list of clips, found no file; correct the path")
+    if path.suffix.lower() == ".txt":
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        rows = [(n, {"path": line.strip()}) for n, line in enumerate(lines, 1) if line.strip()]
+    elif path.suffix.lower() == ".parquet":
+        rows = _parquet(path)
+    else:
+        read = stream_csv(path, ["path"], "a list of clips", REMEDY, numbers=("start_s", "end_s"))
+        rows = [(line.number, dict(line.cells)) for line in read]
+    return [_row(f"{path}, line {number}", path.parent, cells) for number, cells in rows]
+
+
+def _parquet(path: Path) -> list[tuple[int, dict[str, str]]]:
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise AvemoError(f"{path}: expected a Parquet table, found another file; {REMEDY}") from error
+    if "path" not in table:
+        raise AvemoError(f"{path}: expected a column path, found {', '.join(map(str, table))}; {REMEDY}")
+    wanted = table[[name for name in ("path", "clip_id", "start_s", "end_s") if name in table]]
+    cells = wanted.astype(object).where(wanted.notna(), "")
+    return [(n, {k: str(v) for k, v in row.items()}) for n, row in enumerate(cells.to_dict("records"), 1)]
+
+
+def _row(where: str, folder: Path, cells: dict[str, str]) -> Asked:
+    try:
+        given = expanded(cells.get("path", ""))
+    except ValueError as error:
+        raise AvemoError(f"{where}: path: {error}") from error
+    if not given:
+        raise AvemoError(f"{where}: expected a path, found none; {REMEDY}")
+    start_s, end_s = (_seconds(where, name, cells.get(name, "")) for name in ("start_s", "end_s"))
+    if end_s is not None and end_s <= (start_s or 0.0):
+        raise AvemoError(
+            f"{where}: expected end_s after start_s, found {start_s or 0.0} to {end_s}; correct the row"
+        )
+    name = cells.get("clip_id") or given
+    if not name.isprintable():
+        raise AvemoError(f"{where}: expected a clip_id that prints, found {name!r}; correct the row")
+    return Asked(name, folder / given, start_s or 0.0, end_s)
+
+
+def _seconds(where: str, name: str, cell: str) -> float | None:
+    try:
+        found = float(cell) if cell else None
+    except ValueError:
+        found = math.nan
+    if found is not None and not 0 <= found < math.inf:
+        raise AvemoError(f"{where}: expected {name} in seconds, found {cell!r}; correct the row")
+    return found
+
+
+def in_windows(one: Asked, length_s: float, step_s: float) -> list[Asked]:
+    """A clip cut into windows, of one id and other times. Raises `ClipFailure` where its length cannot be read."""
+    clip = one.clip()
+    duration_s = probe(clip).duration_s or 0.0
+    return [
+        replace(one, start_s=round(one.start_s + start_s, 6), end_s=end_s and round(one.start_s + end_s, 6))
+        if end_s is not None
+        else replace(one, start_s=round(one.start_s + start_s, 6))
+        for start_s, end_s in windows(duration_s, length_s, step_s)
+    ]
+
+
+def windows(duration_s: float, length_s: float, step_s: float) -> list[tuple[float, float | None]]:
+    """Where windows begin and end; None: with the recording. All are ``length_s`` long; the last lies at the end, nearer to the
+    one before it than the others. Of a recording that is shorter there is one, all of it.
+
+    >>> windows(7.0, 3.0, 2.0), windows(8.0, 3.0, 2.0), windows(2.0, 3.0, 2.0)
+    ([(0.0, 3.0), (2.0, 5.0), (4.0, None)], [(0.0, 3.0), (2.0, 5.0), (4.0, 7.0), (5.0, None)], [(0.0, None)])
+    """
+    if duration_s <= length_s:
+        return [(0.0, None)]
+    last_s = duration_s - length_s
+    # A millisecond: below it a further window would be the last one again.
+    count = math.ceil((last_s - 1e-3) / step_s)
+    if count > MOST_WINDOWS:
+        raise ConfigError(
+            f"--step: expected at most {MOST_WINDOWS} windows, found {count}; take a longer one"
+        )
+    return [(n * step_s, n * step_s + length_s) for n in range(count)] + [(last_s, None)]
+
+
+def check_windows(length_s: float, step_s: float) -> None:
+    """Raise `ConfigError` for a length, or a step, that is none."""
+    for name, value in (("--window", length_s), ("--step", step_s)):
+        if not SHORTEST_S <= value < math.inf:
+            raise ConfigError(f"{name}: expected at least {SHORTEST_S} s, found {value}")
+    if step_s > length_s:
+        raise ConfigError(
+            f"--step: expected at most the window's {length_s:g} s, found {step_s:g}, which leaves parts unseen"
+        )
+
+
+def cut(clips: Iterable[Asked], length_s: float, step_s: float) -> list[Asked]:
+    """All clips in windows; one that cannot be read stays whole, so that its failure has a row."""
+    found = []
+    for one in clips:
+        try:
+            found += in_windows(one, length_s, step_s)
+        except ClipFailure:
+            found.append(one)
+    return found
