@@ -93,6 +93,8 @@ PATHS = [
     ("cache", "import", LONG, "--corpus", LONG, "--shards", "1"),
     ("audit", "--run", LONG),
     ("predict", LONG, "--run", LONG),
+    ("predict", LONG, "--run", LONG, "--out", LONG),
+    ("bundle", "--run", LONG, "--out", LONG),
     ("report", "--run", LONG, "--out", LONG),
     ("tables", "--run", LONG),
     ("splits", "--cfg", "{}", "--labels", LONG, "--out", LONG),

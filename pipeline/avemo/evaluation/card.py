@@ -16,6 +16,7 @@ from avemo.evaluation.predictor import Predictor
 from avemo.study.layout import RECORD, scores_file, training_folder
 from avemo.study.run import Run
 from avemo.training.checkpoint import model_meta
+from avemo.weights.find import random_seed
 from avemo.weights.known import KNOWN
 
 BLIND = ("majority", "mean", "chance")
@@ -49,7 +50,7 @@ def _opening(run: Run, system: str, predictor: Predictor) -> Iterator[str]:
 
 def _cautions(predictor: Predictor) -> Iterator[str]:
     if predictor.cautions:
-        yield "## Not for use on people"
+        yield "## Read this first"
         yield ""
         yield from (f"- **{caution}**" for caution in predictor.cautions)
 
@@ -144,8 +145,10 @@ def _features(run: Run, predictor: Predictor) -> Iterator[str]:
         places = [place for place in one.places.values() if isinstance(place, str)]
         known = next((KNOWN[place] for place in places if place in KNOWN), None)
         identity = str(weights.get(name, ""))
-        licence = known.licence if known else "see where they come from" if places else "–"
-        told = f"{places[0] if known else ''} `{identity[:12]}`".strip() if identity else "–"
+        is_random = random_seed(identity) is not None
+        licence = known.licence if known else "see where they come from" if places and not is_random else "–"
+        short = identity if is_random else identity[:12]
+        told = f"{places[0] if known else ''} `{short}`".strip() if identity else "–"
         version = " ".join([str(one.version), *(f"{k} {v}" for k, v in one.libraries.items())])
         yield f"| {name} | {one.extractor} | {version} | {told} | {licence} |"
     if any(one.imported for one in run.features.values()):

@@ -21,6 +21,8 @@ REMEDY = "give a table with a column path, and clip_id, start_s and end_s where 
 SHORTEST_S = 0.1
 """Of a window and its step."""
 MOST_WINDOWS = 1_000_000
+ROUNDING_S = 1e-3
+"""So much of a recording makes no further window."""
 
 
 @dataclass(frozen=True)
@@ -134,33 +136,29 @@ def _seconds(where: str, name: str, cell: str) -> float | None:
 
 def in_windows(one: Asked, length_s: float, step_s: float) -> list[Asked]:
     """A clip cut into windows, of one id and other times. Raises `ClipFailure` where its length cannot be read."""
-    clip = one.clip()
-    duration_s = probe(clip).duration_s or 0.0
-    return [
-        replace(one, start_s=round(one.start_s + start_s, 6), end_s=end_s and round(one.start_s + end_s, 6))
-        if end_s is not None
-        else replace(one, start_s=round(one.start_s + start_s, 6))
-        for start_s, end_s in windows(duration_s, length_s, step_s)
-    ]
+    duration_s = probe(one.clip()).duration_s or 0.0
+    *starts_s, last_s = (round(one.start_s + s, 6) for s in window_starts(duration_s, length_s, step_s))
+    # The last one ends where the clip does.
+    whole = [replace(one, start_s=s, end_s=round(s + length_s, 6)) for s in starts_s]
+    return [*whole, replace(one, start_s=last_s)]
 
 
-def windows(duration_s: float, length_s: float, step_s: float) -> list[tuple[float, float | None]]:
-    """Where windows begin and end; None: with the recording. All are ``length_s`` long; the last lies at the end, nearer to the
-    one before it than the others. Of a recording that is shorter there is one, all of it.
+def window_starts(duration_s: float, length_s: float, step_s: float) -> list[float]:
+    """Where windows of ``length_s`` begin; the last lies at the end, nearer to the one before it than the others. Of a recording
+    that is shorter there is one, all of it.
 
-    >>> windows(7.0, 3.0, 2.0), windows(8.0, 3.0, 2.0), windows(2.0, 3.0, 2.0)
-    ([(0.0, 3.0), (2.0, 5.0), (4.0, None)], [(0.0, 3.0), (2.0, 5.0), (4.0, 7.0), (5.0, None)], [(0.0, None)])
+    >>> window_starts(7.0, 3.0, 2.0), window_starts(8.0, 3.0, 2.0), window_starts(2.0, 3.0, 2.0)
+    ([0.0, 2.0, 4.0], [0.0, 2.0, 4.0, 5.0], [0.0])
     """
-    if duration_s <= length_s:
-        return [(0.0, None)]
     last_s = duration_s - length_s
-    # A millisecond: below it a further window would be the last one again.
-    count = math.ceil((last_s - 1e-3) / step_s)
+    if last_s <= ROUNDING_S:
+        return [0.0]
+    count = math.ceil((last_s - ROUNDING_S) / step_s)
     if count > MOST_WINDOWS:
         raise ConfigError(
             f"--step: expected at most {MOST_WINDOWS} windows, found {count}; take a longer one"
         )
-    return [(n * step_s, n * step_s + length_s) for n in range(count)] + [(last_s, None)]
+    return [*(n * step_s for n in range(count)), last_s]
 
 
 def check_windows(length_s: float, step_s: float) -> None:

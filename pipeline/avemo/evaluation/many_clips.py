@@ -117,31 +117,25 @@ def _failed(failures: Sequence[ClipFailure], one: Asked) -> Mapping[str, Any]:
 
 def table_of(answered: Sequence[Answered], predictor: Predictor) -> pd.DataFrame:
     """A row a clip: id, file, times, status with reason and remedy, answers, and what they rest on."""
-    caution = "; ".join(predictor.cautions)
-    models, calibrated = len(predictor.models), len(predictor.temperatures)
-    rows = []
-    for one in answered:
-        kept, asked = one.kept, one.asked
-        values = kept.get("values")
-        rows.append(
-            {
-                **{"clip_id": asked.clip_id, "path": str(asked.path)},
-                **{"start_s": asked.start_s, "end_s": asked.end_s},
-                **{
-                    "status": str(kept["status"]),
-                    "reason": kept.get("reason", "").replace(PATH, str(asked.path)),
-                },
-                "remedy": REMEDIES.get(Status(kept["status"]), ""),
-                **answer_columns(predictor.task, values),
-                **{"modalities": "+".join(kept.get("modalities", ())), "models": models if values else 0},
-                "calibrated": calibrated if values else 0,
-                "notes": "; ".join(kept.get("notes", ())).replace(PATH, str(asked.path)),
-                **{"caution": caution, "media_sha256": one.sha256, "predictor": predictor.identity},
-            }
-        )
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame([_row(one, predictor) for one in answered])
     types = {name: "Int64" if is_bit else "float64" for name, is_bit in _numbers(predictor.task).items()}
     return table.astype({"start_s": "float64", "end_s": "float64"} | types)
+
+
+def _row(one: Answered, predictor: Predictor) -> dict[str, Any]:
+    kept, asked, cautions = one.kept, one.asked, predictor.cautions
+    values, here = kept.get("values"), str(asked.path)
+    row: dict[str, Any] = {"clip_id": asked.clip_id, "path": here}
+    row |= {"start_s": asked.start_s, "end_s": asked.end_s, "status": str(kept["status"])}
+    row |= {"reason": kept.get("reason", "").replace(PATH, here)}
+    row |= {"remedy": REMEDIES.get(Status(kept["status"]), "")}
+    row |= answer_columns(predictor.task, values)
+    row |= {"modalities": "+".join(kept.get("modalities", ()))}
+    row |= {"models": len(predictor.models) if values else 0}
+    row |= {"calibrated": len(predictor.temperatures) if values else 0}
+    notes = [note.replace(PATH, here) for note in kept.get("notes", ()) if note not in cautions]
+    row |= {"notes": "; ".join(notes), "caution": "; ".join(cautions)}
+    return row | {"media_sha256": one.sha256, "predictor": predictor.identity}
 
 
 def _numbers(task: Task) -> dict[str, bool]:

@@ -113,7 +113,7 @@ class Predictor:
         models = {split: sha256_of(path) for split, path in self.models.items()}
         return digest([avemo.__version__, features, others, models, self.temperatures])
 
-    @property
+    @cached_property
     def cautions(self) -> list[str]:
         """What makes every answer less than real, and what is otherwise here than where the system was trained."""
         found = [
