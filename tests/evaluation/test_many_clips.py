@@ -277,7 +277,7 @@ def test_long_recordings_get_rows_with_times_and_a_figure(tmp_path, run, monkeyp
     assert list(table.start_s) == [0.0, 0.5, 1.0, 1.5]
     assert table.end_s.isna().sum() == 1
     (figure,) = (out / "timelines").iterdir()
-    assert figure.name == "0001_r_1.svg"
+    assert figure.name.startswith("r_1-")
     assert "<svg" in figure.read_text()
     assert "4 known before" in avemo(monkeypatch, capsys, *arguments)[1]
 

@@ -12,14 +12,11 @@ import typer
 from avemo.cli.options import Counter, Threads, use_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from avemo.evaluation.clip_list import Asked
-    from avemo.evaluation.many_clips import Answered
     from avemo.evaluation.predictor import Predictor
     from avemo.study.run import Run
 
 DONE, FAILED, STOPPED = 0, 3, 130
+TIMELINES = "timelines"
 Source = Annotated[Path, typer.Option("--run", help="A run's results folder, or a bundle of one.")]
 System = Annotated[str, typer.Option("--system", help="Which system; default: the run's first.")]
 Split = Annotated[str, typer.Option("--split", help="Which split's model; default: the mean of all.")]
@@ -130,7 +127,7 @@ def _write_many(
         table = table_of(done, predictor)
         write_tables(table, out)
         if window:
-            _draw(table, done, predictor, out)
+            _draw(table, predictor, out)
     failed = sum(one.kept["status"] != Status.ok for one in done)
     known = sum(one.known for one in done)
     typer.echo(f"{out}: {len(done)} of {len(clips)} rows, {known} known before, {failed} failed")
@@ -142,20 +139,20 @@ def _write_many(
     return FAILED if failed else DONE
 
 
-def _draw(table: Any, done: Sequence[Answered], predictor: Predictor, out: Path) -> None:
-    """A figure for each recording of several windows."""
+def _draw(table: Any, predictor: Predictor, out: Path) -> None:
+    """A figure for each recording of several windows, named for its file and what that holds."""
+    from avemo.base.contracts import digest
     from avemo.report.figures import save_svg
     from avemo.report.timeline import timeline
 
-    files: dict[str, Asked] = {one.asked.clip_id: one.asked for one in done}
     notes = [{"kind": caution, "text": caution} for caution in predictor.cautions]
-    (out / "timelines").mkdir(exist_ok=True)
-    for number, (clip_id, rows) in enumerate(table.groupby("clip_id", sort=False), 1):
+    (out / TIMELINES).mkdir(exist_ok=True)
+    for clip_id, rows in table.groupby("clip_id", sort=False):
         if len(rows) > 1:
             duration_s = rows["start_s"].max() + (rows["end_s"] - rows["start_s"]).max()
-            name = re.sub(r"[^A-Za-z0-9_-]+", "_", files[str(clip_id)].path.stem)[:60]
-            chart = timeline(rows, predictor.task, float(duration_s), notes)
-            save_svg(chart, out / "timelines" / f"{number:04d}_{name}.svg")
+            stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(rows["path"].iloc[0]).stem)[:60]
+            name = f"{stem}-{digest([clip_id, rows['media_sha256'].iloc[0]])[:8]}.svg"
+            save_svg(timeline(rows, predictor.task, float(duration_s), notes), out / TIMELINES / name)
 
 
 def bundle(

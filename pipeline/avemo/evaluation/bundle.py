@@ -173,7 +173,7 @@ def _unzip(place: Path, folder: Path) -> None:
     """Write a zip's files, those of its manifest alone, and no more bytes than it says."""
     try:
         with zipfile.ZipFile(place) as archive:
-            names = [info.filename for info in archive.infolist()]
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
             if names.count(MANIFEST) != 1 or archive.getinfo(MANIFEST).file_size > MANIFEST_BYTES:
                 raise AvemoError(f"{place}: expected one {MANIFEST} in it, found another zip; {REMEDY}")
             if len(set(names)) < len(names):

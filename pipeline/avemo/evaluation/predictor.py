@@ -24,10 +24,12 @@ from avemo.dataset.tasks import Task
 from avemo.evaluation.calibration import PREFIX, has_probabilities, scaled
 from avemo.evaluation.prediction import Extractors, OneClip, Seen
 from avemo.evaluation.scoring import load_system
+from avemo.faces.jpeg import JpegCrops
+from avemo.faces.track import FaceTracker
 from avemo.features import EXTRACTORS
 from avemo.models.base import System
 from avemo.study.layout import MODEL, scores_file, training_folder
-from avemo.study.run import Run
+from avemo.study.run import Component, Feature, Run
 from avemo.training.checkpoint import model_meta
 from avemo.weights.find import random_seed
 
@@ -102,16 +104,12 @@ class Predictor:
     @cached_property
     def identity(self) -> str:
         """A digest of all that decides an answer beside the clip: the same for a run and for its bundle."""
-        features = {
-            name: [one.extractor, one.version, one.config, one.reading.model_dump(mode="json"), _here(one)]
-            for name, one in self.run.features.items()
+        stages = {
+            stage: [one.model_dump(mode="json", exclude={"speed", "places"}), _here(stage, one)]
+            for stage, one in self.run.components.items()
         }
-        others = [
-            one and [one.version, one.config]
-            for one in (self.run.components.get("faces") and self.run.faces, self.run.crops)
-        ]
         models = {split: sha256_of(path) for split, path in self.models.items()}
-        return digest([avemo.__version__, features, others, models, self.temperatures])
+        return digest([avemo.__version__, stages, models, self.temperatures])
 
     @cached_property
     def cautions(self) -> list[str]:
@@ -123,11 +121,10 @@ class Predictor:
         ]
         if self.run.corpus.synthetic:
             found.append(f"trained on a synthetic corpus ({self.run.corpus.title})")
-        for name, feature in self.run.features.items():
-            trained = {feature.extractor: str(feature.version)} | feature.libraries
-            here = _here(feature)
+        for stage, one in self.run.components.items():
+            trained, here = {_maker(stage, one): str(one.version)} | one.libraries, _here(stage, one)
             found += [
-                f"{name}: trained with {what} {version}, here {here.get(what, 'none')}"
+                f"{stage}: trained with {what} {version}, here {here.get(what, 'none')}"
                 for what, version in trained.items()
                 if here.get(what) != version
             ]
@@ -192,12 +189,19 @@ def _load(path: Path) -> Loaded:
     return Loaded(model.eval(), meta)
 
 
-def _here(feature: Any) -> dict[str, str]:
-    """What makes a feature's numbers on this machine, as `Feature` keeps it of another."""
-    if feature.imported:
-        return {feature.extractor: str(feature.version)} | feature.libraries
-    extractor = EXTRACTORS.load(feature.extractor)
-    return {feature.extractor: str(extractor.release()), **extractor.versions()}
+def _maker(stage: str, component: Component | Feature) -> str:
+    return component.extractor if isinstance(component, Feature) else stage
+
+
+def _here(stage: str, component: Component | Feature) -> dict[str, str]:
+    """What makes a stage's numbers on this machine, by name, as the run's config says it of another."""
+    if isinstance(component, Feature):
+        if component.imported:
+            return {component.extractor: str(component.version)} | component.libraries
+        kind = EXTRACTORS.load(component.extractor)
+    else:
+        kind = {"faces": FaceTracker, "crops": JpegCrops}[stage]
+    return {_maker(stage, component): str(kind.release()), **kind.versions()}
 
 
 def _is_random(places: Mapping[str, Any]) -> bool:
