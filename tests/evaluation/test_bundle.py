@@ -141,7 +141,7 @@ def test_each_file_is_compared_with_the_manifest(tmp_path, run):
             pass
         path.write_bytes(content)
     (bundle / "scores" / "more.csv").write_text("x")
-    with pytest.raises(AvemoError, match="found scores/more.csv too"), opened(bundle):
+    with pytest.raises(AvemoError, match="found 'scores/more.csv' too"), opened(bundle):
         pass
 
 
@@ -181,7 +181,7 @@ def inflated(files: dict[str, bytes]) -> None:
         (outwards, "expected paths inside the bundle, found '../outside'"),
         (inflated, "README.md: expected .* bytes .*, found 50000000"),
         (lambda files: files.pop(CARD), "expected README.md, found no such file"),
-        (lambda files: files.update({"a.py": b"x"}), "found a.py too"),
+        (lambda files: files.update({"a.py": b"x"}), "found 'a.py' too"),
         (lambda files: files.pop(MANIFEST), "expected one bundle.json in it"),
         (lambda files: files.update({MANIFEST: b"{}"}), "expected the manifest of a bundle"),
     ],
