@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import zipfile
@@ -13,7 +14,8 @@ import pytest
 from scipy.special import expit, logit
 
 from avemo.base.contracts import AvemoError
-from avemo.evaluation.bundle import CARD, MANIFEST, opened, write_bundle
+from avemo.evaluation.bundle import CARD, MANIFEST, opened
+from avemo.evaluation.bundle_writing import write_bundle
 from avemo.evaluation.clip_list import Asked
 from avemo.evaluation.predictor import Predictor, open_predictor, predict_clip
 from avemo.study.layout import CONFIG, MODEL, training_folder
@@ -171,6 +173,15 @@ def outwards(files: dict[str, bytes]) -> None:
     files["../outside"], files[MANIFEST] = files[CARD], json.dumps(manifest).encode()
 
 
+def renamed(files: dict[str, bytes]) -> None:
+    """A system whose folder would lie elsewhere."""
+    files[CONFIG] = files[CONFIG].replace(b'"a": {', b'"../../a": {')
+    manifest = json.loads(files[MANIFEST])
+    sha256 = hashlib.sha256(files[CONFIG]).hexdigest()
+    manifest["files"][CONFIG] = {"bytes": len(files[CONFIG]), "sha256": sha256}
+    files[MANIFEST] = json.dumps(manifest).encode()
+
+
 def inflated(files: dict[str, bytes]) -> None:
     files[CARD] = bytes(50_000_000)
 
@@ -179,6 +190,7 @@ def inflated(files: dict[str, bytes]) -> None:
     ("change", "said"),
     [
         (outwards, "expected paths inside the bundle, found '../outside'"),
+        (renamed, "config.json: expected the system 'a' alone, found '../../a'"),
         (inflated, "README.md: expected .* bytes .*, found 50000000"),
         (lambda files: files.pop(CARD), "expected README.md, found no such file"),
         (lambda files: files.update({"a.py": b"x"}), "found 'a.py' too"),

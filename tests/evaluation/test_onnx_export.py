@@ -15,7 +15,8 @@ from avemo.base.contracts import AvemoError, MachineError
 from avemo.dataset.normalise import ClipNormaliser
 from avemo.dataset.tasks import Bits, Classes
 from avemo.evaluation import onnx_export
-from avemo.evaluation.bundle import MANIFEST, write_bundle
+from avemo.evaluation.bundle import MANIFEST
+from avemo.evaluation.bundle_writing import write_bundle
 from avemo.evaluation.predictor import Loaded, open_predictor
 from avemo.models import MODELS, build_model
 from avemo.study.study import read_run

@@ -179,7 +179,8 @@ def bundle(
 
     Example: avemo bundle --run results/demo --system mult --out mult.zip
     """
-    from avemo.evaluation.bundle import CARD, write_bundle
+    from avemo.evaluation.bundle import CARD
+    from avemo.evaluation.bundle_writing import write_bundle
     from avemo.evaluation.predictor import open_predictor
     from avemo.study.study import read_run
 
