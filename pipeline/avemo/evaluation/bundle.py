@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -178,7 +179,7 @@ def _unzip(place: Path, folder: Path) -> Manifest:
                     shutil.copyfileobj(source, target, CHUNK)
                 _same(place / name, file, (folder / name).stat().st_size, sha256_of(folder / name))
             return manifest
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeDecodeError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         # An encrypted file is a RuntimeError to zipfile, an unknown compression a NotImplementedError.
         raise AvemoError(
             f"{place}: expected a run's folder, or a bundle, found neither ({error}); {REMEDY}"
