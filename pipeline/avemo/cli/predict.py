@@ -12,6 +12,7 @@ import typer
 from avemo.cli.options import Counter, Threads, use_threads
 
 if TYPE_CHECKING:
+    from avemo.evaluation.many_clips import Answered
     from avemo.evaluation.predictor import Predictor
     from avemo.study.run import Run
 
@@ -116,7 +117,8 @@ def _write_many(
     clips = cut(asking.clips, window, step or window / 2) if window else asking.clips
     if asking.left_out:
         typer.echo(f"{len(asking.left_out)} files are no media by name, e.g. {asking.left_out[0]}", err=True)
-    counter, done, stopped = Counter("predicted"), [], False
+    done: list[Answered] = []
+    counter, stopped = Counter("predicted"), False
     try:
         for answered in answers(clips, predictor, out):
             done.append(answered)

@@ -52,9 +52,16 @@ class Graph(nn.Module):
         """Features in the order of ``given``."""
         x = {name: torch.zeros(1, 1, dim) for name, dim in self.dims.items()}
         x |= {name: self._normal(name, one) for name, one in zip(self.given, features_1TD, strict=True)}
-        masks = [torch.ones(one.shape[:2], dtype=torch.bool) for one in x.values()]
-        has = {f"has_{name}_B": torch.tensor([name in self.given]) for name in x}
-        batch = Batch(*x.values(), *masks, torch.zeros(1, dtype=torch.long), ["clip"], whole=True, **has)
+        masks = {name: torch.ones(one.shape[:2], dtype=torch.bool) for name, one in x.items()}
+        has = {name: torch.tensor([name in self.given]) for name in x}
+        batch = Batch(
+            *(x["audio"], x["visual"], masks["audio"], masks["visual"]),
+            targets=torch.zeros(1, dtype=torch.long),
+            clip_ids=["clip"],
+            has_audio_B=has["audio"],
+            has_visual_B=has["visual"],
+            whole=True,
+        )
         logits_1C = self.system(batch).prediction
         if self.kind == "classes":
             return (logits_1C / self.temperature).softmax(-1)

@@ -23,18 +23,15 @@ def timeline(rows: pd.DataFrame, task: Task, duration_s: float | None = None, no
     axes = figure.subplots()
     for number, name in enumerate(task.names):
         column = f"prediction_{name}" if task.readout_name == "values" else f"p_{name}"
-        look = {
-            "color": COLOURS[number % len(COLOURS)],
-            "ls": DASHES[number // len(COLOURS) % len(DASHES)],
-        }
         axes.plot(
             middle_s,
             rows[column].where(fine),
             marker="o",
             ms=3,
             lw=1.6,
+            color=COLOURS[number % len(COLOURS)],
+            ls=DASHES[number // len(COLOURS) % len(DASHES)],
             label=name.replace("$", r"\$"),
-            **look,
         )
     for start_s, end_s in zip(rows.loc[~fine, "start_s"], ends_s[~fine], strict=True):
         axes.axvspan(start_s, end_s, color=FAINT, alpha=0.18, lw=0)
