@@ -301,6 +301,24 @@ KINDS: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
+        "a bundle with other bytes, files too many or too few, links, paths that lead out of it, or more bytes than it says",
+        "`predict` refuses it, naming the file; nothing is written outside",
+        [
+            "evaluation/test_bundle.py::test_each_file_is_compared_with_the_manifest",
+            "evaluation/test_bundle.py::test_a_link_is_no_file_of_a_bundle",
+            "evaluation/test_bundle.py::test_a_zip_of_other_files_is_refused_by_name",
+        ],
+    ),
+    (
+        "Ctrl-C or a kill while many clips are predicted; clips renamed, changed or added since",
+        "what is done is kept; the same command computes what is new or changed alone",
+        [
+            "evaluation/test_many_clips.py::test_ctrl_c_keeps_what_is_done",
+            "evaluation/test_many_clips.py::test_a_line_that_a_kill_cut_is_computed_again",
+            "evaluation/test_many_clips.py::test_a_rerun_computes_what_is_new_or_changed_alone",
+        ],
+    ),
+    (
         "another corpus under an id that a cache has already; results whose labels, splits or models are others than "
         "lie beside them",
         "an error that names both",
