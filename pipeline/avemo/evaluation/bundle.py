@@ -33,7 +33,7 @@ from avemo.study.run import Run
 from avemo.study.specs import Places
 from avemo.study.study import read_run
 
-LAYOUT = "avemo-bundle/1"
+LAYOUT: Literal["avemo-bundle/1"] = "avemo-bundle/1"
 MANIFEST, CARD, ENCODERS = "bundle.json", "README.md", "encoders"
 MANIFEST_BYTES = 10_000_000
 CHUNK = 1 << 20

@@ -98,7 +98,10 @@ def _fill(
         if path.is_file()
     }
     manifest = Manifest(
-        **{"layout": LAYOUT, "avemo": avemo.__version__, "run": run.run, "system": system},
+        layout=LAYOUT,
+        avemo=avemo.__version__,
+        run=run.run,
+        system=system,
         splits=tuple(predictor.models),
         encoders="carried" if encoders else "named",
         cautions=tuple(predictor.cautions),

@@ -103,7 +103,9 @@ def _parquet(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise AvemoError(f"{path}: expected a column path, found {', '.join(map(str, table))}; {REMEDY}")
     wanted = table[[name for name in ("path", "clip_id", "start_s", "end_s") if name in table]]
     cells = wanted.astype(object).where(wanted.notna(), "")
-    return [(n, {k: str(v) for k, v in row.items()}) for n, row in enumerate(cells.to_dict("records"), 1)]
+    return [
+        (n, {str(k): str(v) for k, v in row.items()}) for n, row in enumerate(cells.to_dict("records"), 1)
+    ]
 
 
 def _row(where: str, folder: Path, cells: dict[str, str]) -> Asked:
