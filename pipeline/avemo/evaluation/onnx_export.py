@@ -5,7 +5,10 @@ Letters: T frames, D features, C outputs.
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,7 +30,7 @@ from avemo.evaluation.predictor import Loaded, Predictor
 LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-4
 """Of a probability; of an attribute's value, on top, the same share of it."""
-LENGTHS = ((40, 31), (9, 57), (73, 8), (2, 2))
+LENGTHS = ((40, 31), (9, 57), (73, 8), (2, 2), (1, 1))
 """Frames of sound and of faces that are compared; a graph is made with the first."""
 
 
@@ -53,6 +56,9 @@ class Graph(nn.Module):
         x = {name: torch.zeros(1, 1, dim) for name, dim in self.dims.items()}
         x |= {name: self._normal(name, one) for name, one in zip(self.given, features_1TD, strict=True)}
         masks = {name: torch.ones(one.shape[:2], dtype=torch.bool) for name, one in x.items()}
+        if self.system.frames_seen is not None:
+            fitted = {name: _fitted(one, self.system.frames_seen) for name, one in x.items()}
+            x, masks = ({name: one[part] for name, one in fitted.items()} for part in (0, 1))
         has = {name: torch.tensor([name in self.given]) for name in x}
         batch = Batch(
             *(x["audio"], x["visual"], masks["audio"], masks["visual"]),
@@ -74,6 +80,13 @@ class Graph(nn.Module):
         mean = wide.mean(dim=1, keepdim=True)
         std = ((wide**2).mean(dim=1, keepdim=True) - mean**2).clamp(min=0).sqrt() + EPSILON
         return (x_1TD - mean.float()) / std.float()
+
+
+def _fitted(x_1TD: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """``(1, frames, D)``, cut or filled up with zeros, and the mask of what is real: a graph has no sizes that depend on data."""
+    frames_T = x_1TD.shape[1]
+    filled = torch.cat([x_1TD, x_1TD.new_zeros(1, frames, x_1TD.shape[2])], dim=1)
+    return filled[:, :frames], (torch.arange(frames) < frames_T)[None]
 
 
 def require_onnx() -> dict[str, Any]:
@@ -117,7 +130,7 @@ def sets_of(loaded: Loaded) -> list[tuple[str, ...]]:
 def _export(graph: Graph, path: Path, task: Task, what: str) -> None:
     example = tuple(one for _, one in _examples(graph.given, graph.dims, {}, LENGTHS[0]))
     try:
-        with torch.no_grad(), arithmetic("float32"):
+        with torch.no_grad(), arithmetic("float32"), _quiet():
             torch.onnx.export(
                 graph,
                 tuple(torch.from_numpy(one)[None] for one in example),
@@ -130,11 +143,26 @@ def _export(graph: Graph, path: Path, task: Task, what: str) -> None:
                 verbose=False,
             )
     except Exception as error:  # the exporter raises what any of its passes does
-        told = " ".join(str(error).split())[:300]
         raise AvemoError(
-            f"{what}: expected a system that exports to ONNX, found {type(error).__name__}: {told}; "
-            "leave out --onnx"
+            f"{what}: expected a system that exports to ONNX, found {_first_cause(error)}; leave out --onnx"
         ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter prints of its work: of a graph that it cannot make, all of the graph."""
+    with warnings.catch_warnings(), open(os.devnull, "w") as nowhere:
+        warnings.simplefilter("ignore")
+        with redirect_stdout(nowhere), redirect_stderr(nowhere):
+            yield
+
+
+def _first_cause(error: BaseException) -> str:
+    """The first of the errors that led to one another, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    told = " ".join(str(error).split())
+    return f"{type(error).__name__}: {told[:300]}"
 
 
 def _mark(onnx: Any, path: Path, predictor: Predictor) -> None:

@@ -162,6 +162,11 @@ class AVLadder(System):
         """Where padding is not counted as real."""
         return not self.config.as_published_padding
 
+    @property
+    def frames_seen(self) -> int:
+        """Those before the CNN."""
+        return self.config.length
+
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass; training noise from ``generator``. Raises `AvemoError` for a clip without frames."""
         length = self.config.length

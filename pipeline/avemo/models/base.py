@@ -93,6 +93,12 @@ class System(Component, nn.Module):
         be compiled: it asks no tensor for its values, and draws noise without a generator if it is given none."""
         return False
 
+    @property
+    def frames_seen(self) -> int | None:
+        """How many frames of a modality it looks at, where later ones are cut off and fewer can be filled up with padding
+        without a change but for rounding. None: it looks at all."""
+        return None
+
     @abstractmethod
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Outputs:
         """One pass. ``generator`` feeds the model's own noise, so that a run resumes exactly. In evaluation

@@ -23,7 +23,7 @@ from avemo.dataset.batch import Batch
 from avemo.models.attention import require_frames, sinusoid
 from avemo.models.base import Outputs, System, heads_divide_width
 from avemo.models.face_cnn import FaceCNN
-from avemo.models.pooling import AttentivePooling
+from avemo.models.pooling import AttentivePooling, halved
 from avemo.models.presence import modalities_in, shown
 from avemo.weights.find import load_state_dict
 
@@ -164,8 +164,8 @@ class AudioEncoder(nn.Module):
         x_BFT, mask_B1T = x_BTF.transpose(1, 2), mask_BT[:, None].to(x_BTF.dtype)
         x_BFT = x_BFT * mask_B1T
         for convolution in self.convolutions:
-            x_BFT = F.max_pool1d(F.relu(convolution(x_BFT)) * mask_B1T, 2, ceil_mode=True)
-            mask_B1T = F.max_pool1d(mask_B1T, 2, ceil_mode=True)
+            x_BFT = halved(F.relu(convolution(x_BFT)) * mask_B1T)
+            mask_B1T = halved(mask_B1T)
         mask_BT = mask_B1T[:, 0].bool()
         x_BTD = _encode(self.transformer, x_BFT.transpose(1, 2), mask_BT, self.segment_D)
         return x_BTD, mask_BT & shown_B[:, None]
@@ -193,7 +193,10 @@ class VisualEncoder(nn.Module):
 
 
 def seen_frames(batch: Batch, modality: str) -> Tensor:
-    """Where the real frames of the clips that are `shown` lie among all of a padded batch, ``(N,)``."""
+    """Where the real frames of the clips that are `shown` lie among all of a padded batch, ``(N,)``; all frames where a system
+    is exported, as a graph leaves none out by its value, and what is not real is masked afterwards in any case."""
+    if torch.compiler.is_exporting():
+        return torch.arange(batch.frames(modality)[1].numel())
     has = {name: batch.known(f"has_{name}_B") for name in ("audio", "visual")}
     shown_B = has[modality] | ~(has["audio"] | has["visual"])
     seen_BT = batch.known(f"{modality}_mask_BT") & shown_B[:, None]

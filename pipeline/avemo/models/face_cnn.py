@@ -44,8 +44,9 @@ class FaceCNN(nn.Module):
 
     def forward(self, frames_NF: Tensor) -> Tensor:
         """``(N, width)`` of frames ``(N, side * side * 3)`` with values 0..255, any dtype."""
-        step = len(frames_NF) if self.training else FRAMES_AT_ONCE
-        return torch.cat([self._pooled(part) for part in frames_NF.split(step)])
+        if self.training or torch.compiler.is_exporting():
+            return self._pooled(frames_NF)
+        return torch.cat([self._pooled(part) for part in frames_NF.split(FRAMES_AT_ONCE)])
 
     def _pooled(self, frames_NF: Tensor) -> Tensor:
         frames_NHWC = frames_NF.float().unflatten(-1, (self.side, self.side, 3))

@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from avemo.models.attention import lengths
 
@@ -30,6 +31,17 @@ def masked_mean(x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
     """
     weight_BT1 = mask_BT[:, :, None].to(x_BTD.dtype)
     return (x_BTD * weight_BT1).sum(dim=1) / weight_BT1.sum(dim=1)
+
+
+def halved(x_BDT: Tensor) -> Tensor:
+    """The maximum of each two frames ``(B, D, ceil(T / 2))``; of an odd number the last stays.
+
+    As a pooling of pictures, since that of sequences takes T for a constant when a system is exported.
+
+    >>> halved(torch.tensor([[[1.0, 3.0, 2.0]]]))
+    tensor([[[3., 2.]]])
+    """
+    return F.max_pool2d(x_BDT.unsqueeze(2), (1, 2), ceil_mode=True).squeeze(2)
 
 
 class AttentivePooling(nn.Module):
