@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -96,8 +98,10 @@ def test_a_folder_gives_a_row_a_clip_and_failures_say_what_to_do(
     assert (lost.remedy.str.len() > 0).all()
     assert "signal too short" in lost.reason["short.wav"]
     as_csv = pd.read_csv(out / CSV).set_index("clip_id")
-    np.testing.assert_allclose(as_csv.p_calm, table.p_calm)
-    assert list(as_csv.columns) == list(table.columns)
+    as_csv[["reason", "remedy", "modalities", "notes", "caution"]] = as_csv[
+        ["reason", "remedy", "modalities", "notes", "caution"]
+    ].fillna("")
+    pd.testing.assert_frame_equal(as_csv, table, check_dtype=False, check_exact=True)
 
 
 def test_a_rerun_computes_what_is_new_or_changed_alone(tmp_path, run, clips, counted, monkeypatch, capsys):
@@ -221,6 +225,63 @@ def test_a_list_that_is_wrong_is_refused_by_line(tmp_path, text, said):
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(AvemoError, match=said):
         asked_for(tmp_path / "list.csv")
+
+
+def test_a_list_in_another_encoding_is_refused_by_line(tmp_path):
+    (tmp_path / "list.txt").write_bytes(b"a.wav\nb\xe9.wav\n")
+    with pytest.raises(AvemoError, match="list.txt, line 2: expected UTF-8, found byte 0xe9"):
+        asked_for(tmp_path / "list.txt")
+
+
+def test_a_clip_that_is_not_there_has_a_row(tmp_path, run, clips, monkeypatch, capsys):
+    (clips / "list.csv").write_text("path,start_s,end_s\na.wav,,\ngone.wav,,\nmore/b.wav,9,\n")
+    out = tmp_path / "out"
+    code, said = avemo(monkeypatch, capsys, "predict", clips / "list.csv", "--run", run, "--out", out)
+    assert code == 3
+    assert "3 of 3 rows, 0 known before, 2 failed" in said
+    table = pd.read_parquet(out / PARQUET).set_index("clip_id")
+    assert table.status["gone.wav"] == "missing_file"
+    assert str(clips / "gone.wav") in table.reason["gone.wav"]
+    assert table.status["more/b.wav"] not in ("ok", "missing_file")
+
+
+def test_folders_behind_links_are_looked_into_once_and_a_link_to_nowhere_has_a_row(tmp_path, run, clips):
+    write_wav(tmp_path / "else" / "c.wav", tone(1, 330))
+    (clips / "link").symlink_to(tmp_path / "else")
+    (tmp_path / "else" / "round").symlink_to(clips)
+    (clips / "nowhere.wav").symlink_to(tmp_path / "gone.wav")
+    names = [one.clip_id for one in asked_for(clips).clips]
+    assert names == ["a.wav", "broken.wav", "link/c.wav", "more/b.wav", "nowhere.wav", "short.wav"]
+    predictor = open_predictor(run, read_run(run), "a")
+    found = {
+        one.asked.clip_id: one.kept["status"]
+        for one in answers(asked_for(clips).clips, predictor, tmp_path / "o")
+    }
+    assert found["link/c.wav"] == "ok"
+    assert found["nowhere.wav"] == "missing_file"
+
+
+def test_a_folder_that_is_closed_is_named_and_not_passed_over(clips, monkeypatch):
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("more"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError, match="clips/more"):
+        asked_for(clips)
+
+
+def test_a_name_that_is_no_text_has_a_row_as_others(tmp_path, run, monkeypatch, capsys):
+    folder, out = tmp_path / "clips", tmp_path / "out"
+    write_wav(folder / "a.wav", tone(1))
+    (folder / "a.wav").rename(folder / os.fsdecode(b"\xe9.wav"))
+    code, said = avemo(monkeypatch, capsys, "predict", folder, "--run", run, "--out", out)
+    assert code == 0, said
+    assert list(pd.read_parquet(out / PARQUET).clip_id) == ["\\xe9.wav"]
+    assert pd.read_csv(out / CSV).path[0].endswith("clips/\\xe9.wav")
 
 
 def test_a_folder_without_media_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Files of a cache whose folders may be links to other disks."""
+"""Files in folders that may be links to other disks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from avemo.base.contracts import AvemoError
 
 
 def files_under(folder: Path, suffix: str) -> Iterator[Path]:
-    """Files below ``folder`` that end so, folder by folder in order; through links too, each real folder once."""
+    """Files below ``folder`` that end so, folder by folder in order; through links too, each real folder once.
+
+    Raises `OSError` for a folder that is closed: what is in it would be passed over.
+    """
     seen: set[tuple[int, int]] = set()
-    for name, folders, files in os.walk(folder, followlinks=True):
+    for name, folders, files in os.walk(folder, onerror=_unless_gone, followlinks=True):
         try:
             stat = os.stat(name)
         except FileNotFoundError:
@@ -24,6 +27,11 @@ def files_under(folder: Path, suffix: str) -> Iterator[Path]:
         seen.add((stat.st_dev, stat.st_ino))
         folders.sort()
         yield from (Path(name, file) for file in sorted(files) if file.endswith(suffix))
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def require_file(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,6 +13,8 @@ import pandas as pd
 
 from avemo.base.contracts import AvemoError, Clip, ClipFailure, ConfigError
 from avemo.base.paths import expanded
+from avemo.base.text_files import stream_lines
+from avemo.cache.folders import files_under
 from avemo.corpora.csv_file import stream_csv
 from avemo.index.media_hashes import is_media
 from avemo.media.probe import kinds, probe, with_streams
@@ -55,8 +58,9 @@ def asked_for(path: Path) -> Asking:
     Raises `AvemoError` for a folder without media, an empty list, and for ids that come twice.
     """
     if path.is_dir():
-        files = sorted(one for one in path.rglob("*") if one.is_file() and not _is_hidden(one, path))
-        clips = [Asked(one.relative_to(path).as_posix(), one) for one in files if is_media(one)]
+        # Also what has a file's name and is none, such as a link to nowhere: it gets a row that says so.
+        files = sorted(one for one in files_under(path, "") if not _is_hidden(one, path))
+        clips = [Asked(printed(one.relative_to(path)), one) for one in files if is_media(one)]
         found = Asking(clips, [one for one in files if not is_media(one)])
     elif path.suffix.lower() in LISTS:
         found = Asking(_listed(path), [])
@@ -70,7 +74,7 @@ def asked_for(path: Path) -> Asking:
     if twice:
         raise AvemoError(
             f"{path}: expected each clip_id once, found {', '.join(twice[:5])} several times; "
-            "give each row an id of its own in a column clip_id"
+            "take rows out, or give each an id of its own in a column clip_id of a CSV"
         )
     return found
 
@@ -80,12 +84,21 @@ def _is_hidden(path: Path, below: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(below).parts)
 
 
+def printed(path: Path) -> str:
+    """A path as a table holds it: bytes of a name that are no text are shown by their numbers.
+
+    >>> printed(Path("a") / os.fsdecode(b"\\xe9.wav"))
+    'a/\\\\xe9.wav'
+    """
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
 def _listed(path: Path) -> list[Asked]:
     if not path.is_file():
         raise AvemoError(f"{path}: expected a list of clips, found no file; correct the path")
     if path.suffix.lower() == ".txt":
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        rows = [(n, {"path": line.strip()}) for n, line in enumerate(lines, 1) if line.strip()]
+        lines = enumerate(stream_lines(path), 1)
+        rows = [(number, {"path": line.strip()}) for number, line in lines if line.strip()]
     elif path.suffix.lower() == ".parquet":
         rows = _parquet(path)
     else:

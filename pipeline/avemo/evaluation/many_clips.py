@@ -19,7 +19,7 @@ from avemo.base.contracts import REMEDIES, AvemoError, ClipFailure, Status, dige
 from avemo.base.file_hashes import FileHashes
 from avemo.base.result_tables import to_result_csv
 from avemo.dataset.tasks import Task
-from avemo.evaluation.clip_list import Asked
+from avemo.evaluation.clip_list import Asked, printed
 from avemo.evaluation.prediction import NothingSeen
 from avemo.evaluation.predictor import Prediction, Predictor
 from avemo.media.files import check_file, unread
@@ -124,7 +124,7 @@ def table_of(answered: Sequence[Answered], predictor: Predictor) -> pd.DataFrame
 
 def _row(one: Answered, predictor: Predictor) -> dict[str, Any]:
     kept, asked, cautions = one.kept, one.asked, predictor.cautions
-    values, here = kept.get("values"), str(asked.path)
+    values, here = kept.get("values"), printed(asked.path)
     row: dict[str, Any] = {"clip_id": asked.clip_id, "path": here}
     row |= {"start_s": asked.start_s, "end_s": asked.end_s, "status": str(kept["status"])}
     row |= {"reason": kept.get("reason", "").replace(PATH, here)}
