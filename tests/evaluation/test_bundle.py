@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import stat
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +15,13 @@ import pytest
 from scipy.special import expit, logit
 
 from avemo.base.contracts import AvemoError
-from avemo.evaluation.bundle import CARD, MANIFEST, opened
+from avemo.evaluation.bundle import CARD, MANIFEST, MANIFEST_BYTES, opened
 from avemo.evaluation.bundle_writing import write_bundle
 from avemo.evaluation.clip_list import Asked
 from avemo.evaluation.predictor import Predictor, open_predictor, predict_clip
 from avemo.study.layout import CONFIG, MODEL, training_folder
 from avemo.study.study import read_run
+from avemo.training import checkpoint
 from made_run import TEMPERATURES, make_run
 from media_factory import write_wav
 
@@ -175,15 +177,36 @@ def outwards(files: dict[str, bytes]) -> None:
 
 def renamed(files: dict[str, bytes]) -> None:
     """A system whose folder would lie elsewhere."""
-    files[CONFIG] = files[CONFIG].replace(b'"a": {', b'"../../a": {')
-    manifest = json.loads(files[MANIFEST])
-    sha256 = hashlib.sha256(files[CONFIG]).hexdigest()
-    manifest["files"][CONFIG] = {"bytes": len(files[CONFIG]), "sha256": sha256}
-    files[MANIFEST] = json.dumps(manifest).encode()
+    changed(files, CONFIG, files[CONFIG].replace(b'"a": {', b'"../../a": {'))
 
 
 def inflated(files: dict[str, bytes]) -> None:
     files[CARD] = bytes(50_000_000)
+
+
+def newer(files: dict[str, bytes]) -> None:
+    manifest = json.loads(files[MANIFEST])
+    files[MANIFEST] = json.dumps({**manifest, "layout": "avemo-bundle/2", "avemo": "9.0"}).encode()
+
+
+def changed(files: dict[str, bytes], name: str, content: bytes) -> None:
+    """With a manifest that says so."""
+    manifest = json.loads(files[MANIFEST])
+    files[name] = content
+    manifest["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    files[MANIFEST] = json.dumps(manifest).encode()
+
+
+def newer_config(files: dict[str, bytes]) -> None:
+    manifest = json.loads(files[MANIFEST])
+    files[MANIFEST] = json.dumps({**manifest, "avemo": "9.0"}).encode()
+    changed(files, CONFIG, json.dumps({**json.loads(files[CONFIG]), "mood": 1}).encode())
+
+
+def weights_of_this_machine(files: dict[str, bytes]) -> None:
+    config = json.loads(files[CONFIG])
+    config["features"]["audio"]["places"]["weights"] = "/etc/hostname"
+    changed(files, CONFIG, json.dumps(config).encode())
 
 
 @pytest.mark.parametrize(
@@ -196,6 +219,13 @@ def inflated(files: dict[str, bytes]) -> None:
         (lambda files: files.update({"a.py": b"x"}), "found 'a.py' too"),
         (lambda files: files.pop(MANIFEST), "expected one bundle.json in it"),
         (lambda files: files.update({MANIFEST: b"{}"}), "expected the manifest of a bundle"),
+        (lambda files: files.update({MANIFEST: b"[" * 90_000}), "expected the manifest of a bundle"),
+        (lambda files: files.update({MANIFEST: bytes(20_000_000)}), "expected one bundle.json in it"),
+        (lambda files: changed(files, f"{CARD}/x", b"x"), "found 'README.md/x' below a file"),
+        (lambda files: changed(files, 300 * "x", b"x"), "expected paths inside the bundle, found 'xxx"),
+        (newer, "expected the layout avemo-bundle/1, found avemo-bundle/2; .*avemo 9.0.*install that one"),
+        (newer_config, "mood.*written by avemo 9.0.*install that one"),
+        (weights_of_this_machine, "expected weights in the bundle or by name, found '/etc/hostname'"),
     ],
 )
 def test_a_zip_of_other_files_is_refused_by_name(tmp_path, run, change, said):
@@ -203,6 +233,45 @@ def test_a_zip_of_other_files_is_refused_by_name(tmp_path, run, change, said):
     with pytest.raises(AvemoError, match=said), opened(bundle):
         pass
     assert not (tmp_path / "outside").exists()
+
+
+def test_a_link_in_a_zip_becomes_no_link(tmp_path, run):
+    bundled(run, tmp_path / "b.zip")
+    with zipfile.ZipFile(tmp_path / "b.zip") as given, zipfile.ZipFile(tmp_path / "c.zip", "w") as taken:
+        files = {name: given.read(name) for name in given.namelist()}
+        changed(files, CARD, b"/etc/hostname")
+        for name, content in files.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            taken.writestr(info, content)
+    with opened(tmp_path / "c.zip") as (folder, _):
+        assert not (folder / CARD).is_symlink()
+        assert (folder / CARD).read_text() == "/etc/hostname"
+
+
+def test_a_manifest_that_holds_more_than_it_says_is_not_read_whole(tmp_path, run, monkeypatch):
+    """Its length stands in the zip's list of contents, which whoever made the zip has written."""
+    asked, real = [], zipfile.ZipExtFile.read
+
+    def read(self, n=-1):
+        asked.append(n)
+        return real(self, n)
+
+    bundle = bundled(run, tmp_path / "b.zip")
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", read)
+    with opened(bundle):
+        pass
+    assert asked
+    assert all(n is not None and 0 < n <= MANIFEST_BYTES for n in asked)
+
+
+def test_models_of_other_answers_have_no_mean(run):
+    path = training_folder(run, "a", "split01") / MODEL
+    tensors, meta = checkpoint._read(path)
+    checkpoint.save_model(path, tensors, {**meta, "outputs": ["loud", "calm"]})
+    with pytest.raises(AvemoError, match="split01.*expected outputs as in .*split00.*'calm', 'loud'"):
+        open_predictor(run, read_run(run), "a")
+    assert open_predictor(run, read_run(run), "a", "split01").task.names == ("loud", "calm")
 
 
 def test_a_file_that_is_no_zip_is_refused(tmp_path):
@@ -224,9 +293,10 @@ def test_weights_without_a_name_are_not_left_out(tmp_path, run):
 
 
 def test_a_name_that_is_taken_is_not_written_over(tmp_path, run):
-    bundle = bundled(run, tmp_path / "b")
-    with pytest.raises(AvemoError, match="expected a free name"):
-        bundled(run, bundle)
+    for name in ("b", "b.zip"):
+        bundle = bundled(run, tmp_path / name)
+        with pytest.raises(AvemoError, match="expected a free name"):
+            bundled(run, bundle)
 
 
 def test_names_that_are_none_are_told(run):

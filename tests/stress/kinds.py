@@ -301,7 +301,7 @@ KINDS: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
-        "a bundle with other bytes, files too many or too few, links, paths that lead out of it, or more bytes than it says",
+        "a bundle with other bytes, files too many or too few, links, paths that lead out of it, more bytes than it says, or of a newer avemo",
         "`predict` refuses it, naming the file; nothing is written outside",
         [
             "evaluation/test_bundle.py::test_each_file_is_compared_with_the_manifest",

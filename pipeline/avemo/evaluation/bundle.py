@@ -15,6 +15,7 @@ Nothing in it is unpickled or run.
 
 from __future__ import annotations
 
+import json
 import shutil
 import zipfile
 import zlib
@@ -26,13 +27,19 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+import avemo
 from avemo.base.contracts import AvemoError, Section
 from avemo.base.file_hashes import sha256_of
+from avemo.base.paths import LONGEST_NAME, LONGEST_PATH
 from avemo.study.layout import CONFIG, MODEL, training_folder
 from avemo.study.run import Run
 from avemo.study.specs import Places
 from avemo.study.study import read_run
+from avemo.weights.find import random_seed
+from avemo.weights.hub import hub_name
+from avemo.weights.known import KNOWN
 
+FAMILY = "avemo-bundle/"
 LAYOUT: Literal["avemo-bundle/1"] = "avemo-bundle/1"
 MANIFEST, CARD, ENCODERS = "bundle.json", "README.md", "encoders"
 MANIFEST_BYTES = 10_000_000
@@ -71,39 +78,64 @@ def opened(place: Path) -> Iterator[tuple[Path, Run]]:
     """
     if not place.is_file():
         manifest = check(place) if (place / MANIFEST).is_file() else None
-        yield place, portable_run(place, manifest) if manifest else read_run(place)
+        yield place, portable_run(place, place, manifest) if manifest else read_run(place)
         return
     with TemporaryDirectory(prefix="avemo-bundle-") as temporary:
         folder = Path(temporary)
-        yield folder, portable_run(folder, _unzip(place, folder))
+        yield folder, portable_run(place, folder, _unzip(place, folder))
 
 
-def portable_run(folder: Path, manifest: Manifest) -> Run:
-    """The run of a bundle, with the weights that lie in it. Raises `AvemoError` where it is not the manifest's."""
-    run = read_run(folder)
+def portable_run(place: Path, folder: Path, manifest: Manifest) -> Run:
+    """The run of the bundle at ``place`` whose files lie in ``folder``, with the weights that are among them.
+
+    Raises `AvemoError` where it is not the manifest's, or wants weights of this machine by their path.
+    """
+    try:
+        run = read_run(folder)
+    except AvemoError as error:
+        told = str(error).replace(str(folder), str(place))
+        by = "" if manifest.avemo == avemo.__version__ else f"; {_other_release(manifest.avemo)}"
+        raise AvemoError(f"{told}{by}") from error
     if list(run.systems) != [manifest.system]:
         raise AvemoError(
-            f"{folder / CONFIG}: expected the system {manifest.system!r} alone, found "
+            f"{place / CONFIG}: expected the system {manifest.system!r} alone, found "
             f"{', '.join(run.systems)[:300]!r}; {REMEDY}"
         )
     features = {
-        name: one.model_copy(update={"places": _placed(one.places, folder)})
+        name: one.model_copy(update={"places": _placed(one.places, place, folder)})
         for name, one in run.features.items()
     }
     return run.model_copy(update={"features": features})
 
 
+def _other_release(version: str) -> str:
+    return (
+        f"the bundle was written by avemo {version[:30]}, and this is {avemo.__version__}: install that one"
+    )
+
+
 def read_manifest(path: Path, content: bytes) -> Manifest:
     """Raises `AvemoError` naming what is wrong."""
     try:
+        raw = json.loads(content)
+        layout = raw["layout"]
+        if str(layout).startswith(FAMILY) and layout != LAYOUT:
+            raise AvemoError(
+                f"{path}: expected the layout {LAYOUT}, found {layout[:30]}; {_other_release(str(raw.get('avemo')))}"
+            )
         found = Manifest.model_validate_json(content)
-    except ValidationError as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        told = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "other text"
         raise AvemoError(
-            f"{path}: expected the manifest of a bundle, {LAYOUT}, found {error.errors()[0]['msg']}; {REMEDY}"
+            f"{path}: expected the manifest of a bundle, {LAYOUT}, found {told}; {REMEDY}"
         ) from error
     for name in found.files:
         if not is_inside(name):
             raise AvemoError(f"{path}: expected paths inside the bundle, found {name[:300]!r}; {REMEDY}")
+        if not found.files.keys().isdisjoint(map(str, PurePosixPath(name).parents)):
+            raise AvemoError(
+                f"{path}: expected files and folders, found {name[:300]!r} below a file; {REMEDY}"
+            )
     needed = [CONFIG, *(model_name(found.system, split) for split in found.splits)]
     for name in needed:
         if name not in found.files:
@@ -114,12 +146,15 @@ def read_manifest(path: Path, content: bytes) -> Manifest:
 def is_inside(name: str) -> bool:
     """Whether a file's name leads nowhere but into the bundle.
 
-    >>> [is_inside(name) for name in ("a/b.json", "../b", "/b", "a//b", "a\\\\b", "")]
-    [True, False, False, False, False, False]
+    >>> [is_inside(name) for name in ("a/b.json", "../b", "/b", "a//b", "a\\\\b", "", "\\ud800")]
+    [True, False, False, False, False, False, False]
     """
     path = PurePosixPath(name)
-    fine = bool(name) and not path.is_absolute() and path.as_posix() == name and name.isprintable()
-    return fine and ".." not in path.parts and "\\" not in name and ":" not in name and name != "."
+    if not name.isprintable() or len(name) > LONGEST_PATH or name in ("", "."):
+        return False
+    plain = not path.is_absolute() and path.as_posix() == name and ".." not in path.parts
+    short = all(len(part.encode()) <= LONGEST_NAME for part in path.parts)
+    return plain and short and "\\" not in name and ":" not in name
 
 
 def check(folder: Path) -> Manifest:
@@ -167,7 +202,9 @@ def _unzip(place: Path, folder: Path) -> Manifest:
                 raise AvemoError(f"{place}: expected one {MANIFEST} in it, found another zip; {REMEDY}")
             if len(set(names)) < len(names):
                 raise AvemoError(f"{place}: expected each file once, found one several times; {REMEDY}")
-            content = archive.read(MANIFEST)
+            with archive.open(MANIFEST) as file:
+                # In bounds: what is said of its size need not be so.
+                content = file.read(MANIFEST_BYTES)
             manifest = read_manifest(place, content)
             _compare(place, manifest, set(names) - {MANIFEST})
             (folder / MANIFEST).write_bytes(content)
@@ -186,20 +223,25 @@ def _unzip(place: Path, folder: Path) -> Manifest:
         ) from error
 
 
-def _placed(places: Places, folder: Path) -> Places:
-    """Those in the bundle by where it lies now."""
+def is_name(weights: str) -> bool:
+    """Whether weights are called the same on every machine."""
+    return weights in KNOWN or hub_name(weights) is not None or random_seed(weights) is not None
+
+
+def _placed(places: Places, place: Path, folder: Path) -> Places:
+    """Those in the bundle by where it lies now; others must be names, as a path would be one of this machine."""
     found: dict[str, Any] = {}
-    for field, place in places.items():
-        if isinstance(place, dict):
-            found[field] = _placed(place, folder)
-        elif isinstance(place, str) and place.startswith(f"{ENCODERS}/"):
-            if not is_inside(place):
-                raise AvemoError(
-                    f"{folder / CONFIG}: expected a path inside the bundle, found {place!r}; {REMEDY}"
-                )
-            found[field] = str(folder / place)
+    for field, one in places.items():
+        if isinstance(one, dict):
+            found[field] = _placed(one, place, folder)
+        elif one is None or (isinstance(one, str) and is_name(one)):
+            found[field] = one
+        elif isinstance(one, str) and one.startswith(f"{ENCODERS}/") and is_inside(one):
+            found[field] = str(folder / one)
         else:
-            found[field] = place
+            raise AvemoError(
+                f"{place / CONFIG}: expected weights in the bundle or by name, found {str(one)[:300]!r}; {REMEDY}"
+            )
     return found
 
 

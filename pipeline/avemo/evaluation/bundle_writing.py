@@ -13,7 +13,17 @@ import avemo
 from avemo.base.atomic import aside, aside_folder
 from avemo.base.contracts import AvemoError
 from avemo.base.file_hashes import sha256_of
-from avemo.evaluation.bundle import CARD, CHUNK, ENCODERS, LAYOUT, MANIFEST, BundleFile, Manifest, model_name
+from avemo.evaluation.bundle import (
+    CARD,
+    CHUNK,
+    ENCODERS,
+    LAYOUT,
+    MANIFEST,
+    BundleFile,
+    Manifest,
+    is_name,
+    model_name,
+)
 from avemo.evaluation.card import card
 from avemo.evaluation.predictor import Predictor
 from avemo.study.layout import CONFIG, scores_file
@@ -21,8 +31,6 @@ from avemo.study.run import Run
 from avemo.study.specs import Places
 from avemo.weights.find import locate, random_seed
 from avemo.weights.hashes import parts_of
-from avemo.weights.hub import hub_name
-from avemo.weights.known import KNOWN
 
 ONNX, ZIP = "onnx", ".zip"
 OLDEST = (1980, 1, 1, 0, 0, 0)
@@ -42,7 +50,7 @@ def write_bundle(
     name. Raises `AvemoError` for weights that are not there, and with ``onnx`` as `avemo.evaluation.onnx_export.export`."""
     if (source / MANIFEST).is_file():
         raise AvemoError(f"{source}: expected a run's folder, found a bundle; copy it as it is")
-    if out.exists() and not (out.suffix == ZIP and out.is_file()):
+    if out.exists():
         raise AvemoError(f"--out {out}: expected a free name, found something there; take another name")
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     if out.suffix != ZIP:
@@ -158,7 +166,7 @@ def _named(name: str, places: Places) -> Places:
     for field, place in places.items():
         if isinstance(place, dict):
             _named(f"{name}-{field}", place)
-        elif place is not None and not (place in KNOWN or hub_name(place) or random_seed(place) is not None):
+        elif place is not None and not is_name(place):
             raise AvemoError(
                 f"{name}: expected weights by a name that another machine knows, found the path {place}; "
                 "carry them, without --without-encoders"

@@ -33,6 +33,9 @@ from avemo.study.run import Component, Feature, Run
 from avemo.training.checkpoint import model_meta
 from avemo.weights.find import random_seed
 
+ALIKE = ("model", "task", "outputs", "dims", "weights")
+"""What the saved models of a system's splits have in common."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -64,7 +67,8 @@ class Loaded:
 class Predictor:
     """The models of a system, by split; networks are loaded at the first clip and kept.
 
-    ``temperatures`` by split, where there are any. Raises `AvemoError` where there is no model.
+    ``temperatures`` by split, where there are any. Raises `AvemoError` where models were trained for other answers, on
+    other features or with other weights than the first: their mean would say nothing.
     """
 
     def __init__(self, run: Run, models: Mapping[str, Path], temperatures: Mapping[str, float] | None = None):
@@ -72,6 +76,8 @@ class Predictor:
         self.temperatures = dict(temperatures or {})
         first = next(iter(self.models.values()))
         meta = model_meta(first)
+        for path in self.models.values():
+            _require_alike(first, meta, path, model_meta(path))
         self.task: Task = TASKS.load(meta["task"])(meta["outputs"])
         self.extractors = Extractors(run, first)
 
@@ -179,6 +185,15 @@ def predict_clip(clip: Clip, run: Run, model_path: Path) -> Prediction:
     Raises `AvemoError` when both fail.
     """
     return Predictor(run, {model_path.parent.name: model_path}).predict(clip)
+
+
+def _require_alike(first: Path, expected: dict[str, Any], path: Path, found: dict[str, Any]) -> None:
+    for key in ALIKE:
+        if expected.get(key) != found.get(key):
+            raise AvemoError(
+                f"{path}: expected {key} as in {first}, {str(expected.get(key))[:200]}, found "
+                f"{str(found.get(key))[:200]}; run the workflow again, or choose one model with --split"
+            )
 
 
 def _load(path: Path) -> Loaded:
