@@ -202,9 +202,9 @@ def _unzip(place: Path, folder: Path) -> Manifest:
                 raise AvemoError(f"{place}: expected one {MANIFEST} in it, found another zip; {REMEDY}")
             if len(set(names)) < len(names):
                 raise AvemoError(f"{place}: expected each file once, found one several times; {REMEDY}")
-            with archive.open(MANIFEST) as file:
+            with archive.open(MANIFEST) as found:
                 # In bounds: what is said of its size need not be so.
-                content = file.read(MANIFEST_BYTES)
+                content = found.read(MANIFEST_BYTES)
             manifest = read_manifest(place, content)
             _compare(place, manifest, set(names) - {MANIFEST})
             (folder / MANIFEST).write_bytes(content)
