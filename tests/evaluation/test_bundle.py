@@ -224,7 +224,7 @@ def weights_of_this_machine(files: dict[str, bytes]) -> None:
         (lambda files: changed(files, f"{CARD}/x", b"x"), "found 'README.md/x' below a file"),
         (lambda files: changed(files, 300 * "x", b"x"), "expected paths inside the bundle, found 'xxx"),
         (newer, "expected the layout avemo-bundle/1, found avemo-bundle/2; .*avemo 9.0.*install that one"),
-        (newer_config, "mood.*written by avemo 9.0.*install that one"),
+        (newer_config, "(?s)mood.*written by avemo 9.0.*install that one"),
         (weights_of_this_machine, "expected weights in the bundle or by name, found '/etc/hostname'"),
     ],
 )

@@ -98,9 +98,8 @@ def test_a_folder_gives_a_row_a_clip_and_failures_say_what_to_do(
     assert (lost.remedy.str.len() > 0).all()
     assert "signal too short" in lost.reason["short.wav"]
     as_csv = pd.read_csv(out / CSV).set_index("clip_id")
-    as_csv[["reason", "remedy", "modalities", "notes", "caution"]] = as_csv[
-        ["reason", "remedy", "modalities", "notes", "caution"]
-    ].fillna("")
+    texts = ["reason", "remedy", "modalities", "notes", "caution"]
+    as_csv[texts] = as_csv[texts].astype(object).fillna("")
     pd.testing.assert_frame_equal(as_csv, table, check_dtype=False, check_exact=True)
 
 
@@ -246,6 +245,7 @@ def test_a_clip_that_is_not_there_has_a_row(tmp_path, run, clips, monkeypatch, c
 
 
 def test_folders_behind_links_are_looked_into_once_and_a_link_to_nowhere_has_a_row(tmp_path, run, clips):
+    (tmp_path / "else").mkdir()
     write_wav(tmp_path / "else" / "c.wav", tone(1, 330))
     (clips / "link").symlink_to(tmp_path / "else")
     (tmp_path / "else" / "round").symlink_to(clips)
@@ -276,6 +276,7 @@ def test_a_folder_that_is_closed_is_named_and_not_passed_over(clips, monkeypatch
 
 def test_a_name_that_is_no_text_has_a_row_as_others(tmp_path, run, monkeypatch, capsys):
     folder, out = tmp_path / "clips", tmp_path / "out"
+    folder.mkdir()
     write_wav(folder / "a.wav", tone(1))
     (folder / "a.wav").rename(folder / os.fsdecode(b"\xe9.wav"))
     code, said = avemo(monkeypatch, capsys, "predict", folder, "--run", run, "--out", out)
