@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avemo.base.contracts import AvemoError, ClipFailure, ConfigError
+from avemo.base.contracts import AvemoError, ClipFailure, ConfigError, Status
 from avemo.cli import main
 from avemo.evaluation.clip_list import Asked, asked_for, check_windows, cut, window_starts
-from avemo.evaluation.many_clips import CSV, JOURNAL, PARQUET, answers, table_of
+from avemo.evaluation.many_clips import CSV, JOURNAL, PARQUET, _failed, answers, table_of
 from avemo.evaluation.predictor import Predictor, open_predictor
 from avemo.report.timeline import timeline
 from avemo.study.study import read_run
@@ -224,6 +224,15 @@ def test_a_list_that_is_wrong_is_refused_by_line(tmp_path, text, said):
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(AvemoError, match=said):
         asked_for(tmp_path / "list.csv")
+
+
+def test_what_is_wrong_with_a_file_comes_before_what_it_lacks(tmp_path):
+    lacking = ClipFailure(Status.no_audio, "c", "no sound")
+    torn = ClipFailure(Status.truncated, "c", "torn")
+    for failures in ([lacking, torn], [torn, lacking]):
+        kept = _failed(failures, Asked("c", tmp_path / "c.mp4"))
+        assert kept["status"] == "truncated"
+        assert "no_audio: no sound" in kept["reason"]
 
 
 def test_a_list_in_another_encoding_is_refused_by_line(tmp_path):

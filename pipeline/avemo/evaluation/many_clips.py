@@ -109,7 +109,8 @@ def _predicted(found: Prediction, one: Asked) -> Mapping[str, Any]:
 
 
 def _failed(failures: Sequence[ClipFailure], one: Asked) -> Mapping[str, Any]:
-    first = failures[0]
+    # That a file lacks a stream may follow from what else is wrong with it.
+    first = min(failures, key=lambda failure: failure.status in (Status.no_audio, Status.no_video))
     details = dict.fromkeys(f"{failure.status}: {failure.detail}" for failure in failures)
     reason = first.detail if len(details) == 1 else "; ".join(details)
     return {"status": first.status, "reason": reason.replace(str(one.path), PATH)}
