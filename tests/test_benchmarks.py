@@ -101,7 +101,7 @@ from benchmarks.gpu.page import bars
 measured = {
     "ceilings": {"device": "H200"},
     "extraction": [{"CREMA-D, min": 6.0, "network of vgg_face_fc6, share": 0.25}, {"CREMA-D, min": 9.0}],
-    "Table 1, hours of steps in one process": {"float32": 3.0, "bfloat16": 1.5},
+    "Table 1, hours of epochs in one process": {"float32": 3.0, "bfloat16": 1.5},
 }
 print(json.dumps([bars({}), bars(measured)]))
 """
@@ -122,3 +122,137 @@ def test_what_the_pack_takes_along_is_in_the_lock(repository):
     )
     assert done.returncode == 0, done.stderr
     assert {"av", "opensmile", "facenet-pytorch"} <= {each.split("==")[0] for each in done.stdout.split()}
+
+
+def in_the_kit(repository: Path, code: str, *folders: Path) -> list:
+    """What a program beside the kit prints last, as JSON."""
+    path = os.pathsep.join(map(str, [repository, repository / "pipeline", *folders]))
+    environment = os.environ | {"PYTHONPATH": path}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_part_that_fails_or_takes_too_long_costs_no_other(repository, tmp_path):
+    code = f"""
+import json, time
+from pathlib import Path
+from benchmarks.gpu.__main__ import Stage, run
+from benchmarks.gpu.kit import Kit
+
+class Broken(Kit):
+    def free(self):
+        raise RuntimeError("the GPU refuses all")
+
+def parts(kit):
+    for name in "abc":
+        with kit.trying(name):
+            if name == "b":
+                raise ValueError("b's own")
+            kit.keep(name, {{"done": 1}})
+
+def long(kit):
+    for number in range(100):
+        kit.keep("long", {{"number": number}})
+        time.sleep(0.05)
+
+def broken(kit):
+    raise RuntimeError("a kernel's fault")
+
+kit = Broken("cpu", Path({str(tmp_path)!r}))
+stages = Stage("parts", 1, parts), Stage("broken", 1, broken), Stage("long", 0.2, long), Stage("last", 1, parts)
+run(list(stages), kit, 60)
+print(json.dumps(json.loads((kit.out / "gpu.json").read_text())))
+"""
+    found = in_the_kit(repository, code)
+    assert found["a"] == found["c"] == {"done": 1}
+    assert "cut short" in found["stages"]["long"]
+    assert 0 < found["long"]["number"] < 30
+    assert "cut short" not in found["stages"]["last"]
+    told = [(check["what"], check["detail"]) for check in found["checks"]]
+    assert told == [
+        *(("b ends", "ValueError: b's own"), ("stage broken ends", "RuntimeError: a kernel's fault")),
+        ("b ends", "ValueError: b's own"),
+    ]
+
+
+def test_a_process_that_fails_or_dies_is_not_waited_for(repository, tmp_path):
+    (tmp_path / "stand_in.py").write_text("""
+import os, signal
+
+def work(number, gate):
+    if number == 1:
+        raise ValueError("no memory left")
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    gate.wait()
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+""")
+    code = """
+import json, time
+from benchmarks.gpu.processes import at_once
+from stand_in import work
+
+def told(*numbers):
+    try:
+        return sorted(at_once(work, [(number,) for number in numbers])[0])
+    except RuntimeError as error:
+        return str(error)
+
+begin = time.monotonic()
+found = [told(4, 5), told(4, 1), told(4, 2), told(4, 3)]
+print(json.dumps([found, time.monotonic() - begin]))
+"""
+    found, seconds = in_the_kit(repository, code, tmp_path)
+    assert found == [
+        *([4, 5], "a process: ValueError: no memory left"),
+        *("a process died, exit code -9", "a process died, exit code -9"),
+    ]
+    assert seconds < 60
+
+
+def test_networks_are_opened_as_on_a_gpu_and_size_is_seen_behind_filling(repository, tmp_path):
+    code = f"""
+import json
+import numpy as np
+from pathlib import Path
+from types import SimpleNamespace
+from benchmarks.gpu.agreement import networks, opened, placed
+from benchmarks.gpu.kit import Kit
+
+kit = Kit("cpu", Path({str(tmp_path)!r}))
+large = ("vgg_face_fc6", "vgg_face_affectnet", "wav2vec2")
+dims = {{name: opened(kit, name, "cpu").dim for name in networks(kit) if name not in large}}
+
+def forward(images):
+    size = min(64, 1 << (len(images) - 1).bit_length())
+    return images.reshape(len(images), -1).sum(1, dtype=np.float64)[:, None] + size
+
+shown = np.ones((4, 2, 2, 3), np.uint8)
+print(json.dumps([dims, placed(kit, SimpleNamespace(_forward=forward), shown)]))
+"""
+    dims, bits = in_the_kit(repository, code)
+    assert {"timm_image", "hf_image", "hf_audio", "efficientnet_b2"} <= dims.keys()
+    assert bits == {
+        "bits by neighbour": False,
+        "bits by place": False,
+        "bits by size": True,
+        "clips share batches": True,
+    }
+
+
+def test_a_bar_is_not_met_by_a_part_of_it(repository):
+    code = """
+import json
+from benchmarks.gpu.page import bars
+from benchmarks.gpu.training import table_hours
+rows = [{"precision": name, "Table 1, h": 0.3} for name in ("float32", "float32", "tf32")]
+small = {"ceilings": {"device": "H200", "tiny": True}, "extraction": [{"CREMA-D, min": 0.1}]}
+print(json.dumps([table_hours(rows, 2), [row["which is"] for row in bars(small)]]))
+"""
+    hours, known = in_the_kit(repository, code)
+    assert hours == {"float32": 0.6}
+    assert known == ["estimated"] * 4

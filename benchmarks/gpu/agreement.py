@@ -5,6 +5,7 @@ Weights are random; what is judged is the arithmetic.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ from avemo.training.losses import total
 BARS: dict[Precision, float] = {"float32": 1e-4, "tf32": 5e-3, "bfloat16": 3e-2}
 """Largest relative difference to the CPU's float32."""
 LEAST_IOU = 0.99
+NAMED = {"shape", "model"}
+"""Fields of a config that say which network."""
 NOISELESS = {"av_ladder": {"noise_variance": 0.0}}
 
 
@@ -42,10 +45,11 @@ def pictures(count: int, side: int) -> np.ndarray:
 
 
 def opened(kit: Kit, name: str, device: str, precision: Precision = "float32") -> Any:
-    """A network with random weights; as small as its class says in a tiny run, and where it has no size of its own."""
+    """A network with random weights; as small as its class says in a tiny run, and where it is none of its own but any
+    that a config names."""
     kind = EXTRACTORS.load(name)
     asked = {"weights": "random-seed-0", "precision": precision}
-    asked |= dict(kind.tiny) if kit.tiny or "shape" in kind.Config.model_fields else {}
+    asked |= dict(kind.tiny) if kit.tiny or kind.Config.model_fields.keys() & NAMED else {}
     return kind(kind.Config(**asked | {"device": device}))
 
 
@@ -60,26 +64,32 @@ def extractors(kit: Kit) -> None:
     rows = []
     clips = [Clip(path.stem, "?", "?", video_path=path) for path in kit.clips[: 1 if kit.tiny else 4]]
     for name in networks(kit):
-        crops = issubclass(EXTRACTORS.load(name), CropNetwork)
-        reference = opened(kit, name, "cpu")
-        given: Any = read_audio(clips[0], reference.rate_hz) if not crops else None
-        if crops:
-            shown = pictures(3 if kit.tiny else 24, reference.crop.size_px)
-            given = [(number / 30, picture) for number, picture in enumerate(shown)]
-        expected = reference.extract(given).x
-        for precision in PRECISIONS[:1] if kit.tiny else PRECISIONS:
-            extractor = opened(kit, name, kit.device, precision)
-            difference = relative(extractor.extract(given).x, expected)
-            row = {"extractor": name, "precision": precision, "relative difference": difference}
-            rows.append(row | (placed(kit, extractor, shown) if crops else {}))
-            kit.check(
-                f"{name} in {precision} as on the CPU", difference < BARS[precision], f"{difference:.1e}"
-            )
-            del extractor
-            kit.free()
+        with kit.trying(name):
+            rows.extend(compared(kit, name, clips[0]))
         kit.keep("extractors", rows)
-    rows += [faces(kit, clips, precision) for precision in ("float32", "tf32")]
+    for precision in ("float32", "tf32"):
+        with kit.trying(f"faces in {precision}"):
+            rows.append(faces(kit, clips, precision))
     kit.keep("extractors", rows)
+
+
+def compared(kit: Kit, name: str, clip: Clip) -> Iterator[dict[str, Any]]:
+    """A row a precision of one network."""
+    crops = issubclass(EXTRACTORS.load(name), CropNetwork)
+    reference = opened(kit, name, "cpu")
+    given: Any = read_audio(clip, reference.rate_hz) if not crops else None
+    if crops:
+        shown = pictures(3 if kit.tiny else 24, reference.crop.size_px)
+        given = [(number / 30, picture) for number, picture in enumerate(shown)]
+    expected = reference.extract(given).x
+    for precision in PRECISIONS[:1] if kit.tiny else PRECISIONS:
+        extractor = opened(kit, name, kit.device, precision)
+        difference = relative(extractor.extract(given).x, expected)
+        row = {"extractor": name, "precision": precision, "relative difference": difference}
+        kit.check(f"{name} in {precision} as on the CPU", difference < BARS[precision], f"{difference:.1e}")
+        yield row | (placed(kit, extractor, shown) if crops else {})
+        del extractor
+        kit.free()
 
 
 def placed(kit: Kit, extractor: Any, shown: np.ndarray) -> dict[str, bool]:
@@ -99,7 +109,8 @@ def placed(kit: Kit, extractor: Any, shown: np.ndarray) -> dict[str, bool]:
     return {
         "bits by neighbour": not np.array_equal(base, rows(size, 0, True)),
         "bits by place": not np.array_equal(base, rows(size, size - few, False)),
-        "bits by size": not np.array_equal(base, rows(size - 3, 0, False)),
+        # Half: a batch between is filled up to the next of few sizes.
+        "bits by size": not np.array_equal(base, rows(size // 2, 0, False)),
         "clips share batches": places_alike(extractor._forward, size, side),
     }
 
@@ -129,27 +140,29 @@ def faces(kit: Kit, clips: list[Clip], precision: Any) -> dict[str, Any]:
 
 def systems(kit: Kit) -> None:
     """Logits and gradients of every system at each precision against the CPU's float64, without dropout and noise."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in MODELS:
-        try:
-            expected = passes(kit, name, "cpu", torch.float64)
-        except RuntimeError as error:
-            kit.check(f"{name} in float64", False, str(error)[:200])
-            continue
-        own = {low: passes(kit, name, "cpu", torch.float32, low) for low in PRECISIONS[::2]}
-        for precision in PRECISIONS:
-            found = passes(kit, name, kit.device, torch.float32, precision)
-            logits, gradients = (relative(a, b) for a, b in zip(found, expected, strict=True))
-            # Some gradients are ill-conditioned: what the CPU loses at the same precision is the measure.
-            lost = relative(own["bfloat16" if precision == "bfloat16" else "float32"][1], expected[1])
-            bar = max(10 * BARS[precision], 3 * lost)
-            rows.append({"system": name, "precision": precision, "logits": logits, "gradients": gradients})
-            kit.check(
-                f"{name} in {precision} as float64 on the CPU",
-                logits < max(BARS[precision], 3 * lost) and gradients < bar,
-                f"logits {logits:.0e}, gradients {gradients:.0e}, the CPU's own {lost:.0e}",
-            )
+        with kit.trying(name):
+            rows.extend(held(kit, name))
         kit.keep("systems", rows)
+
+
+def held(kit: Kit, name: str) -> Iterator[dict[str, Any]]:
+    """A row a precision of one system."""
+    expected = passes(kit, name, "cpu", torch.float64)
+    own = {low: passes(kit, name, "cpu", torch.float32, low) for low in PRECISIONS[::2]}
+    for precision in PRECISIONS:
+        found = passes(kit, name, kit.device, torch.float32, precision)
+        logits, gradients = (relative(a, b) for a, b in zip(found, expected, strict=True))
+        # Some gradients are ill-conditioned: what the CPU loses at the same precision is the measure.
+        lost = relative(own["bfloat16" if precision == "bfloat16" else "float32"][1], expected[1])
+        bar = max(10 * BARS[precision], 3 * lost)
+        yield {"system": name, "precision": precision, "logits": logits, "gradients": gradients}
+        kit.check(
+            f"{name} in {precision} as float64 on the CPU",
+            logits < max(BARS[precision], 3 * lost) and gradients < bar,
+            f"logits {logits:.0e}, gradients {gradients:.0e}, the CPU's own {lost:.0e}",
+        )
 
 
 def passes(

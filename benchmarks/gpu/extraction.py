@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import threading
 import time
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.kit import FRAMES, Kit
+from benchmarks.gpu.processes import at_once
 
 VISUAL, AUDIO = ("efficientnet_b2", "vgg_face_fc6"), ("compare_lld", "wav2vec2")
-LIMIT_S = 150.0
 _COUNTING = threading.Lock()
 
 
@@ -51,24 +50,10 @@ def together(
     parts: list[list[Path]], threads: int, device: str, tiny: bool
 ) -> tuple[list[dict[str, Any]], float]:
     """What each process tells of its part, and the seconds of all, from when the last one is ready."""
-    context = multiprocessing.get_context("spawn")
-    gate, told = context.Barrier(len(parts) + 1), context.Queue()
-    pool = [context.Process(target=_work, args=(part, threads, device, tiny, gate, told)) for part in parts]
-    for process in pool:
-        process.start()
-    try:
-        gate.wait(timeout=LIMIT_S)
-        begin = time.perf_counter()
-        found = [told.get(timeout=LIMIT_S) for _ in pool]
-        return found, time.perf_counter() - begin
-    finally:
-        for process in pool:
-            process.join(5)
-            if process.is_alive():
-                process.kill()
+    return at_once(_work, [(part, threads, device, tiny) for part in parts])
 
 
-def _work(paths: list[Path], threads: int, device: str, tiny: bool, gate: Any, told: Any) -> None:
+def _work(paths: list[Path], threads: int, device: str, tiny: bool, gate: Any) -> dict[str, Any]:
     """One shard job's work on its clips, timed by stage; each thread has a clip at a time."""
     begin = time.perf_counter()
     import cv2
@@ -99,7 +84,7 @@ def _work(paths: list[Path], threads: int, device: str, tiny: bool, gate: Any, t
     steps.track_clip(tracker, clips[0])
     spent_s.clear()
     start_s = time.perf_counter() - begin
-    gate.wait(timeout=LIMIT_S)
+    gate.wait()
     begin, cpu_s, sound = time.perf_counter(), time.process_time(), threading.Lock()
 
     def extracted(clip: Clip) -> int:
@@ -115,9 +100,8 @@ def _work(paths: list[Path], threads: int, device: str, tiny: bool, gate: Any, t
     with ThreadPoolExecutor(threads) as pool:
         frames = sum(pool.map(extracted, clips))
     wall_s, cpu_s = time.perf_counter() - begin, time.process_time() - cpu_s
-    told.put(
-        {"frames": frames, "wall_s": wall_s, "cpu_s": cpu_s, "start_s": start_s, "spent_s": dict(spent_s)}
-    )
+    spent = {"wall_s": wall_s, "cpu_s": cpu_s, "start_s": start_s, "spent_s": dict(spent_s)}
+    return {"frames": frames} | spent
 
 
 def opened_sound(name: str) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from benchmarks.epochs import CONFIG
 from benchmarks.epochs import systems as table_systems
-from benchmarks.gpu.kit import CLIP_S, DIMS, FPS, Kit
+from benchmarks.gpu.kit import DIMS, FPS, LONGEST, Kit
 from benchmarks.gpu.training import prepared, steps_of
 
 from avemo.base.contracts import Status
@@ -22,13 +22,11 @@ from avemo.dataset.resident import ResidentData
 from avemo.training.checkpoint import save_checkpoint
 
 BATCH = 64
-FRAMES = round(CLIP_S * 62.5), round(CLIP_S * FPS)
-"""Of a mean clip: sound, faces."""
 
 
 def feeding(kit: Kit) -> None:
-    """Milliseconds a batch of 64 clips of CREMA-D's mean length, and seconds of a checkpoint of AV-Ladder."""
-    count, frames = (8, (24, 10)) if kit.tiny else (512, FRAMES)
+    """Milliseconds a batch of 64 clips as long as those of the training steps, and seconds of a checkpoint of AV-Ladder."""
+    count, frames = (8, (24, 10)) if kit.tiny else (256, LONGEST)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         data = stored(Path(name), count, frames)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import statistics
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,10 @@ CLIPS, CLIP_S, FPS = 7442, 2.54, 30
 FRAMES = round(CLIPS * CLIP_S * FPS)
 DIMS, LONGEST = (130, 4096), (311, 150)
 """AV-Ladder's sound and faces: numbers of a frame, and frames of CREMA-D's longest clip, of 5 s."""
+
+
+class OutOfTime(Exception):
+    """A stage has used up its time; what it has kept stays."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,8 @@ class Kit:
     found: dict[str, Any] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     begun_s: float = field(default_factory=time.monotonic)
+    until_s: float = math.inf
+    """When the present stage has to end, as `elapsed_s` counts."""
 
     @property
     def cuda(self) -> bool:
@@ -59,8 +68,25 @@ class Kit:
         self.checks.append(Check(what, bool(ok), detail))
         print("holds" if ok else "DOES NOT HOLD", what, detail, flush=True)
 
+    @contextmanager
+    def trying(self, what: str) -> Iterator[None]:
+        """A part whose failure is a check that does not hold, and keeps nothing else from being measured."""
+        try:
+            yield
+        except OutOfTime:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            self.check(f"{what} ends", False, f"{type(error).__name__}: {error}"[:300])
+        # After a kernel's fault a GPU refuses this too.
+        with suppress(Exception):
+            self.free()
+
     def keep(self, stage: str, value: Any) -> None:
-        """Keep a stage's findings, and write all there is: whatever ends the run, they are there."""
+        """Keep a stage's findings, and write all there is: whatever ends the run, they are there.
+
+        Raises `OutOfTime` when that is done and the stage's time is up.
+        """
         self.found[stage] = value
         self.found["checks"] = [vars(check) for check in self.checks]
         self.out.mkdir(parents=True, exist_ok=True)
@@ -70,6 +96,8 @@ class Kit:
 
         with aside(self.out / "gpu.md") as temporary:
             temporary.write_text(page(self.found))
+        if self.elapsed_s > self.until_s:
+            raise OutOfTime(stage)
 
     def wait(self) -> None:
         """Until the device has done what it was given."""

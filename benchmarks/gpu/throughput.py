@@ -25,15 +25,13 @@ def throughput(kit: Kit) -> None:
     rows: list[dict[str, Any]] = []
     for name in networks(kit):
         for precision in PRECISIONS[:1] if kit.tiny else PRECISIONS:
-            extractor = opened(kit, name, kit.device, precision)
-            crops = issubclass(EXTRACTORS.load(name), CropNetwork)
-            rows.append(
-                {"network": name, "precision": precision} | (pictured if crops else heard)(kit, extractor)
-            )
-            rows[-1] |= kit.peak_gb()
-            print(rows[-1], flush=True)
-            del extractor
-            kit.free()
+            with kit.trying(f"throughput of {name} in {precision}"):
+                extractor = opened(kit, name, kit.device, precision)
+                crops = issubclass(EXTRACTORS.load(name), CropNetwork)
+                row = (pictured if crops else heard)(kit, extractor) | kit.peak_gb()
+                rows.append({"network": name, "precision": precision} | row)
+                print(rows[-1], flush=True)
+                del extractor
             kit.keep("throughput", rows)
     rows.append({"network": "mtcnn", "precision": "float32"} | tracked(kit))
     kit.keep("throughput", rows)
@@ -56,7 +54,8 @@ def pictured(kit: Kit, extractor: Any) -> dict[str, float]:
     sizes = range(1, size, 7)
     first, again = (elapsed(kit, lambda: [alone(extractor._model, x[:n]) for n in sizes]) for _ in range(2))
     row["ms a new size"] = 1e3 * (first - again) / len(sizes)
-    if kit.cuda:
+    # At one precision: each compilation may take a minute.
+    if kit.cuda and extractor.config.precision == "bfloat16":
         compiled = torch.compile(extractor._model, dynamic=False)
         row["compiling, s"] = elapsed(kit, lambda: alone(compiled, x))
         row["compiled"] = size / kit.median_s(lambda: alone(compiled, x), repeats=5)

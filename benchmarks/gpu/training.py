@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from benchmarks.epochs import CONFIG, SPLITS, TRAIN_CLIPS
 from benchmarks.epochs import systems as table_systems
 from benchmarks.gpu.ceilings import PRECISIONS
-from benchmarks.gpu.kit import DIMS, LONGEST, Kit
+from benchmarks.gpu.kit import CLIPS, DIMS, LONGEST, Kit
+from benchmarks.gpu.processes import at_once
 from benchmarks.steps import CLASSES, fresh_run, random_batch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,6 +22,8 @@ from avemo.models import build_model
 from avemo.training import STEPS
 from avemo.training import compiled as passes
 from avemo.training.state import RunState
+
+DEV_CLIPS = round(0.15 * CLIPS)
 
 
 def prepared(part: dict[str, Any], device: str, precision: Precision, tiny: bool) -> tuple[RunState, Batch]:
@@ -50,19 +52,26 @@ def steps_of(run: RunState, batch: Batch) -> Callable[[], Any]:
 
 
 def training(kit: Kit) -> None:
-    """A row a system and precision; and the hours of steps that the table takes at each precision."""
+    """A row a system and precision; and the hours that the table takes at each precision at which every system ran."""
     peaks = kit.found.get("ceilings", {})
     rows: list[dict[str, Any]] = []
-    for name, part in table_systems(CONFIG).items():
+    systems = table_systems(CONFIG)
+    for name, part in systems.items():
         for precision in PRECISIONS:
-            rows.append({"system": name, "precision": precision} | measured(kit, part, precision, peaks))
-            print(rows[-1], flush=True)
+            with kit.trying(f"training of {name} in {precision}"):
+                rows.append({"system": name, "precision": precision} | measured(kit, part, precision, peaks))
+                print(rows[-1], flush=True)
             kit.keep("training", rows)
-    hours = {
-        precision: sum(row["Table 1, h"] for row in rows if row["precision"] == precision)
-        for precision in PRECISIONS
-    }
-    kit.keep("Table 1, hours of steps in one process", hours)
+    kit.keep("Table 1, hours of epochs in one process", table_hours(rows, len(systems)))
+
+
+def table_hours(rows: Sequence[Mapping[str, Any]], systems: int) -> dict[str, float]:
+    """Hours of all systems at each precision; none at one that a system lacks, whose sum would be too small."""
+    hours: dict[str, float] = {}
+    for precision in PRECISIONS:
+        own = [row["Table 1, h"] for row in rows if row["precision"] == precision]
+        hours |= {precision: sum(own)} if len(own) == systems else {}
+    return hours
 
 
 def measured(kit: Kit, part: dict[str, Any], precision: Precision, peaks: dict[str, Any]) -> dict[str, Any]:
@@ -73,18 +82,20 @@ def measured(kit: Kit, part: dict[str, Any], precision: Precision, peaks: dict[s
     with FlopCounterMode(display=False) as counter:
         work()
     step_s = kit.median_s(work, warm=2, repeats=8, most_s=2.5)
-    steps, epochs = math.ceil(TRAIN_CLIPS / part["training"]["batch_size"]), part["training"]["epochs"]
     tflop = counter.get_total_flops() / 1e12
     row: dict[str, Any] = {"step, ms": 1e3 * step_s, "TFLOP a step": tflop}
     peak = peaks.get(f"product in {precision}, TFLOP/s")
     row["share of peak"] = tflop / step_s / peak if peak else None
-    row |= kit.peak_gb() | {"epoch, s": steps * step_s, "Table 1, h": steps * step_s * epochs * SPLITS / 3600}
+    row |= kit.peak_gb()
     run.model.eval()
     with torch.no_grad(), arithmetic("float32"):
-        row["evaluate a batch, ms"] = 1e3 * kit.median_s(
-            lambda: run.model(batch), warm=1, repeats=5, most_s=1
-        )
-    return row
+        evaluated_s = kit.median_s(lambda: run.model(batch), warm=1, repeats=5, most_s=1)
+    batch_size, epochs = part["training"]["batch_size"], part["training"]["epochs"]
+    epoch_s = step_s * math.ceil(TRAIN_CLIPS / batch_size)
+    looks = 3 if run.config.dev_inputs == "each" and len(run.model.modalities) == 2 else 1
+    epoch_s += evaluated_s * math.ceil(DEV_CLIPS / batch_size) * looks
+    row |= {"evaluate a batch, ms": 1e3 * evaluated_s, "epoch, s": epoch_s}
+    return row | {"Table 1, h": epoch_s * epochs * SPLITS / 3600}
 
 
 def compiled(kit: Kit) -> None:
@@ -116,34 +127,22 @@ def processes(kit: Kit) -> None:
     """Steps a second of one training and of several that share the device, each a process as the workflow starts them."""
     rows: list[dict[str, Any]] = []
     for count in (1,) if kit.tiny else (1, 2, 4):
-        context = multiprocessing.get_context("spawn")
-        gate, told = context.Barrier(count), context.Queue()
-        given = (kit.device, kit.tiny, gate, told)
-        pool = [context.Process(target=_train, args=given) for _ in range(count)]
-        for process in pool:
-            process.start()
-        try:
-            found = [told.get(timeout=120) for _ in pool]
-        finally:
-            for process in pool:
-                process.join(5)
-                if process.is_alive():
-                    process.kill()
+        found, _ = at_once(_train, [(kit.device, kit.tiny)] * count)
         rows.append({"trainings at once": count, "steps a second, all": sum(found)})
         print(rows[-1], flush=True)
         kit.keep("several processes", rows)
 
 
-def _train(device: str, tiny: bool, gate: Any, told: Any) -> None:
+def _train(device: str, tiny: bool, gate: Any) -> float:
     torch.set_num_threads(1)
     run, batch = prepared(table_systems(CONFIG)["av_ladder"], device, "float32" if tiny else "bfloat16", tiny)
     work, kit = steps_of(run, batch), Kit(device, out=None, tiny=tiny)  # type: ignore[arg-type]
     work()
     kit.wait()
-    gate.wait(timeout=100)
+    gate.wait()
     done, begin = 0, time.perf_counter()
     while time.perf_counter() - begin < (0.2 if tiny else 4.0):
         work()
         done += 1
     kit.wait()
-    told.put(done / (time.perf_counter() - begin))
+    return done / (time.perf_counter() - begin)

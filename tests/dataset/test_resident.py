@@ -79,6 +79,17 @@ def test_each_clip_is_read_once_for_all_splits_of_a_job():
     assert {name: source.reads for name, source in kept.sources.items()} == reads == {"audio": 4, "visual": 4}
 
 
+def test_what_clips_are_normalised_by_themselves_is_found_once_for_all_splits():
+    kept = ResidentData(made(), CPU)
+    way = Normalise(audio="clip", visual="clip")
+    kept.fit(["a", "b", "d"], way)
+    reads = {name: source.reads for name, source in kept.sources.items()}
+    for train in (["a", "c", "d"], ["c", "d", "e"]):
+        kept.fit(train, way)
+        kept.use(kept.normalisers)
+    assert {name: source.reads for name, source in kept.sources.items()} == reads
+
+
 def test_only_a_gpu_with_room_keeps_features(monkeypatch, capsys):
     data = made()
     assert near(data, CPU) is data

@@ -84,6 +84,7 @@ class ResidentData(ClipData):
         self.device = device
         self._frames_of = {m: Frames.of(self.sources[m], _clips(self, m), device) for m in self.sources}
         self._scales: dict[str, tuple[Tensor, Tensor]] = {}
+        self._scales_by_clip: dict[str, tuple[Tensor, Tensor]] = {}
         if data.normalisers:
             self.use(data.normalisers)
 
@@ -96,10 +97,15 @@ class ResidentData(ClipData):
         """Mean and deviation on the device: ``(1, D)``, or ``(clips, D)`` where each clip has its own."""
         normaliser = self.normalisers[modality]
         if isinstance(normaliser, Normaliser):
-            each: Iterable[Normaliser] = [normaliser]
-        else:
+            return self._stacked([normaliser])
+        if modality not in self._scales_by_clip:
+            # No split changes what a clip is normalised by: clips are read for it once.
             source = self.sources[modality]
-            each = [normaliser.of(_read(source, clip_id)) for clip_id in self._frames_of[modality].first]
+            each = (normaliser.of(_read(source, clip_id)) for clip_id in self._frames_of[modality].first)
+            self._scales_by_clip[modality] = self._stacked(each)
+        return self._scales_by_clip[modality]
+
+    def _stacked(self, each: Iterable[Normaliser]) -> tuple[Tensor, Tensor]:
         parts = [(one.mean, one.std) for one in each]
         mean, std = (torch.from_numpy(np.stack(part)).to(self.device) for part in zip(*parts, strict=True))
         return mean, std
