@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
 from avemo.base.contracts import AvemoError, FeatureSequence, Section, left_out
+from avemo.dataset.source import TimedSource
 
 Join = Literal["mean", "nearest"]
 
@@ -30,33 +31,6 @@ class Reading(Section):
         said = [", ".join(self.parts)] if self.parts else []
         said += [self.join] if self.join != "mean" else []
         return f"{name} ({'; '.join(said)})" if said else name
-
-
-class TimedSource(Protocol):
-    """A `FeatureSource` that knows when its frames are."""
-
-    @property
-    def dim(self) -> int:
-        """Number of feature dimensions."""
-
-    @property
-    def dtype(self) -> str:
-        """Type of the stored values; ``uint8`` means pixels."""
-
-    def has(self, clip_id: str) -> bool:
-        """Whether the clip was extracted without failure."""
-
-    def length(self, clip_id: str) -> int:
-        """The clip's number of frames."""
-
-    def read(self, clip_id: str) -> FeatureSequence:
-        """A clip's frames and their times."""
-
-    def read_into(self, clip_id: str, out: np.ndarray) -> None:
-        """Write the clip's first frames to ``out (frames, dim)`` float32."""
-
-    def moments(self, clip_ids: Sequence[str]) -> Any:
-        """``count`` of frames, their ``sum`` and sum of ``squares (dim,)`` over the clips."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ Dimension letters: B batch, T time, D feature dimension.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,35 +16,12 @@ from avemo.dataset.batch import Batch
 from avemo.dataset.joined import JoinedFeatures
 from avemo.dataset.normalise import BY_TRAIN, ClipNormaliser, Normalise, Normaliser
 from avemo.dataset.ordering import batch_order
+from avemo.dataset.source import FeatureSource
 
 MODALITIES = ("audio", "visual")
 
 MEMORY_BYTES = 512 * 2**20
 """Of clips as stored, kept in memory; changes speed only."""
-
-
-class FeatureSource(Protocol):
-    """Features of one modality by clip id, as the cache's `FeatureSet` gives them."""
-
-    @property
-    def dim(self) -> int:
-        """Number of feature dimensions."""
-
-    @property
-    def dtype(self) -> str:
-        """Type of the stored values; ``uint8`` means pixels."""
-
-    def has(self, clip_id: str) -> bool:
-        """Whether the clip was extracted without failure."""
-
-    def length(self, clip_id: str) -> int:
-        """The clip's number of frames."""
-
-    def read_into(self, clip_id: str, out: np.ndarray) -> None:
-        """Write the clip's first frames to ``out (frames, dim)`` float32."""
-
-    def moments(self, clip_ids: Sequence[str]) -> Any:
-        """``count`` of frames, all or per dimension, their ``sum`` and sum of ``squares (dim,)`` over the clips."""
 
 
 class ClipData:

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from avemo.base.arithmetic import arithmetic
 from avemo.base.contracts import AvemoError, FeatureSequence, MachineError
 from avemo.dataset.batch import Batch
-from avemo.dataset.joined import TimedSource
 from avemo.dataset.normalise import EPSILON, ClipNormaliser, Normaliser, read_normaliser
+from avemo.dataset.source import TimedSource
 from avemo.dataset.tasks import Task
 from avemo.evaluation.calibration import scaled
 from avemo.evaluation.prediction import OneClip, Seen

@@ -10,7 +10,7 @@ import numpy as np
 from avemo.dataset.joined import JoinedFeatures
 
 if TYPE_CHECKING:
-    from avemo.dataset.loading import FeatureSource
+    from avemo.dataset.source import FeatureSource
 
 
 PERCENTILES = (10, 50, 90)

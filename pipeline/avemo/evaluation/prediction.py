@@ -13,7 +13,7 @@ import numpy as np
 from avemo.base.contracts import AvemoError, Clip, ClipFailure, FeatureSequence, Status
 from avemo.cache.fill import is_the_machines
 from avemo.cache.manifest import columns_of
-from avemo.dataset.joined import TimedSource
+from avemo.dataset.source import TimedSource
 from avemo.evaluation.clip_quality import concerns, face_quality, sound_quality
 from avemo.faces.jpeg import JpegCrops
 from avemo.faces.track import FaceTracker

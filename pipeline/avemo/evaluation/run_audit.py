@@ -18,7 +18,7 @@ from avemo.base.result_tables import read_results
 from avemo.corpora.near_names import is_missing
 from avemo.dataset.absences import absences
 from avemo.dataset.labels import Labels, load_labels
-from avemo.dataset.loading import FeatureSource
+from avemo.dataset.source import FeatureSource
 from avemo.dataset.splits import Split, load_splits
 from avemo.evaluation.audit import Finding, Records, Tried, audit
 from avemo.evaluation.leaks import (

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from avemo.cache.manifest import FeatureSet
-from avemo.dataset.joined import JoinedFeatures, Reading, TimedSource
+from avemo.dataset.joined import JoinedFeatures, Reading
 from avemo.dataset.loading import ClipData
+from avemo.dataset.source import TimedSource
 from avemo.study.layout import Layout
 from avemo.study.run import Run, modality_of
 
