@@ -104,7 +104,7 @@ RECORD = """
 from pathlib import Path
 from avemo.base.made_of import note
 from avemo.study.makings import index_making
-from avemo.study.study import read_study
+from avemo.study.kept import read_study
 from avemo.study.triggers import Triggers
 
 study = read_study(Path("config.yaml"))

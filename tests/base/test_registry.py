@@ -11,7 +11,8 @@ from avemo.corpora import CORPORA
 from avemo.features import EXTRACTORS
 from avemo.models import MODELS
 from avemo.study.config import read_config
-from avemo.study.study import resolve_cached, resolve_study
+from avemo.study.kept import resolve_cached
+from avemo.study.study import resolve_study
 
 SHARES = """
 from avemo.base.contracts import ComponentConfig, FeatureSequence

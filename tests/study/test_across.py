@@ -9,9 +9,10 @@ import pytest
 
 from avemo.base.contracts import AvemoError
 from avemo.corpora.base import MARKER
+from avemo.study.kept import resolve_cached
 from avemo.study.makings import index_making, manifest_making
 from avemo.study.specs import LabelsSpec, as_cfg
-from avemo.study.study import read_record, resolve_cached, resolve_study
+from avemo.study.study import read_record, resolve_study
 
 TABLES = {"one": "happy sad neutral", "two": "happiness boredom neutral sad", "three": "happy sad neutral"}
 MAP = {"happiness": "happy", "boredom": None}

@@ -13,10 +13,11 @@ from avemo.index.media_hashes import HashCache
 from avemo.models import MODELS
 from avemo.papers.definitions import papers, read_paper
 from avemo.study.config import read_config
+from avemo.study.kept import Kept, resolve_cached
 from avemo.study.layers import expand, overlaid
 from avemo.study.resolve import resolve
 from avemo.study.specs import settings
-from avemo.study.study import Kept, read_record, read_run, resolve_cached, resolve_study
+from avemo.study.study import read_record, read_run, resolve_study
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_runs_that_disagree_on_their_corpus_stop_the_parse(workflow):
 def test_a_known_config_parses_without_torch(workflow):
     workflow.planned(two_runs())
     code = (
-        "import sys, yaml; from avemo.study.specs import settings; from avemo.study.study import resolve_cached;"
+        "import sys, yaml; from avemo.study.specs import settings; from avemo.study.kept import resolve_cached;"
         "study = resolve_cached(yaml.safe_load(open('config.yaml')));"
         "assert study.layouts and settings(study.runs); print('torch' in sys.modules)"
     )

@@ -16,7 +16,7 @@ from avemo.study.layout import TABLES, TRIAL
 from avemo.study.run import STAGES
 from avemo.study.searched import is_sequential, trial_spec
 from avemo.study.specs import IndexSpec, LabelsSpec, as_cfg
-from avemo.study.study import resolve_cached
+from avemo.study.kept import resolve_cached
 from avemo.study.triggers import Triggers
 from avemo.training.recipe import TrainSpec
 

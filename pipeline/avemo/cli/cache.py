@@ -143,7 +143,7 @@ def gc(
     Example: avemo cache gc --config config/config.yaml --config mine.yaml
     """
     from avemo.cache.garbage import delete, find_garbage, find_unpublished
-    from avemo.study.study import read_study
+    from avemo.study.kept import read_study
 
     used: dict[str, set[str]] = {}
     for path in config:

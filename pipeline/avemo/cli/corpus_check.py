@@ -57,8 +57,8 @@ def check(
 
 def _survey_run(config: Path, run: str, decode_s: float) -> dict[str, Any]:
     """A run's corpus, and whether its splits have every class on every side."""
+    from avemo.study.kept import read_study
     from avemo.study.resolve import corpus_of
-    from avemo.study.study import read_study
 
     wanted = read_study(config).run(run)
     return _survey(corpus_of(wanted.corpus), decode_s, wanted.splits)

@@ -44,8 +44,8 @@ def plan(
     from avemo.progress.dryrun import dry_run
     from avemo.progress.plan import is_open, make_plan, older_code
     from avemo.study.config import as_read
+    from avemo.study.kept import read_study
     from avemo.study.losses import losses_of
-    from avemo.study.study import read_study
 
     study = read_study(config)
     for loss in losses_of(study):
@@ -82,7 +82,7 @@ def status(
 
     from avemo.progress.status import status as look
     from avemo.progress.view import lines, table
-    from avemo.study.study import read_study
+    from avemo.study.kept import read_study
 
     study = read_study(config)
     names = [run] if run else list(study.runs)

@@ -73,9 +73,9 @@ def _run(arguments: Sequence[str], config: Path, profile: Path | None = None) ->
     typer.echo(f"{time.strftime('%H:%M:%S')} {config}: all that Snakemake says goes to {LOG}")
     from avemo.progress.session import Session, Stopped
     from avemo.study.config import as_read
+    from avemo.study.kept import read_study
     from avemo.study.layout import ACROSS_PAGE
     from avemo.study.losses import losses_of
-    from avemo.study.study import read_study
 
     study = read_study(config)
     for loss in losses_of(study):

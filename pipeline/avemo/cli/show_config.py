@@ -30,8 +30,8 @@ def show(
     """
     from avemo.base.contracts import ConfigError
     from avemo.base.registry import nearest
+    from avemo.study.kept import read_study
     from avemo.study.specs import IndexSpec, LabelsSpec, as_cfg, component_spec, extract_spec
-    from avemo.study.study import read_study
     from avemo.training.recipe import TrainSpec
 
     study = read_study(config)

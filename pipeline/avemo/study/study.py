@@ -5,10 +5,6 @@ Runs whose corpora have one id share its clip table, face tracks and features.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,20 +15,17 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from avemo.base.atomic import aside
-from avemo.base.component import RESIDENT_MB, RESIDENT_MB_A_SECOND, Work, version_of
-from avemo.base.contracts import AvemoError, ConfigError, Section, digest
+from avemo.base.component import RESIDENT_MB, RESIDENT_MB_A_SECOND, Work
+from avemo.base.contracts import AvemoError, ConfigError
 from avemo.base.registry import nearest
-from avemo.index.media_hashes import HashCache
 from avemo.papers.definitions import read_paper
 from avemo.study.across import features_from
-from avemo.study.config import read_config, shortened
+from avemo.study.config import shortened
 from avemo.study.layers import expand
 from avemo.study.layout import CONFIG, Layout
-from avemo.study.resolve import corpus_of, counted, foreign_sources, resolve
+from avemo.study.resolve import resolve
 from avemo.study.run import Run, as_option, modality_of
 from avemo.study.specs import ExtractSpec, IndexSpec, TrackSpec, component_spec
-from avemo.weights.find import quick_identity
 
 
 @dataclass(frozen=True)
@@ -207,11 +200,6 @@ class Study:
         return any(run.strict for run in self.runs.values() if run.corpus.id == corpus)
 
 
-def read_study(path: Path) -> Study:
-    """The checked runs of a YAML file. Raises `AvemoError` as `resolve_study` does."""
-    return resolve_cached(read_config(path))
-
-
 def read_record(path: Path) -> Study:
     """The study that `Study.record` was written of; raises `AvemoError` where it is not there, or another file is."""
     with _explained(path):
@@ -301,101 +289,3 @@ def _check_sharing(study: Study) -> None:
 
 def _shared(run: Run) -> dict[str, Any]:
     return {name: getattr(run.corpus, name) for name in (*IndexSpec.model_fields, "shards")}
-
-
-class Kept(Section):
-    """A study as it is remembered, with what its weights, libraries and other packages' components were."""
-
-    weights: dict[str, str]
-    libraries: dict[str, str]
-    sources: list[str]
-    study: Study
-
-    @classmethod
-    def of(cls, study: Study) -> Kept:
-        """A study that has just been resolved."""
-        weights = {place: quick_identity(place) for run in study.runs.values() for place in run.places}
-        return cls(weights=weights, libraries=libraries_of(study), sources=sources_of(study), study=study)
-
-    @property
-    def holds(self) -> bool:
-        """Whether they are still the same."""
-        try:
-            same = all(quick_identity(place) == known for place, known in self.weights.items())
-            same = same and all(version_of(name) == known for name, known in self.libraries.items())
-            same = same and self.sources == sources_of(self.study)
-            return same and all(
-                counted(run.splits, run.corpus) == run.splits for run in self.study.runs.values()
-            )
-        except AvemoError:
-            return False
-
-
-def libraries_of(study: Study) -> dict[str, str]:
-    """Versions of the distributions that make the numbers of its components, by name."""
-    parts = [part for run in study.runs.values() for part in (run.corpus, *run.components.values())]
-    return {name: found for part in parts for name, found in part.libraries.items()}
-
-
-def sources_of(study: Study) -> list[str]:
-    """What the components are that other packages bring: they may change under one config."""
-    return [source_digest(path) for run in study.runs.values() for path in foreign_sources(run)]
-
-
-def resolve_cached(raw: dict[str, Any], folder: Path = Path(".avemo")) -> Study:
-    """`resolve_study`, remembered by content of config and package, so that a workflow parses without torch."""
-    # As text, because a digest sorts keys, and the order of systems means something.
-    path = folder / f"config-{digest([json.dumps(raw), source_digest()])}.json"
-    if path.is_file():
-        kept = Kept.model_validate_json(path.read_bytes())
-        if kept.holds:
-            return _marked(kept.study)
-    command = [sys.executable, "-m", "avemo.study.study"]
-    done = subprocess.run(command, input=json.dumps(raw), capture_output=True, text=True)
-    if done.returncode != 0:
-        kind = ConfigError if done.returncode == ConfigError.exit_code else AvemoError
-        raise kind(done.stderr.strip())
-    folder.mkdir(parents=True, exist_ok=True)
-    with aside(path) as temporary:
-        temporary.write_text(done.stdout)
-    return _marked(Kept.model_validate_json(done.stdout).study)
-
-
-def _marked(study: Study) -> Study:
-    """Whether each corpus is generated is asked of its folder, which may have come after the config, or be away."""
-    marks = {name: _is_synthetic(run) for name, run in study.runs.items() if not run.corpus.parts}
-    marks |= {
-        name: any(marks[member] for member in run.corpus.label_runs.values())
-        for name, run in study.runs.items()
-        if run.corpus.parts
-    }
-    runs = {name: _marked_run(run, marks[name]) for name, run in study.runs.items()}
-    return Study(runs, study.paper, study.tables)
-
-
-def _is_synthetic(run: Run) -> bool:
-    return corpus_of(run.corpus).synthetic or HashCache(Layout(run).hashes).synthetic_and_gone
-
-
-def _marked_run(run: Run, synthetic: bool) -> Run:
-    return run.model_copy(update={"corpus": run.corpus.model_copy(update={"synthetic": synthetic})})
-
-
-def source_digest(root: Path = Path(__file__).parents[1]) -> str:
-    """A hash of the source files of a package's folder, or of a module's one file; by default of this package's."""
-    hasher = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
-        hasher.update(str(path.relative_to(root)).encode())
-        hasher.update(path.read_bytes())
-    return hasher.hexdigest()
-
-
-if __name__ == "__main__":
-    # Config as JSON on standard input, what is to be kept on standard output. By its importable name.
-    from avemo.study import study as module
-
-    try:
-        print(module.Kept.of(module.resolve_study(json.load(sys.stdin))).model_dump_json())
-    except AvemoError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)

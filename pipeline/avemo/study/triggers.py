@@ -11,7 +11,8 @@ from pathlib import Path
 
 from avemo.index.clip_table import ShardSummary, summarised
 from avemo.study.file_contents import contents, label_contents, listing
-from avemo.study.study import Study, source_digest
+from avemo.study.kept import source_digest
+from avemo.study.study import Study
 
 NOT_YET = "not indexed yet"
 KEPT = Path(".avemo")
