@@ -6,10 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from avemo.synthetic.miniatures import MINIATURES
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# Machines are shared: how long an example takes says nothing.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 SLOW_LIMIT_S = 3000
 """Of a test that is marked slow; the others' stands in pyproject.toml."""

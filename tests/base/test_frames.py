@@ -18,7 +18,7 @@ SIZES = st.lists(st.integers(0, 9), max_size=12)
 
 
 @given(sizes=SIZES, limit=st.sampled_from([0, 40, 10**9]), dtype=st.sampled_from(["<f4", "<f2", "u1"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_buffer_holds_what_it_was_given(sizes, limit, dtype):
     rng = np.random.default_rng(0)
     given_blocks = [rng.integers(0, 200, (size, 3)).astype(np.float64) for size in sizes]
@@ -35,7 +35,7 @@ def test_a_buffer_holds_what_it_was_given(sizes, limit, dtype):
 
 
 @given(frames=st.integers(0, 50), limit=st.integers(1, 100))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_blocks_are_the_whole_in_order(frames, limit):
     x = np.arange(2 * frames, dtype=np.float32).reshape(frames, 2)
     with pytest.MonkeyPatch.context() as patch:

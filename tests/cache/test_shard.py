@@ -50,7 +50,7 @@ def item_lists(draw: st.DrawFn) -> list[Item]:
     return items
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(items=item_lists(), dtype=st.sampled_from(["float32", "float64"]))
 def test_round_trip(items: list[Item], dtype: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("shards") / "shard.h5"

@@ -75,7 +75,7 @@ def test_publishing_while_clips_are_missing_is_refused(folder: Path, tmp_path: P
     assert not (tmp_path / "0000.h5").exists()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(order=st.permutations(ids(6)), cuts=st.sets(st.integers(1, 5)))
 def test_parts_do_not_show_in_the_published_bytes(
     order: list[str], cuts: set[int], tmp_path_factory: pytest.TempPathFactory

@@ -154,7 +154,7 @@ def config(**values: object) -> SplitConfig:
     )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(2, 12), st.integers(0, 9), st.sampled_from(["none", "best_of_50"]), st.floats(0.1, 0.6))
 def test_test_is_the_whole_corpus_and_dev_has_speakers_of_its_own(speakers, seed, balance, share):
     tables = {

@@ -26,7 +26,7 @@ def corpus(n_groups: int, clips: int = 4) -> tuple[list[str], list[str], list[st
     return ids, [clip[:4] for clip in ids], [f"class{k}" for k in generator.integers(0, 4, len(ids))]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(4, 30), st.integers(2, 10), st.integers(0, 9), st.sampled_from(["none", "best_of_50"]))
 def test_each_group_is_tested_once_and_no_side_shares_one(n_groups, k, seed, balance):
     ids, groups, labels = corpus(n_groups)

@@ -36,7 +36,7 @@ def corpus(
     return ids, [clip_id[:4] for clip_id in ids], labels
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.integers(3, 30), st.integers(1, 6), st.integers(0, 99), st.floats(0.05, 0.45), st.floats(0.05, 0.45)
 )
@@ -54,7 +54,7 @@ def test_every_split_is_a_partition_into_disjoint_sides(n_groups, clips, seed, d
             assert abs(found[2] - max(1, test * n_groups)) <= 0.5
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.randoms(use_true_random=False))
 def test_order_of_input_does_not_matter(random):
     rows = list(zip(*corpus(12, 5), strict=True))

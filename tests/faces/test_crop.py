@@ -54,7 +54,7 @@ def test_shrinking_averages_areas():
     margin=st.floats(0, 1),
     size=st.integers(1, 64),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_box_gives_a_crop_of_the_size_asked(box, margin, size):
     x, y, width, height = box
     found = cut(MAP, np.array([x, y, x + width, y + height]), CropPolicy(size_px=size, margin=margin))

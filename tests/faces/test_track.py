@@ -71,7 +71,7 @@ def test_a_face_that_comes_back_is_the_same_face():
 
 
 @given(st.lists(st.lists(st.tuples(st.floats(0, 380), st.floats(0, 260)), max_size=4), max_size=12))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_detection_is_in_exactly_one_track(places):
     faces = [found(*(face(x, y) for x, y in frame)) for frame in places]
     linked = sorted((n, tuple(row)) for track in link(faces) for n, row in track.items())

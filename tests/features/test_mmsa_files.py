@@ -223,7 +223,7 @@ def test_forged_pieces_are_refused_without_harm(content, tmp_path):
 SOUND = {"train": side("valid")}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_damaged_pickle_is_read_or_refused(data, tmp_path_factory):
     whole = bytearray(pickle.dumps(SOUND, data.draw(st.integers(0, pickle.HIGHEST_PROTOCOL))))
@@ -257,7 +257,7 @@ LOOSE = st.recursive(
 """What a key may have instead of what it should."""
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_a_dictionary_of_anything_is_converted_or_refused(data, tmp_path_factory):
     whole = side("train")

@@ -73,7 +73,7 @@ def test_frames_and_times_of_80080_samples(default, all32):
         np.testing.assert_allclose(features.times_s, 0.016 * np.arange(frames) + 0.016, atol=1e-9)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(samples=st.integers(960, 6_000), pitch_window=st.sampled_from(["60ms", "all32"]))
 def test_every_row_has_a_full_window(default, all32, samples, pitch_window):
     extractor, window = (default, 960) if pitch_window == "60ms" else (all32, 512)

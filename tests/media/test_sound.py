@@ -136,7 +136,7 @@ def test_digital_silence_stays_zero(tmp_path):
 
 
 @given(start=st.integers(0, 45_000), length=st.integers(1600, 30_000))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_interval_of_sound_is_a_slice(made, start, length):
     whole = read_audio(clip(made["wav"]), RATE)
     end = min(start + length, len(whole))

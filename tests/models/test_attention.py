@@ -150,7 +150,7 @@ def test_causal_self_attention_ignores_the_future():
     assert not torch.allclose(encoder(x, mask)[0, 5:], encoder(changed, mask)[0, 5:], atol=1e-2)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.booleans(), min_size=1, max_size=9).filter(any),
     st.lists(st.booleans(), min_size=1, max_size=9).filter(any),

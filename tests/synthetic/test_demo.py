@@ -203,7 +203,6 @@ def test_no_pair_is_confusable_in_both_modalities():
     assert not set(map(frozenset, FACE_PAIRS)) & set(map(frozenset, VOICE_PAIRS))
 
 
-@settings(deadline=None)
 @given(st.floats(0.05, 1), st.floats(0, 1))
 def test_intensity_scales_the_distance_from_neutral(gain, gap):
     table = face_prototypes(gap)
@@ -224,7 +223,7 @@ def test_raters_of_one_modality_confuse_its_pair_and_both_together_do_not():
     assert mean["both"][anger] > max(mean["voice"][anger], mean["face"][anger])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from(sorted(SENTENCES)), st.floats(0.7, 4), st.integers(0, 2**32))
 def test_syllables_follow_each_other_inside_the_clip(sentence, duration_s, seed):
     syllables = timeline(sentence, duration_s, np.random.default_rng(seed))

@@ -42,7 +42,7 @@ def test_nested_state_comes_back_exactly(tmp_path):
     assert torch.equal(tensors["flag"], TENSORS["flag"])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(allow_nan=False))
 def test_numbers_of_meta_come_back_to_the_bit(tmp_path_factory, number):
     folder = tmp_path_factory.getbasetemp() / "numbers"

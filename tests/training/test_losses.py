@@ -28,7 +28,7 @@ def random_outputs(heads, seed, scale=1.0):
     return Outputs({str(i): head for i, head in enumerate(logits)}, logits.mean(0))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(heads=st.integers(1, 4), seed=st.integers(0, 10**6), scale=st.floats(0.01, 50))
 def test_supervised_is_the_mean_over_heads(heads, seed, scale):
     outputs = random_outputs(heads, seed, scale)
